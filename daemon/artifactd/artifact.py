@@ -1,0 +1,178 @@
+"""The words every other file shares: key, digest, sighting, artifact. Pure."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType, Self
+
+Digest = NewType("Digest", str)
+"""SHA-256 of a file's bytes: 64 lowercase hex digits."""
+
+KEY_BYTES = 1024
+"""Longest key in bytes of UTF-8: the limit of Amazon S3 and of Azure Blob Storage."""
+
+NAME_BYTES = 255
+"""Longest part of a key in bytes: NAME_MAX of Linux file systems."""
+
+
+class Kind(StrEnum):
+    """What an artifact is, in the names of Driverless AI's own client where it has one."""
+
+    SUMMARY = "summary"
+    LOGS = "logs"
+    MOJO_PIPELINE = "mojo_pipeline"
+    PYTHON_PIPELINE = "python_pipeline"
+    TRAIN_PREDICTIONS = "train_predictions"
+    VALID_PREDICTIONS = "val_predictions"
+    TEST_PREDICTIONS = "test_predictions"
+    PREDICTIONS = "predictions"
+    TRANSFORMED = "transformed"
+    AUTODOC = "autodoc"
+    EXPERIMENT = "experiment"
+    WORKING = "working"
+    """What a running experiment needs for itself: pickles, temporary files, its live log."""
+    OTHER = "other"
+
+
+class InvalidKey(ValueError):  # noqa: N818 - the design's word; reads best as an outcome
+    """A name that cannot become a key without changing it or endangering a store. The message says why."""
+
+
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
+_INVISIBLE = (
+    r"[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_UNPRINTABLE = re.compile(f"{_CONTROL}|{_INVISIBLE}")
+
+_OBJECTIONS = tuple(
+    (re.compile(pattern, re.IGNORECASE), objection)
+    for pattern, objection in (
+        (r"\A\Z", "has an empty part"),
+        (r"\A\.", "has a part that starts with a dot"),
+        (r"\A-", "has a part that starts with a dash"),
+        (_CONTROL, "holds a control character"),
+        (_INVISIBLE, "holds an invisible character"),
+        # The short name that Windows gives to ".git".
+        (r"\Agit~\d+\Z", "has a part that git would take for its own folder"),
+    )
+)
+
+
+def _objection(part: str) -> str | None:
+    """Why `part` cannot be one part of a key; None where it can."""
+    if len(part.encode()) > NAME_BYTES:
+        return f"has a part of more than {NAME_BYTES} bytes"
+    return next((objection for pattern, objection in _OBJECTIONS if pattern.search(part)), None)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Where a copy lies in a store: relative, parts joined by "/", in Unicode's NFC, at most 1,024 bytes.
+
+    A key is safe on every store: no part is empty, starts with a dot or a dash, or holds what no person can
+    see.
+
+    Raises:
+        InvalidKey: the text is no such key.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        try:
+            length = len(self.text.encode())
+        except UnicodeEncodeError:
+            raise InvalidKey(f"{self.text!a} is not valid UTF-8") from None
+        if length > KEY_BYTES:
+            raise InvalidKey(f"{self.text!a} has {length} bytes, {KEY_BYTES} are allowed")
+        if not unicodedata.is_normalized("NFC", self.text):
+            raise InvalidKey(f"{self.text!a} is not in Unicode's form NFC")
+        for part in self.text.split("/"):
+            if objection := _objection(part):
+                raise InvalidKey(f"{self.text!a} {objection}")
+
+    @classmethod
+    def of(cls, *parts: str) -> Self:
+        """The key of these parts, each brought to NFC. A "/" inside a part is an error, never a separator.
+
+        Raises:
+            InvalidKey: they make no key.
+        """
+        for part in parts:
+            if "/" in part:
+                raise InvalidKey(f"{part!a} has a slash inside a part")
+        return cls(unicodedata.normalize("NFC", "/".join(parts)))
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.text.rsplit("/", 1)[-1]
+
+    def renamed(self, name: str) -> "Key":
+        """This key with another last part.
+
+        Raises:
+            InvalidKey: `name` cannot be a part of a key.
+        """
+        return Key.of(*self.text.split("/")[:-1], name)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the kernel says of a file without reading it.
+
+    Compared for inequality, never for "newer than": tar and cp -p date back.
+    """
+
+    dev: int
+    ino: int
+    size: int
+    """bytes"""
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One lstat of anything but a directory, below the data directory."""
+
+    path: bytes
+    """relative to the data directory"""
+    identity: Identity
+    mode: int
+    """st_mode: what kind of file it is, and its permissions"""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that an experiment wrote, as its place tells it."""
+
+    path: bytes
+    """relative to the data directory"""
+    user: str
+    experiment_id: str
+    inside: bytes
+    """path inside the experiment's folder"""
+    kind: Kind
+
+    @property
+    def name(self) -> bytes:
+        """The file's own name."""
+        return self.inside.rsplit(b"/", 1)[-1]
+
+
+def printable(path: bytes) -> str:
+    """`path` for a person or a log. Never parsed back.
+
+    Bytes that are no UTF-8, control characters and invisible characters are escaped.
+    """
+    return _UNPRINTABLE.sub(_escaped, path.decode("utf-8", "backslashreplace"))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - the lengths of escapes

@@ -1,0 +1,129 @@
+"""Proving afterwards: the record hangs together, and the stores hold what it says.
+
+"Cannot be read" is never "different": what cannot be verified is told as that, and nothing is ever repaired by deleting.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from artifactd import chain
+from artifactd.artifact import Digest, Key
+from artifactd.chain import Break, Entry
+from artifactd.ledger import Ledger
+from artifactd.lifecycle import Row, State
+from artifactd.stores.base import Put, Source, Store, StoreError
+
+ANCHORS: Final = "_artifactd/anchors/"
+"""Where each store keeps entries of the record, out of reach of whoever can rewrite the ledger."""
+
+
+class Condition(StrEnum):
+    """What a verification found of one copy."""
+
+    WHOLE = "whole"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One copy, verified."""
+
+    row: Row
+    condition: Condition
+    reason: str = ""
+
+
+def compare(row: Row, found: Digest | None | StoreError) -> Finding:
+    """What it means that the store holds `found` at the row's key. Pure."""
+    match found:
+        case StoreError():
+            return Finding(row, Condition.UNREADABLE, str(found))
+        case None:
+            return Finding(row, Condition.MISSING, "the store has nothing at this key")
+        case _ if found in row.ours and (row.state is not State.PROVEN or found == row.digest):
+            return Finding(row, Condition.WHOLE)
+        case _:
+            return Finding(
+                row, Condition.DIFFERENT, f"the store has sha256 {found}, recorded is {row.digest}"
+            )
+
+
+def read_back(row: Row, ledger: Ledger, store: Store, progress: Callable[[int], None]) -> Finding:
+    """Read the copy from the store and compare. `progress` is told the bytes as they pass.
+
+    A copy that the daemon replaced while it was read is read once more.
+    """
+    finding = _read_back(row, store, progress)
+    if finding.condition is not Condition.WHOLE:
+        for now in ledger.of_sources([row.artifact.path]).get(row.artifact.path, []):
+            if (now.store, now.key) == (row.store, row.key) and now != row:
+                return _read_back(now, store, progress)
+    return finding
+
+
+def _read_back(row: Row, store: Store, progress: Callable[[int], None]) -> Finding:
+    try:
+        return compare(row, store.digest(Key(row.key), progress))
+    except StoreError as error:
+        return compare(row, error)
+
+
+def unknown(store: Store, ledger: Ledger) -> Iterator[Key]:
+    """Keys in the store that the ledger does not know; the store's own anchors are known.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    for key in store.keys():
+        if not key.text.startswith("_artifactd/") and not ledger.knows(store.name, key.text):
+            yield key
+
+
+# --- anchors ------------------------------------------------------------------------------------------------------
+
+
+def anchor(ledger: Ledger) -> tuple[Put, Entry] | None:
+    """The put that anchors the end of the record: the last entry itself, under its own number and hash.
+
+    Cutting the record's tail, or rewriting all of it, shows against an anchor and against nothing else. None where
+    the record is empty.
+    """
+    head = ledger.head()
+    last = next(ledger.entries(head.seq - 1), None)
+    if last is None:
+        return None
+    content = last.line.encode("ascii")
+    key = Key(f"{ANCHORS}{_record_id(ledger)}/{last.seq:012d}-{last.hash}")
+    return Put(key, Source(len(content), content), Digest(last.hash)), last
+
+
+def contradictions(ledger: Ledger, store: Store) -> Iterator[Break]:
+    """Where an anchor of this record in the store contradicts it: the tail was cut, or all was rewritten.
+
+    Anchors of another record (of another host, or from before a damaged ledger was rebuilt) say nothing of this one.
+
+    Raises:
+        StoreError: the store cannot be listed or read.
+    """
+    for key in store.keys(f"{ANCHORS}{_record_id(ledger)}/"):
+        number, _, hashed = key.name.partition("-")
+        if not number.isdigit() or store.digest(key) != hashed:
+            continue  # not an anchor: its content is not the entry that its name says
+        entry = next(ledger.entries(int(number) - 1), None)
+        if entry is None or entry.hash != hashed:
+            yield Break(int(number), f"the record does not hold the entry that is anchored in {store.name}")
+
+
+def _record_id(ledger: Ledger) -> str:
+    """The record's name: the start of its first entry's hash. A rebuilt ledger begins another record."""
+    first = next(ledger.entries(0), None)
+    return first.hash[:12] if first else "empty"
+
+
+def breaks(ledger: Ledger) -> Iterator[Break]:
+    """Every place where the record does not hang together, from its first entry to its last."""
+    return chain.breaks(ledger.entries())

@@ -1,0 +1,162 @@
+"""The record that auditors read: what an event says, and how the entries hang together. Pure.
+
+An entry is one line of JSON, in canonical form: keys sorted, no spaces, everything but ASCII escaped. Each line names
+the SHA-256 of the line before it. Anyone can check an exported record with sha256sum and no program of ours.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from artifactd.artifact import printable
+from artifactd.lifecycle import (
+    Confirmed,
+    Event,
+    Failed,
+    Lost,
+    Postponed,
+    Proven,
+    Refused,
+    Replayed,
+    Row,
+    Skipped,
+    Started,
+    Unchanged,
+    Vanished,
+)
+
+SCHEMA: Final = 1
+"""Version of the fields below; docs/record.md describes it."""
+
+START: Final = "0" * 64
+"""What the first entry names as the hash before it."""
+
+ACTIONS: Final[Mapping[type[Event], tuple[str, str]]] = {
+    Started: ("artifact.started", "pending"),
+    Proven: ("artifact.exported", "success"),
+    Unchanged: ("artifact.unchanged", "success"),
+    Failed: ("artifact.failed", "failure"),
+    Postponed: ("artifact.postponed", "failure"),
+    Refused: ("artifact.refused", "failure"),
+    Skipped: ("artifact.skipped", "skipped"),
+    Vanished: ("artifact.gone", "failure"),
+    Replayed: ("artifact.replayed", "pending"),
+    Lost: ("artifact.lost", "failure"),
+    Confirmed: ("artifact.confirmed", "success"),
+}
+"""Action and outcome of each event of a copy."""
+
+Value = str | int | float | bool | None
+Fields = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the record."""
+
+    seq: int
+    line: str
+    hash: str
+    """SHA-256 of `line`"""
+
+    @property
+    def fields(self) -> dict[str, Value]:
+        """The line, read."""
+        fields: dict[str, Value] = json.loads(self.line)
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the record: what the next entry hangs on."""
+
+    seq: int = 0
+    hash: str = START
+
+
+def rfc3339(at: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def hash_of(line: str) -> str:
+    """The hash that the next line names."""
+    return hashlib.sha256(line.encode("ascii")).hexdigest()
+
+
+def append(head: Head, at: float, fields: Fields) -> Entry:
+    """The entry that says `fields` at the time `at` (seconds since the epoch), hung on `head`."""
+    body = {**fields, "schema": SCHEMA, "seq": head.seq + 1, "time": rfc3339(at), "previous": head.hash}
+    line = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return Entry(head.seq + 1, line, hash_of(line))
+
+
+def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
+    """What the record says of `event`, which took a copy from `before` to `after`."""
+    action, outcome = ACTIONS[type(event)]
+    fields: dict[str, Value] = {
+        "action": action,
+        "outcome": outcome,
+        "store": after.store,
+        "key": after.key,
+        "rule": after.rule,
+        "user": after.artifact.user,
+        "experiment_id": after.artifact.experiment_id,
+        "kind": after.artifact.kind.value,
+        "source": printable(after.artifact.path),
+        "size": after.identity.size if after.identity else None,
+        "mtime_ns": after.identity.mtime_ns if after.identity else None,
+        "sha256": after.digest,
+        "attempt": after.failures + (0 if isinstance(event, Failed) else 1),
+        "reason": after.reason,
+    }
+    match event:
+        case Started():
+            fields["evidence"] = after.evidence
+            if before.ours and after.digest not in before.ours:
+                fields["replaces"] = before.digest
+        case Proven():
+            fields |= {
+                "proof": event.proof,
+                "version": event.version,
+                "written": event.written,
+                "seconds": round(event.seconds, 3),
+                "uri": event.uri,
+                "evidence": after.evidence,
+            }
+        case Failed() | Postponed():
+            fields["retry_at"] = rfc3339(event.retry_at)
+        case Replayed():
+            fields["principal"] = event.by
+        case _:
+            pass  # the fields above say it all
+    return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A place where the record was altered."""
+
+    seq: int
+    reason: str
+
+
+def breaks(entries: Iterable[Entry], head: Head | None = None) -> Iterator[Break]:
+    """Every place where these entries, in order from the one after `head`, do not hang together."""
+    before = head or Head()
+    for entry in entries:
+        if entry.seq != before.seq + 1:
+            yield Break(entry.seq, f"entries {before.seq + 1} to {entry.seq - 1} are missing")
+        if hash_of(entry.line) != entry.hash:
+            yield Break(entry.seq, "the line is not the one that was hashed")
+        elif _named(entry) != (entry.seq, before.hash) and entry.seq == before.seq + 1:
+            yield Break(entry.seq, "the line does not follow the one before it")
+        before = Head(entry.seq, entry.hash)
+
+
+def _named(entry: Entry) -> tuple[Value, Value]:
+    """The number and the previous hash that the line itself names."""
+    return entry.fields.get("seq"), entry.fields.get("previous")

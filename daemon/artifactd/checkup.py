@@ -1,0 +1,156 @@
+"""What `artifactd check` looks at: each probe is real, each failure comes with its mend."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from artifactd import checksum, scan
+from artifactd.artifact import Key
+from artifactd.chain import rfc3339
+from artifactd.config import Config
+from artifactd.engine import account, named
+from artifactd.ledger import Ledger, LedgerError
+from artifactd.stores.base import Conflict, Put, Receipt, Result, Source, Store, StoreError
+from artifactd.stores.open import open_store
+from artifactd.watch import limits, remote_file_system, self_test
+
+PROBE: Final = Key("_artifactd/check")
+_CONTENT: Final = b"Written by `artifactd check`. It may stay.\n"
+_RELEASED: Final = 1_790_000_000.0
+"""Seconds since the epoch: September 2026. A clock before this program was made is wrong."""
+
+_DIRECTORIES_SHOWN: Final = 3
+_WATCH_RESERVE: Final = 2
+"""Watches to have for each directory that is there now: trees grow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def checkup(config: Config, now: float) -> Iterator[Check]:
+    """Every check, in the order in which to mend; `now` is seconds since the epoch."""
+    yield _configuration(config)
+    yield _data_directory(config)
+    yield _state_directory(config)
+    yield from (_store(config, name) for name, _ in named(config))
+    yield _inotify(config)
+    yield _watcher()
+    yield _clock(config, now)
+
+
+def _configuration(config: Config) -> Check:
+    found = f"digest {config.digest[:12]}, {'enabled' if config.enabled else 'DISABLED: nothing is exported'}"
+    if config.warnings:
+        found += "; " + "; ".join(config.warnings)
+    return Check("configuration", config.enabled, found, "set enable_artifacts_upload = true")
+
+
+def _data_directory(config: Config) -> Check:
+    name, directory = "data directory", config.data_directory
+    try:
+        with scan.root(directory):
+            pass
+    except OSError as error:
+        mend = f"make {account()} a member of the group that owns it, or mend data_directory"
+        return Check(name, ok=False, found=f"{directory}: {error.strerror}", mend=mend)
+    closed = [found for found in scan.scan(directory) if isinstance(found, scan.Unobservable)]
+    if closed:
+        some = "; ".join(f"{os.fsdecode(one.path)!a}: {one.reason}" for one in closed[:_DIRECTORIES_SHOWN])
+        mend = f"let {account()} read them: chmod g+rX, or an ACL (setfacl -R -m g:artifactd:rX)"
+        return Check(
+            name, ok=False, found=f"{len(closed)} directories cannot be looked into: {some}", mend=mend
+        )
+    experiments = sum(1 for _ in scan.experiments(directory))
+    return Check(name, ok=True, found=f"{directory}, {experiments} experiments")
+
+
+def _state_directory(config: Config) -> Check:
+    name, directory = "state directory", config.state_directory
+    mend = f"install -d -m 0700 -o {account()} {directory}"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory) as probe:
+            probe.write(b"probe")
+            os.fsync(probe.fileno())
+        ledger = Ledger.look(directory)
+        entries = ledger.head().seq
+        ledger.close()
+    except OSError as error:
+        return Check(name, ok=False, found=f"{directory}: {error.strerror}", mend=mend)
+    except LedgerError as error:
+        return Check(
+            name, ok=False, found=str(error), mend="see the message; a damaged ledger is set aside by `run`"
+        )
+    return Check(name, ok=True, found=f"{directory}, {entries} entries on record")
+
+
+def _store(config: Config, name: str) -> Check:
+    """Put, read back, and be refused to overwrite."""
+    destination = next(destination for kind, destination in named(config) if kind == name)
+    owner = f"check-{socket.gethostname()}-{os.getpid()}"
+    store = open_store(destination, owner=owner, used_before=False)
+    try:
+        return Check(f"store {name}", *_probed(store))
+    except StoreError as error:
+        return Check(f"store {name}", ok=False, found=str(error), mend="see the message, and try again")
+    finally:
+        store.close()
+
+
+def _probed(store: Store) -> tuple[bool, str, str]:
+    put = _put(store, _CONTENT)
+    if not isinstance(put, Receipt):
+        return False, f"a put failed: {put}", "let this account write there; see the message"
+    if store.digest(PROBE) != checksum.of_bytes(_CONTENT):
+        return False, "what was put reads back differently", "do not use this store"
+    if not isinstance(_put(store, _CONTENT + b"again"), Conflict):
+        return False, "it let a file be overwritten", "do not use this store"
+    return True, f"takes a put, reads it back ({put.proof}), refuses to overwrite", ""
+
+
+def _put(store: Store, content: bytes) -> Result:
+    return store.put([Put(PROBE, Source(len(content), content), checksum.of_bytes(content))])[0]
+
+
+def _inotify(config: Config) -> Check:
+    kind = remote_file_system(config.data_directory)
+    if kind is not None:
+        found = f"{kind} does not tell of other hosts' writes: the scan finds them every rescan_seconds"
+        return Check("inotify", ok=True, found=found)
+    directories = sum(1 for _ in os.walk(config.data_directory))
+    allowed = limits().watches
+    mend = f"sysctl fs.inotify.max_user_watches={max(2 * allowed, 4 * directories)} (and in /etc/sysctl.d/)"
+    found = f"{directories} directories, {allowed} watches allowed"
+    return Check("inotify", allowed >= _WATCH_RESERVE * directories, found, mend)
+
+
+def _watcher() -> Check:
+    problem = self_test()
+    mend = "install the watchdog version that pyproject.toml names; the scan still finds everything"
+    return Check("watcher", problem is None, problem or "tells of files that are closed and moved", mend)
+
+
+def _clock(config: Config, now: float) -> Check:
+    """The clock against this program's own age, and against the last entry of the record."""
+    mend = "set the clock, and keep it set: timedatectl set-ntp true"
+    if now < _RELEASED:
+        return Check("clock", ok=False, found="it is older than this program", mend=mend)
+    try:
+        ledger = Ledger.look(config.state_directory)
+        last = next(ledger.entries(ledger.head().seq - 1), None)
+        ledger.close()
+    except LedgerError:
+        last = None  # told by the check of the state directory
+    if last is not None and str(last.fields["time"]) > rfc3339(now):
+        return Check("clock", ok=False, found=f"it was set back: the record ends at {last.fields['time']}", mend=mend)
+    return Check("clock", ok=True, found=f"{rfc3339(now)}, after the last entry on record")

@@ -1,0 +1,203 @@
+"""Commands that prove: verify, audit, check."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final
+
+import typer
+
+from artifactd import audit as auditing
+from artifactd.artifact import printable
+from artifactd.audit import Condition, Finding
+from artifactd.cli.exits import Exit
+from artifactd.cli.terminal import (
+    AsJson,
+    ConfigPath,
+    byte_progress,
+    configuration,
+    fail,
+    lines,
+    reading,
+)
+from artifactd.config import Config
+from artifactd.engine import context, open_stores
+from artifactd.ledger import Change, Ledger, Unwritable
+from artifactd.lifecycle import Confirmed, Lost, Row, State
+from artifactd.stores.base import Store, StoreError
+
+PROVING = "Proving"
+
+Problem = Mapping[str, str]
+
+CODES: Final = {
+    "record": Exit.RECORD,
+    "different": Exit.DIFFERENT,
+    "missing": Exit.MISSING,
+    "unreadable": Exit.UNREADABLE,
+    "unknown": Exit.UNKNOWN,
+}
+"""What verify finds, the worst first."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (verify, audit, check):
+        app.command(rich_help_panel=PROVING)(command)
+
+
+def verify(
+    config: ConfigPath = None,
+    sample: Annotated[
+        float, typer.Option(min=0.0, max=100.0, help="Read back only this share of the copies, in percent.")
+    ] = 100.0,
+    as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
+) -> None:
+    """Prove afterwards: the record hangs together, and the stores hold what it says, read back byte by byte.
+
+    It ends with 10 where the record was altered, 11 where a copy is different, 12 missing, 13 unreadable, 14 where a
+    store holds keys that the ledger does not know; with the first of these that is true, and with 0 if none is.
+    Copies that are missing or different are marked as lost, for `artifactd retry`. Nothing is deleted.
+    """
+    settings = configuration(config)
+    began = time.monotonic()
+    with reading(settings) as ledger:
+        stores = open_stores(settings, ledger)
+        problems = list(_record_problems(ledger, stores))
+        findings = list(_findings(ledger, stores, sample))
+        problems += [_problem(one) for one in findings if one.condition is not Condition.WHOLE]
+        problems += _unknown(ledger, stores)
+    _note(settings, findings, problems)
+    counts = Counter(problem["problem"] for problem in problems)
+    if as_json:
+        lines(problems)
+        lines(
+            [
+                {
+                    "verified": len(findings),
+                    "problems": dict(counts),
+                    "seconds": round(time.monotonic() - began, 3),
+                }
+            ]
+        )
+    else:
+        for problem in problems:
+            typer.echo("  ".join(value for value in problem.values() if value), err=True)
+        found = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing wrong"
+        typer.echo(
+            f"{len(findings)} copies and the record verified in {time.monotonic() - began:.1f} s: {found}"
+        )
+    code = next((code for name, code in CODES.items() if counts[name]), Exit.OK)
+    raise typer.Exit(code)
+
+
+def _record_problems(ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Problem]:
+    """Where the record was altered: within itself, or against its anchors in the stores."""
+    breaks = list(auditing.breaks(ledger))
+    for store in stores.values():
+        try:
+            breaks += auditing.contradictions(ledger, store)
+        except StoreError as error:
+            yield {
+                "problem": "unreadable",
+                "store": store.name,
+                "key": auditing.ANCHORS,
+                "reason": str(error),
+            }
+    for one in breaks:
+        yield {"problem": "record", "store": "", "key": f"entry {one.seq}", "reason": one.reason}
+
+
+def _findings(ledger: Ledger, stores: Mapping[str, Store], sample: float) -> Iterator[Finding]:
+    """Every copy that was ever proven, or a sample of them, read back."""
+    rows = [
+        row
+        for store in stores
+        for row in ledger.rows(store=store)
+        if row.proof and row.state is not State.UPLOADING and random.random() * 100 < sample  # noqa: S311 - a sample, no secret
+    ]
+    with byte_progress("reading back", sum(row.size for row in rows)) as progress:
+        for row in rows:
+            yield auditing.read_back(row, ledger, stores[row.store], progress)
+
+
+def _problem(finding: Finding) -> Problem:
+    row = finding.row
+    return {
+        "problem": finding.condition.value,
+        "store": row.store,
+        "key": row.key,
+        "source": printable(row.artifact.path),
+        "reason": finding.reason,
+    }
+
+
+def _unknown(ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Problem]:
+    for store in stores.values():
+        try:
+            for key in auditing.unknown(store, ledger):
+                reason = "the ledger does not know this key"
+                yield {"problem": "unknown", "store": store.name, "key": key.text, "reason": reason}
+        except StoreError as error:
+            yield {"problem": "unreadable", "store": store.name, "key": "", "reason": str(error)}
+
+
+def _note(settings: Config, findings: list[Finding], problems: list[Problem]) -> None:
+    """Have on record what was found. Where this account may not write there, that is said, and nothing else changes."""
+    counts = Counter(problem["problem"] for problem in problems)
+    said = {name: counts[name] for name in CODES}
+    outcome = "failure" if problems else "success"
+    now = time.time()
+    try:
+        ledger = Ledger.open(settings.state_directory, context(settings))
+        ledger.record([change for one in findings if (change := _change(one)) is not None], now)
+        ledger.note(now, {"action": "copies.verified", "outcome": outcome, "copies": len(findings), **said})
+        ledger.close()
+    except Unwritable as error:
+        typer.echo(f"this verification is not on record: {error}", err=True)
+
+
+def _change(finding: Finding) -> Change | None:
+    row: Row = finding.row
+    match finding.condition:
+        case Condition.MISSING | Condition.DIFFERENT if row.state in (State.PROVEN, State.LOST):
+            return Change(row, Lost(finding.reason))
+        case Condition.WHOLE if row.state is State.LOST:
+            return Change(row, Confirmed())
+        case _:
+            return None
+
+
+def audit(
+    config: ConfigPath = None,
+    after: Annotated[int, typer.Option(min=0, help="Only entries after this number.")] = 0,
+) -> None:
+    """Print the record of events: one line of JSON each, exactly as it was hashed.
+
+    The field "previous" of each line is the SHA-256 of the line before it, so an export proves itself.
+    """
+    with reading(configuration(config)) as ledger:
+        for entry in ledger.entries(after):
+            typer.echo(entry.line)
+
+
+def check(config: ConfigPath = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - as above
+    """Check that everything is as it has to be: configuration, directories, stores, inotify, clock.
+
+    The probe of a store puts one small file at _artifactd/check, reads it back, and tries to overwrite it. It may stay.
+    """
+    from artifactd.checkup import checkup  # noqa: PLC0415 - the watcher's library, for this command only
+
+    settings = configuration(config)
+    results = list(checkup(settings, time.time()))
+    if as_json:
+        lines({"check": one.name, "ok": one.ok, "found": one.found, "mend": one.mend} for one in results)
+    else:
+        for one in results:
+            mark = typer.style("ok  ", fg="green") if one.ok else typer.style("FAIL", fg="red", bold=True)
+            typer.echo(f"{mark} {one.name}: {one.found}")
+            if not one.ok:
+                typer.echo(f"     → {one.mend}")
+    if failed := sum(not one.ok for one in results):
+        fail(Exit.CHECK, f"{failed} of {len(results)} checks failed")

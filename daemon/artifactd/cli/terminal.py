@@ -1,0 +1,145 @@
+"""What commands share: loading the configuration, opening the ledger to read, tables, progress, and ending well."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from artifactd import __version__
+from artifactd.cli.exits import Exit
+from artifactd.config import Config, ConfigError, load
+from artifactd.ledger import InUse, Ledger, LedgerError
+from artifactd.log import Log, configure
+
+ConfigPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="ARTIFACTD_CONFIG",
+        help="The configuration file. Default: /etc/artifactd/config.toml",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on each line, for machines.")]
+
+
+def fail(code: Exit, message: str) -> NoReturn:
+    """End with `code`, the message on standard error."""
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def configuration(path: Path | None) -> Config:
+    """The configuration; where it is wrong the command ends with every problem listed."""
+    try:
+        return load(path, os.environ)
+    except ConfigError as error:
+        fail(Exit.CONFIGURATION, str(error))
+
+
+@contextmanager
+def ends_well() -> Iterator[None]:
+    """The ways in which the state can refuse to be used, as messages and exit codes."""
+    try:
+        yield
+    except InUse as error:
+        fail(Exit.IN_USE, f"artifactd: {error}")
+    except LedgerError as error:
+        fail(Exit.STATE, f"artifactd: {error}")
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as in `artifactd audit | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.OK) from None
+
+
+@contextmanager
+def reading(config: Config) -> Iterator[Ledger]:
+    """The ledger, to read."""
+    with ends_well():
+        ledger = Ledger.look(config.state_directory)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+
+def log_of(config: Config, *, quiet: bool = False) -> Log:
+    """The log of this process. `quiet`: nothing, because a person sees progress instead."""
+    match config.log.format:
+        case "json":
+            console = False
+        case "console":
+            console = True
+        case _:
+            console = sys.stdout.isatty()
+    common = {"version": __version__, "host": socket.gethostname(), "pid": os.getpid()}
+    level = "critical" if quiet else config.log.level.value
+    log = configure(level, console=console, common=common)
+    for warning in config.warnings:
+        log.warning("config.warning", reason=warning)
+    return log
+
+
+def on_terminal() -> bool:
+    """Whether a person is looking."""
+    return sys.stdout.isatty()
+
+
+def lines(objects: Iterable[Mapping[str, Any]]) -> None:
+    """Each as one line of JSON."""
+    for one in objects:
+        typer.echo(json.dumps(one))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
+    """Rows for a person: a table on a terminal, columns parted by tabs elsewhere. Nothing in a cell is markup."""
+    if not on_terminal():
+        for row in rows:
+            typer.echo("\t".join(row))
+        return
+    from rich.console import Console  # noqa: PLC0415 - costs 50 ms, which only a table is worth
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(cell) for cell in row))
+    Console().print(shown)
+
+
+def size_of(count: int) -> str:
+    """Bytes for a person."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:  # noqa: PLR2004 - the unit's own base
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+@contextmanager
+def byte_progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar of bytes on a terminal, nothing elsewhere; the block tells it the bytes as they pass."""
+    if not on_terminal():
+        yield lambda _count: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415 - as in `table`
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        transient=True,
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.update(task, advance=count)

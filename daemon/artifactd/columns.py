@@ -1,0 +1,91 @@
+"""A row of the ledger as the columns of its table, with a hash of its own. Pure."""
+
+import hashlib
+import json
+from typing import Any, Final
+
+from artifactd.artifact import Artifact, Digest, Identity, Kind
+from artifactd.lifecycle import Row, State
+
+COLUMNS: Final = (
+    "source, store, key, wanted_key, user, experiment_id, inside, kind, rule, state, identity, digest, size, ours,"
+    " failures, retry_at, reason, evidence, proof, version, changed_at"
+)
+"""In the order of `encoded`; the hash follows."""
+
+
+class Altered(Exception):  # noqa: N818 - it names the thing that happened
+    """The columns are not the ones that were written."""
+
+
+def _text(name: str) -> str:
+    """A name that may hold bytes which are no UTF-8, as text. Such an artifact is refused; this is for people."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def encoded(row: Row) -> tuple[Any, ...]:
+    """The row as its columns, its hash last."""
+    identity = row.identity
+    columns = (
+        row.artifact.path,
+        row.store,
+        row.key,
+        row.wanted_key,
+        _text(row.artifact.user),
+        _text(row.artifact.experiment_id),
+        row.artifact.inside,
+        row.artifact.kind.value,
+        row.rule,
+        row.state.value,
+        # Text, because an inode number may need all 64 bits and SQLite's integers are signed.
+        identity and f"{identity.dev}.{identity.ino}.{identity.size}.{identity.mtime_ns}.{identity.ctime_ns}",
+        row.digest,
+        row.size,
+        json.dumps(row.ours),
+        row.failures,
+        row.retry_at,
+        row.reason,
+        row.evidence,
+        row.proof,
+        row.version,
+        row.changed_at,
+    )
+    return (*columns, _hash(columns))
+
+
+def decoded(found: tuple[Any, ...]) -> Row:
+    """The row of these columns.
+
+    Raises:
+        Altered: its hash is not that of its columns.
+    """
+    *columns, stored = found
+    if _hash(tuple(columns)) != stored:
+        raise Altered(f"the row of {columns[0]!r} is not the one that was written")
+    source, store, key, wanted_key, user, experiment_id, inside, kind, rule, state, identity, digest, size = (
+        columns[:13]
+    )
+    ours, failures, retry_at, reason, evidence, proof, version, changed_at = columns[13:]
+    return Row(
+        store=store,
+        artifact=Artifact(source, user, experiment_id, inside, Kind(kind)),
+        key=key,
+        wanted_key=wanted_key,
+        rule=rule,
+        state=State(state),
+        identity=Identity(*map(int, identity.split("."))) if identity else None,
+        digest=digest and Digest(digest),
+        size=size,
+        ours=tuple(json.loads(ours)),
+        failures=failures,
+        retry_at=retry_at,
+        reason=reason,
+        evidence=evidence,
+        proof=proof,
+        version=version,
+        changed_at=changed_at,
+    )
+
+
+def _hash(columns: tuple[Any, ...]) -> bytes:
+    return hashlib.blake2b(repr(columns).encode(), digest_size=16).digest()

@@ -1,0 +1,47 @@
+"""`config.toml`, Driverless AI's configuration and the environment → one frozen `Config`, or all problems.
+
+In the order a value goes: `sources` reads and merges, `document` says which keys there are and `values` what
+they may hold, `assemble` checks the whole, `effective` is what the daemon uses.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from artifactd.config.assemble import assemble
+from artifactd.config.destination import S3, Azure, Bitbucket, Destination, FileSystem, StoreKind
+from artifactd.config.document import Format, Level, Limits, Log, Watch
+from artifactd.config.effective import Config, Row
+from artifactd.config.problem import ConfigError, Problem
+from artifactd.config.sources import gather
+
+__all__ = [
+    "S3",
+    "Azure",
+    "Bitbucket",
+    "Config",
+    "ConfigError",
+    "Destination",
+    "FileSystem",
+    "Format",
+    "Level",
+    "Limits",
+    "Log",
+    "Problem",
+    "Row",
+    "StoreKind",
+    "Watch",
+    "load",
+]
+
+DEFAULT_PATH = Path("/etc/artifactd/config.toml")
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """The configuration in the file at `path`; None: $ARTIFACTD_CONFIG, else /etc/artifactd/config.toml.
+
+    Reads files and writes none.
+
+    Raises:
+        ConfigError: something is wrong, a missing file included. It holds every problem and no secret.
+    """
+    return assemble(gather(path or Path(environ.get("ARTIFACTD_CONFIG") or DEFAULT_PATH), environ))

@@ -1,0 +1,163 @@
+"""Open an artifact beneath the data directory, prove that it is complete, hash it, refuse what changed meanwhile."""
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import Final
+
+from artifactd import checksum
+from artifactd.artifact import Digest, Identity
+from artifactd.beneath import READ, open_beneath
+from artifactd.evidence import writers, zip_problem
+from artifactd.scan import identity_of
+from artifactd.settle import Complete, Incomplete, Settled, Writers, verdict
+from artifactd.stores.base import Source
+
+SMALL: Final = 256 << 10
+"""Bytes up to which a file's content is kept in memory and its descriptor closed: it is then read once only."""
+
+_SPARSE_FROM: Final = 64 << 20
+_SPARSE_RATIO: Final = 100  # file systems that compress reach 10; a hole reaches any number
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A complete artifact, hashed. Its `source` is open until `close`."""
+
+    settled: Settled
+    identity: Identity
+    digest: Digest
+    source: Source
+    evidence: str
+
+    def close(self) -> None:
+        """Close the source."""
+        if self.source.fd >= 0:
+            os.close(self.source.fd)
+
+    def unchanged(self) -> bool:
+        """Whether the file is still the one that was hashed. Content in memory cannot change."""
+        return self.source.fd < 0 or identity_of(os.fstat(self.source.fd)) == self.identity
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """The file is not complete, or changed while it was looked at."""
+
+    settled: Settled
+    identity: Identity
+    incomplete: Incomplete
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """The file cannot be exported as it is. Nothing of it was read."""
+
+    settled: Settled
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The file is no longer there."""
+
+    settled: Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The file could not be read; that may pass."""
+
+    settled: Settled
+    reason: str
+
+
+Outcome = Reading | NotYet | Unfit | Missing | Unreadable
+
+
+def read(root: int, settled: Settled, quiet_seconds: float, max_size: int | None) -> Outcome:
+    """Open, probe and hash the artifact below the open data directory `root`. Never raises for what a file can be.
+
+    A `Reading` is a snapshot: identity and writers were the same before the first byte was read and after the last.
+    """
+    sighting = settled.sighting
+    if not stat.S_ISREG(sighting.mode):
+        return Unfit(
+            settled,
+            f"{_KINDS.get(stat.S_IFMT(sighting.mode), 'no regular file')}: only regular files are exported",
+        )
+    try:
+        fd = open_beneath(root, sighting.path, READ)
+    except FileNotFoundError:
+        return Missing(settled)
+    except OSError as error:
+        return _not_opened(settled, error)
+    try:
+        outcome = _examine(fd, settled, quiet_seconds, max_size)
+    except OSError as error:
+        outcome = Unreadable(settled, f"it cannot be read: {error.strerror}")
+    if not (isinstance(outcome, Reading) and outcome.source.fd == fd):
+        os.close(fd)
+    return outcome
+
+
+_KINDS: Final = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def _not_opened(settled: Settled, error: OSError) -> Outcome:
+    match error.errno:
+        case errno.ELOOP:
+            return Unfit(settled, "a link on its path: links are not followed")
+        case errno.EXDEV:
+            return Unfit(settled, "it lies on another file system: mounts are not crossed")
+        case errno.ENOTDIR:
+            return Missing(settled)
+        case _:
+            return Unreadable(settled, f"it cannot be opened: {error.strerror}")
+
+
+def _examine(fd: int, settled: Settled, quiet_seconds: float, max_size: int | None) -> Outcome:
+    status = os.fstat(fd)
+    identity = identity_of(status)
+    if reason := _unfit(status, max_size):
+        return Unfit(settled, reason)
+    if identity != settled.sighting.identity:
+        return NotYet(settled, identity, Incomplete("it changed since it was seen"))
+    problem = zip_problem(fd, identity.size) if settled.sighting.path.lower().endswith(b".zip") else None
+    match verdict(settled, writers(fd), problem, quiet_seconds):
+        case Incomplete() as incomplete:
+            return NotYet(settled, identity, incomplete)
+        case Complete(evidence):
+            source, digest = _hashed(fd, identity.size)
+    after = identity_of(os.fstat(fd))
+    if after != identity or source.size != identity.size or writers(fd) is Writers.SOME:
+        return NotYet(settled, after, Incomplete("it changed while it was read"))
+    return Reading(settled, identity, digest, source, evidence)
+
+
+def _unfit(status: os.stat_result, max_size: int | None) -> str | None:
+    if not stat.S_ISREG(status.st_mode):
+        return "something else than a regular file took its place"
+    if status.st_nlink > 1:
+        return f"it has {status.st_nlink} names (hard links), one of which may lie elsewhere"
+    if max_size is not None and status.st_size > max_size:
+        return f"its {status.st_size} bytes are over limits.max_file_size ({max_size} bytes)"
+    if status.st_size >= _SPARSE_FROM and status.st_size > _SPARSE_RATIO * 512 * status.st_blocks:
+        return f"it claims {status.st_size} bytes and holds {512 * status.st_blocks}: a sparse file"
+    return None
+
+
+def _hashed(fd: int, size: int) -> tuple[Source, Digest]:
+    """The bytes, to be put, and their digest. `Source.size` is what was really read."""
+    if size <= SMALL:
+        content = os.pread(fd, size + 1, 0)
+        return Source(len(content), content), checksum.of_bytes(content)
+    digest, read_size = checksum.of_file(fd)
+    return Source(read_size, fd=fd), digest

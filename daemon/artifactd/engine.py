@@ -1,0 +1,139 @@
+"""Everything an export needs, set up in order and taken down in reverse: lock, ledger, stores, recorder, mirror."""
+
+import os
+import pwd
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from artifactd import __version__, audit
+from artifactd import ledger as ledgers
+from artifactd.chain import Value, rfc3339
+from artifactd.config import Config, Destination
+from artifactd.ledger import Damaged, Ledger
+from artifactd.log import Log
+from artifactd.mirror import Mirror
+from artifactd.recorder import Recorder
+from artifactd.requests import ByHand
+from artifactd.stores.base import Receipt, Store
+from artifactd.stores.open import open_store
+from artifactd.times import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A mirror with everything it works with."""
+
+    config: Config
+    ledger: Ledger
+    stores: Mapping[str, Store]
+    recorder: Recorder
+    mirror: Mirror
+    by_hand: ByHand
+    log: Log
+    clock: Clock
+
+    def anchor(self) -> None:
+        """Put the end of the record into each store, out of reach of whoever can rewrite the ledger.
+
+        A store that does not take it is passed over: the next anchor covers the same entries.
+        """
+        found = audit.anchor(self.ledger)
+        if found is None or found[1].fields["action"] == "audit.anchored":
+            return
+        put, entry = found
+        for name, store in self.stores.items():
+            said: dict[str, Value]
+            if isinstance(store.put([put])[0], Receipt):
+                said = {
+                    "store": name,
+                    "key": put.key.text,
+                    "anchored_seq": entry.seq,
+                    "anchored_hash": entry.hash,
+                }
+                noted = self.recorder.note({"action": "audit.anchored", "outcome": "success", **said})
+                self.log.info("audit.anchored", store=name, key=put.key.text, seq=noted.seq, hash=noted.hash)
+
+
+@contextmanager
+def engine(
+    config: Config, log: Log, clock: Clock, stopping: threading.Event, *, eager: bool
+) -> Iterator[Engine]:
+    """An engine for the length of the block. `eager`: copies that wait for their next try are tried at once.
+
+    Raises:
+        InUse: another process exports from this state.
+        Newer: its ledger is newer than this program.
+        Unwritable: its state directory cannot be written.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(ledgers.lock(config.state_directory))
+        ledger = open_ledger(config, log, clock)
+        stack.callback(ledger.close)
+        stores = open_stores(config, ledger)
+        for store in stores.values():
+            stack.callback(store.close)
+        recorder = Recorder(ledger, log, clock, stopping)
+        mirror = Mirror(config, stores, recorder, clock, eager=eager)
+        stack.callback(mirror.pipeline.close)
+        yield Engine(config, ledger, stores, recorder, mirror, ByHand(mirror, recorder), log, clock)
+
+
+def open_ledger(config: Config, log: Log, clock: Clock) -> Ledger:
+    """The ledger. A damaged one is set aside and a new one begun, which fills again from source and store.
+
+    Raises:
+        Newer, Unwritable: see `Ledger.open`.
+    """
+    fields = {"action": "ledger.created", "outcome": "success"}
+    try:
+        ledger = Ledger.open(config.state_directory, context(config))
+    except Damaged as error:
+        aside = ledgers.set_aside(config.state_directory, rfc3339(clock.now()).replace(":", ""))
+        log.error("ledger.damaged", reason=str(error), set_aside=str(aside))
+        fields = {
+            "action": "ledger.rebuilt",
+            "outcome": "success",
+            "reason": str(error),
+            "set_aside": aside.name,
+        }
+        ledger = Ledger.open(config.state_directory, context(config))
+    if ledger.head().seq == 0:
+        ledger.note(clock.now(), fields)
+    head = ledger.head()
+    log.info("ledger.opened", seq=head.seq, hash=head.hash, copies=sum(ledger.count().values()))
+    return ledger
+
+
+def open_stores(config: Config, ledger: Ledger) -> dict[str, Store]:
+    """The configured stores by name."""
+    owner = f"{socket.gethostname()}-{config.state_directory.name}".replace("/", "-")
+    return {
+        name: open_store(destination, owner=owner, used_before=ledger.used(name))
+        for name, destination in named(config)
+    }
+
+
+def named(config: Config) -> Iterator[tuple[str, Destination]]:
+    """The configured destinations with their stores' names."""
+    return ((destination.kind.value, destination) for destination in config.destinations)
+
+
+def context(config: Config) -> dict[str, str]:
+    """What every entry of the record says of who made it."""
+    return {
+        "version": __version__,
+        "config_digest": config.digest,
+        "host": socket.gethostname(),
+        "service_account": account(),
+    }
+
+
+def account() -> str:
+    """The account that this process runs as."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"

@@ -1,0 +1,100 @@
+"""Everything that is known of one file: from its place to its copies, and what is still missing."""
+
+import os
+import stat
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from artifactd import scan
+from artifactd.artifact import Sighting, printable
+from artifactd.beneath import READ, open_beneath
+from artifactd.chain import rfc3339
+from artifactd.config import Config
+from artifactd.evidence import writers, zip_problem
+from artifactd.intake import Intake
+from artifactd.ledger import Ledger
+from artifactd.lifecycle import Row
+from artifactd.policy import LeftAlone, Unnameable, Wanted
+
+
+def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict[str, Any]:
+    """Title → sentence or sentences, for the file at `path` below the data directory; `now` is seconds since the epoch."""
+    said: dict[str, Any] = {"file": printable(path)}
+    intake = Intake(os.fsencode(config.data_directory), config.policy, config.user)
+    found = intake.artifact(path)
+    if found is None:
+        return said | {"layout": "no part of an experiment: nothing below it is ever looked at"}
+    said["layout"] = f"user {found.user}, experiment {found.experiment_id}, kind {found.kind}"
+    sighting = _sighting(config, path)
+    if isinstance(sighting, str):
+        said["on disk"] = sighting
+    else:
+        size = sighting.identity.size
+        said["on disk"] = f"{size} bytes, last changed {rfc3339(sighting.identity.ctime_ns / 1e9)}"
+        match intake.decide(found, size):
+            case Wanted(key, rule):
+                said["policy"] = f"rule {rule!r} wants it at {key}"
+                said["evidence"] = _evidence(config, sighting, now)
+            case LeftAlone(reason):
+                said["policy"] = f"left alone: {reason}"
+            case Unnameable(reason, rule):
+                said["policy"] = f"rule {rule!r} wants it, but {reason}"
+            case other:
+                assert_never(other)
+    rows = ledger.of_sources([path]).get(path, [])
+    said["copies"] = [_copy(row) for row in rows] or "none on record"
+    return said
+
+
+def _sighting(config: Config, path: bytes) -> Sighting | str:
+    try:
+        with scan.root(config.data_directory) as root:
+            match scan.sight(root, path):
+                case scan.Seen((sighting,)):
+                    return sighting
+                case scan.Seen():
+                    return "a directory"
+                case scan.Gone():
+                    return "not there"
+                case scan.Unobservable(_, reason):
+                    return reason
+                case other:
+                    assert_never(other)
+    except OSError as error:
+        return f"the data directory cannot be opened: {error.strerror}"
+
+
+def _evidence(config: Config, sighting: Sighting, now: float) -> Sequence[str]:
+    """Each rung of completion, as it is now."""
+    if not stat.S_ISREG(sighting.mode):
+        return ["no regular file: it will be refused"]
+    age = now - sighting.identity.ctime_ns / 1e9
+    quiet = config.watch.quiet_seconds
+    said = [f"unchanged for {age:.1f} s, {quiet:g} s are wanted" + ("" if age >= quiet else ": missing")]
+    try:
+        with scan.root(config.data_directory) as root:
+            fd = open_beneath(root, sighting.path, READ)
+    except OSError as error:
+        return [*said, f"it cannot be opened: {error.strerror}"]
+    try:
+        said.append(f"open writers: {writers(fd).value}")
+        if sighting.path.lower().endswith(b".zip"):
+            said.append(zip_problem(fd, sighting.identity.size) or "the zip's directory reads")
+    finally:
+        os.close(fd)
+    return said
+
+
+def _copy(row: Row) -> str:
+    parts = [f"{row.store}:{row.key} is {row.state}"]
+    if row.digest:
+        parts.append(f"sha256 {row.digest}")
+    if row.proof:
+        parts.append(f"proof {row.proof}, evidence {row.evidence}")
+    if row.failures:
+        parts.append(f"{row.failures} failed tries")
+    if row.retry_at is not None:
+        parts.append(f"next try {rfc3339(row.retry_at)}")
+    if row.reason:
+        parts.append(f"because: {row.reason}")
+    return "; ".join((*parts, f"since {rfc3339(row.changed_at)}, rule {row.rule!r}"))

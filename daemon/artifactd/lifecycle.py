@@ -1,0 +1,279 @@
+"""The states of a copy: one table, one step. A missing cell is an error. Pure."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import assert_never
+
+from artifactd.artifact import Artifact, Digest, Identity
+
+
+class State(StrEnum):
+    """Where a copy stands."""
+
+    NEW = "new"
+    """not on record yet"""
+    UPLOADING = "uploading"
+    """a put was begun; after a crash it may have happened or not, and is begun again"""
+    PROVEN = "proven"
+    """the store holds the bytes of the digest"""
+    RETRYING = "retrying"
+    """the last try failed; the next one has its time"""
+    REFUSED = "refused"
+    """needs a person; then `artifactd retry`, or another version of the file"""
+    SKIPPED = "skipped"
+    """a rule of the policy leaves it alone"""
+    GONE = "gone"
+    """the file was deleted before it was exported"""
+    LOST = "lost"
+    """it was proven, and a verification found it missing or different"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the ledger knows of one copy: one artifact at one key of one store.
+
+    The key is "" where none could be made.
+    """
+
+    store: str
+    artifact: Artifact
+    key: str
+    wanted_key: str
+    """the key that the policy asked for; `key` differs where several versions are kept"""
+    rule: str
+    state: State = State.NEW
+    identity: Identity | None = None
+    """of the file when it was last read or judged"""
+    digest: Digest | None = None
+    """what the copy holds or was last meant to hold"""
+    size: int = 0
+    """bytes"""
+    ours: tuple[Digest, ...] = ()
+    """every digest that this daemon wrote, or may have written, at the key"""
+    failures: int = 0
+    """in a row"""
+    retry_at: float | None = None
+    """seconds since the epoch"""
+    reason: str = ""
+    evidence: str = ""
+    """what showed that the artifact was complete"""
+    proof: str = ""
+    """how strongly the copy was proven; empty where it never was"""
+    version: str = ""
+    """the store's own name for this version"""
+    changed_at: float = 0.0
+    """seconds since the epoch"""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A put begins. On record before it does, so that a crash cannot hide what may have been written."""
+
+    identity: Identity
+    digest: Digest
+    size: int
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The store holds the bytes."""
+
+    proof: str
+    version: str
+    written: bool
+    """False: the same bytes were there already"""
+    seconds: float
+    """from the file's completion to the proof"""
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The file has a new identity and the same bytes: nothing to do."""
+
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A try failed; there will be another."""
+
+    reason: str
+    retry_at: float
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The try was cut short by something that is not the artifact's fault. It does not count as a failure."""
+
+    reason: str
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A person is needed, or tries are used up."""
+
+    reason: str
+    identity: Identity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A rule leaves the artifact alone."""
+
+    reason: str
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """The file is no longer there and was not exported."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A person asked for another try."""
+
+    at: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A verification found the copy missing or different."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A verification found a lost copy whole again."""
+
+
+Event = (
+    Started
+    | Proven
+    | Unchanged
+    | Failed
+    | Postponed
+    | Refused
+    | Skipped
+    | Vanished
+    | Replayed
+    | Lost
+    | Confirmed
+)
+
+_S = State
+STEPS: dict[tuple[State, type[Event]], State] = {
+    (_S.NEW, Started): _S.UPLOADING,
+    (_S.NEW, Failed): _S.RETRYING,
+    (_S.NEW, Refused): _S.REFUSED,
+    (_S.NEW, Skipped): _S.SKIPPED,
+    (_S.UPLOADING, Started): _S.UPLOADING,
+    (_S.UPLOADING, Proven): _S.PROVEN,
+    (_S.UPLOADING, Failed): _S.RETRYING,
+    (_S.UPLOADING, Postponed): _S.RETRYING,
+    (_S.UPLOADING, Refused): _S.REFUSED,
+    (_S.UPLOADING, Skipped): _S.SKIPPED,
+    (_S.UPLOADING, Vanished): _S.GONE,
+    (_S.PROVEN, Started): _S.UPLOADING,
+    (_S.PROVEN, Unchanged): _S.PROVEN,
+    (_S.PROVEN, Failed): _S.RETRYING,
+    (_S.PROVEN, Refused): _S.REFUSED,
+    (_S.PROVEN, Lost): _S.LOST,
+    (_S.RETRYING, Started): _S.UPLOADING,
+    (_S.RETRYING, Failed): _S.RETRYING,
+    (_S.RETRYING, Refused): _S.REFUSED,
+    (_S.RETRYING, Skipped): _S.SKIPPED,
+    (_S.RETRYING, Vanished): _S.GONE,
+    (_S.RETRYING, Replayed): _S.RETRYING,
+    (_S.REFUSED, Started): _S.UPLOADING,
+    (_S.REFUSED, Failed): _S.RETRYING,
+    (_S.REFUSED, Refused): _S.REFUSED,
+    (_S.REFUSED, Skipped): _S.SKIPPED,
+    (_S.REFUSED, Replayed): _S.RETRYING,
+    (_S.REFUSED, Vanished): _S.GONE,
+    (_S.SKIPPED, Started): _S.UPLOADING,
+    (_S.SKIPPED, Skipped): _S.SKIPPED,
+    (_S.SKIPPED, Refused): _S.REFUSED,
+    (_S.SKIPPED, Failed): _S.RETRYING,
+    (_S.GONE, Started): _S.UPLOADING,
+    (_S.GONE, Failed): _S.RETRYING,
+    (_S.GONE, Refused): _S.REFUSED,
+    (_S.GONE, Skipped): _S.SKIPPED,
+    (_S.LOST, Started): _S.UPLOADING,
+    (_S.LOST, Failed): _S.RETRYING,
+    (_S.LOST, Refused): _S.REFUSED,
+    (_S.LOST, Lost): _S.LOST,
+    (_S.LOST, Replayed): _S.RETRYING,
+    (_S.LOST, Confirmed): _S.PROVEN,
+}
+"""What may follow what. A pair that is not here cannot happen; if it does, the daemon's own logic is wrong."""
+
+
+class ImpossibleStep(Exception):  # noqa: N818 - it names the thing that happened
+    """An event that cannot follow the row's state."""
+
+
+def step(row: Row, event: Event) -> Row:
+    """The row after `event`.
+
+    Raises:
+        ImpossibleStep: the table has no such cell. Nothing was changed.
+    """
+    try:
+        state = STEPS[row.state, type(event)]
+    except KeyError:
+        raise ImpossibleStep(f"{type(event).__name__} cannot follow {row.state} ({row.key!a})") from None
+    return _apply(replace(row, state=state), event)
+
+
+def _apply(row: Row, event: Event) -> Row:
+    """`row` with what `event` says, its state aside."""
+    match event:
+        case Started():
+            return replace(
+                row,
+                identity=event.identity,
+                digest=event.digest,
+                size=event.size,
+                evidence=event.evidence,
+                ours=tuple(dict.fromkeys((*row.ours, event.digest))),
+                retry_at=None,
+                reason="",
+            )
+        case Proven():
+            assert row.digest is not None, "a put is proven only after it was started"  # noqa: S101 - see STEPS
+            return replace(
+                row, proof=event.proof, version=event.version, ours=(row.digest,), failures=0, reason=""
+            )
+        case Unchanged():
+            return replace(row, identity=event.identity)
+        case Failed():
+            return replace(
+                row,
+                reason=event.reason,
+                retry_at=event.retry_at,
+                failures=row.failures + 1,
+                identity=event.identity or row.identity,
+            )
+        case Postponed():
+            return replace(row, reason=event.reason, retry_at=event.retry_at)
+        case Refused():
+            return replace(row, reason=event.reason, retry_at=None, identity=event.identity or row.identity)
+        case Skipped():
+            return replace(row, reason=event.reason, retry_at=None, identity=event.identity)
+        case Replayed():
+            return replace(row, retry_at=event.at, failures=0)
+        case Vanished() | Lost():
+            return replace(row, reason=event.reason, retry_at=None)
+        case Confirmed():
+            return replace(row, reason="")
+        case _:
+            assert_never(event)

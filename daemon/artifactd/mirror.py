@@ -1,0 +1,396 @@
+"""What there is to do, found out again and again: the scan is the truth, events and hints make it quick.
+
+A `Mirror` belongs to one thread, which calls `turn` until it has had enough. Everything that comes in (a thread's
+result, a hint, a person's request) comes through one inbox and is acted on here, so no decision needs a lock.
+"""
+
+import os
+import queue
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from artifactd import scan
+from artifactd.artifact import Artifact, Identity, InvalidKey, Key, Sighting, printable
+from artifactd.config import Config, FileSystem
+from artifactd.digest import NotYet
+from artifactd.intake import Intake
+from artifactd.ledger import Change
+from artifactd.lifecycle import Refused, Row, Skipped, State, Vanished
+from artifactd.pipeline import BATCH_FILES, Pipeline
+from artifactd.plan import Nothing, Read, Wait, outlook
+from artifactd.policy import Decision, LeftAlone, Unnameable, Wanted
+from artifactd.recorder import Recorder
+from artifactd.settle import Incomplete, Settler, Waiting
+from artifactd.stores.base import Store
+from artifactd.times import Clock
+
+_WAITED_FOR: Final = 10_000
+"""Files that are waited for at once. Past that, hints are dropped and scans pause: memory stays bounded."""
+
+_RETRY_LOOK_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class Scan:
+    """A scan under way, or the last one."""
+
+    reason: str
+    since: float
+    found: Iterator[scan.Found]
+    seconds: float | None = None
+    """how long it took; None while it is under way"""
+    files: int = 0
+    wanted: int = 0
+    new: int = 0
+    done: int = 0
+    """wanted copies that are proven already"""
+    stuck: int = 0
+    """wanted copies that wait for their next try or for a person"""
+    missed: int = 0
+    """new files that the watcher should have told of"""
+    left_alone: int = 0
+    unobservable: int = 0
+
+
+class Mirror:
+    """Mirrors what is complete and wanted below the data directory into every store, each byte proven.
+
+    `eager`: copies that wait for their next try are tried when they are seen.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        stores: Mapping[str, Store],
+        recorder: Recorder,
+        clock: Clock,
+        *,
+        eager: bool = False,
+    ) -> None:
+        self.intake = Intake(os.fsencode(config.data_directory), config.policy, config.user)
+        self.settler = Settler(config.watch.quiet_seconds, config.watch.max_wait_seconds)
+        self.pipeline = Pipeline(config, stores, self.intake, recorder, clock, self, eager=eager)
+        self.inbox = self.pipeline.inbox
+        self.on_found: Callable[[Sighting], None] = lambda _sighting: None
+        self.on_missed: Callable[[int], None] = lambda _count: None
+        self.watching_since: float | None = None
+        """seconds since the epoch from which events should tell of every new file; None: they are not listened to"""
+        self.scan: Scan | None = None
+        self._scan_again: str | None = None
+        self._config, self._recorder, self._clock = config, recorder, clock
+        self._skip = _destinations(config)
+        self._longest_wait = 0.0 if eager else config.retry.cap_seconds
+        self._retry_look = 0.0
+
+    # --- what its owner calls ---------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take up what a crash interrupted, and look at everything."""
+        interrupted = self._recorder.ledger.rows(states=[State.UPLOADING])
+        rows = {row.artifact.path: row for row in interrupted}
+        self.look_at(rows, rows, thorough=True)
+        self.rescan("start")
+
+    def rescan(self, reason: str) -> None:
+        """Look at the whole tree; once more afterwards if a scan is under way."""
+        if self.scanning:
+            self._scan_again = reason
+        else:
+            found = scan.scan(self._config.data_directory, self._skip)
+            self.scan = Scan(reason, self._clock.monotonic(), found)
+
+    def turn(self, longest: float) -> None:
+        """Do what can be done now, then wait for what comes in, at most `longest` seconds.
+
+        Raises:
+            Stopped: the record could not be written, and the mirror was told to stop.
+            Damaged: the ledger is. Nothing more was done.
+        """
+        self._advance()
+        try:
+            self.inbox.get(timeout=self._pause(longest))()
+            while True:
+                self.inbox.get_nowait()()
+        except queue.Empty:
+            pass
+
+    @property
+    def scanning(self) -> bool:
+        """Whether a scan is under way."""
+        return self.scan is not None and self.scan.seconds is None
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being read, put or scanned, or has come in."""
+        return self.scanning or self.pipeline.in_flight > 0 or not self.inbox.empty()
+
+    def waiting(self) -> list[Waiting]:
+        """The files that are waited for, and why."""
+        return list(self.settler.waiting(self._clock.monotonic()))
+
+    def drain(self, seconds: float) -> None:
+        """Finish what is in flight within `seconds`, start nothing new. The rest is repeated by the next run."""
+        until = self._clock.monotonic() + seconds
+        with suppress(queue.Empty):
+            while self.pipeline.in_flight > 0:
+                self.inbox.get(timeout=max(0.0, until - self._clock.monotonic()))()
+
+    # --- what comes in ----------------------------------------------------------------------------------------
+
+    def touched(self, paths: Mapping[bytes, bool]) -> None:
+        """Something happened to these files; true: the file was closed after writing, or moved into place."""
+        if len(self.settler) < _WAITED_FOR:
+            self.look_at(paths)
+            for path, closed in paths.items():
+                if closed:
+                    self.settler.closed(path, self._clock.monotonic())
+
+    def appeared(self, folder: bytes, *, hinted: bool = False) -> int:
+        """A directory is at `folder`: look at everything in it. Returns how many wanted files it has waiting.
+
+        `hinted`: Driverless AI said that they are complete.
+        """
+        waiting = 0
+        for found in scan.below(self._config.data_directory, folder, self._skip):
+            if isinstance(found, scan.Seen) and len(self.settler) < _WAITED_FOR:
+                self.sight(found.sightings)
+                for sighting in found.sightings:
+                    waiting += sighting.path in self.settler
+                    if hinted:
+                        self.settler.hinted(sighting.path, self._clock.monotonic())
+        return waiting
+
+    def look_at(
+        self, paths: Iterable[bytes], rows: Mapping[bytes, Row] | None = None, *, thorough: bool = False
+    ) -> None:
+        """Look at the files at these paths. `rows` has what is known of some; `thorough` is for `sight`."""
+        sightings: list[Sighting] = []
+        with suppress(OSError), scan.root(self._config.data_directory) as root:
+            for path in paths:
+                known = rows.get(path) if rows else None
+                match scan.sight(root, path, known.identity if known else None):
+                    case scan.Seen(seen):
+                        sightings += seen
+                    case scan.Gone():
+                        self._gone(path)
+                    case scan.Unobservable():
+                        pass  # nothing follows from it
+        self.sight(sightings, thorough=thorough)
+
+    def sight(
+        self, sightings: Sequence[Sighting], under: Scan | None = None, *, thorough: bool = False
+    ) -> None:
+        """These files were seen. `thorough`: ask the ledger even for what no rule names, which costs a look-up each."""
+        decided = [
+            (sighting, found, self.intake.decide(found, sighting.identity.size))
+            for sighting in sightings
+            if (found := self.intake.artifact(sighting.path)) is not None
+        ]
+        concerned = [
+            one for one in decided if thorough or not isinstance(one[2], LeftAlone) or one[2].on_record
+        ]
+        rows = self._recorder.ledger.of_sources([sighting.path for sighting, _, _ in concerned])
+        under = under or Scan("", 0.0, iter(()))
+        under.files += len(sightings)
+        under.wanted += sum(isinstance(decision, Wanted) for _, _, decision in concerned)
+        under.left_alone += sum(isinstance(decision, LeftAlone) for _, _, decision in decided)
+        changes: list[Change] = []
+        for sighting, found, decision in concerned:
+            known = rows.get(sighting.path, [])
+            changes += self._without_reading(sighting, found, decision, known)
+            if self._needed(sighting, self.intake.copies(decision, known), known, under):
+                under.new += 1
+                under.missed += self._missed(sighting, known)
+                self._wait_for(sighting)
+        self._recorder.record(changes)
+
+    def _wait_for(self, sighting: Sighting) -> None:
+        if sighting.path not in self.settler:
+            self.on_found(sighting)
+        age = self._clock.now() - sighting.identity.ctime_ns / 1e9
+        self.settler.feed(sighting, self._clock.monotonic(), age)
+
+    def _without_reading(
+        self, sighting: Sighting, found: Artifact, decision: Decision, rows: Sequence[Row]
+    ) -> Iterator[Change]:
+        """What goes on record without a look into the file: skips, and names that make no key."""
+        match decision:
+            case LeftAlone(reason):
+                event: Skipped | Refused = Skipped(reason, sighting.identity)
+                key = _plain_key(found)
+            case Unnameable(reason):
+                event, key = Refused(reason, sighting.identity), ""
+            case Wanted():
+                return
+            case _:
+                assert_never(decision)
+        state = State.SKIPPED if isinstance(event, Skipped) else State.REFUSED
+        for store in self.pipeline.lanes:
+            mine = [row for row in rows if row.store == store]
+            unfinished = [row for row in mine if row.state in (State.UPLOADING, State.RETRYING)]
+            yield from (Change(row, event) for row in unfinished)
+            on_record = not isinstance(decision, LeftAlone) or decision.on_record
+            if on_record and not mine:
+                yield Change(Row(store, found, key, key, decision.rule or ""), event)
+            elif on_record and all(row.state in (State.SKIPPED, State.REFUSED, State.GONE) for row in mine):
+                row = mine[0]
+                if (row.state, row.reason) != (state, reason):
+                    yield Change(row, event)
+
+    def _needed(self, sighting: Sighting, copies: Sequence[Wanted], rows: Sequence[Row], under: Scan) -> bool:
+        """Whether the file has to be read for a copy at a store that takes something."""
+        needed = False
+        now, longest = self._clock.now(), self._longest_wait
+        for store, lane in self.pipeline.lanes.items():
+            for wanted in copies:
+                match outlook(rows, store, wanted, sighting.identity, now, longest):
+                    case Nothing() as nothing if nothing.done:
+                        under.done += 1
+                        continue
+                    case Nothing() | Wait():
+                        under.stuck += 1
+                        if sighting.path not in self.intake.asked:
+                            continue
+                    case Read():
+                        pass
+                    case other:
+                        assert_never(other)
+                if lane.out_since is None or lane.open(self._clock.monotonic()):
+                    needed = True
+                else:
+                    lane.behind = True
+        return needed
+
+    def _missed(self, sighting: Sighting, rows: Sequence[Row]) -> bool:
+        """Whether events should have told of this new file by now, and did not."""
+        if rows or self.watching_since is None or sighting.path in self.settler:
+            return False
+        changed = sighting.identity.ctime_ns / 1e9
+        return self.watching_since < changed < self._clock.now() - self._config.watch.quiet_seconds
+
+    def _gone(self, path: bytes) -> None:
+        """Nothing is at `path` any more."""
+        self.settler.forget(path)
+        rows = self._recorder.ledger.of_sources([path]).get(path, [])
+        unfinished = [row for row in rows if row.state in (State.UPLOADING, State.RETRYING)]
+        self._recorder.record([Change(row, Vanished("deleted before it was exported")) for row in unfinished])
+
+    # --- what the pipeline tells ------------------------------------------------------------------------------
+
+    def done(self, path: bytes, identity: Identity) -> None:
+        """The file with this identity needs nothing more for now."""
+        self.intake.asked.pop(path, None)
+        self.settler.done(path, identity)
+
+    def postponed(self, outcome: NotYet) -> None:
+        """The file is not complete: it is looked at again."""
+        path = outcome.settled.sighting.path
+        self.settler.postpone(path, outcome.identity, outcome.incomplete, self._clock.monotonic())
+
+    def missing(self, path: bytes, identity: Identity) -> None:
+        """The file could not be found: gone, or another one by now, or not to be seen."""
+        self.settler.postpone(path, identity, Incomplete("it cannot be found"), self._clock.monotonic())
+        self.look_at([path], thorough=True)
+
+    def recovered(self, store: str) -> None:
+        """The store takes copies again, and some were passed over."""
+        self.rescan(f"{store} takes copies again")
+
+    # --- what is due ------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        now = self._clock.monotonic()
+        for waiting in self.settler.overdue(now):
+            self._recorder.log.warning(
+                "artifact.waiting",
+                source=printable(waiting.path),
+                size=waiting.size,
+                reason=waiting.reason,
+                waited_seconds=round(waiting.seconds, 3),
+            )
+        self._retry(now)
+        if self.scan is not None and self._may_scan(now):
+            self._scan_on(self.scan)
+        if (room := self.pipeline.room(now)) > 0:
+            self.pipeline.carry(self.settler.settled(now, room))
+
+    def _may_scan(self, now: float) -> bool:
+        return self.scanning and len(self.settler) < _WAITED_FOR and self.pipeline.room(now) > 0
+
+    def _pause(self, longest: float) -> float:
+        """Seconds until there is something to do, unless something comes in before."""
+        now = self._clock.monotonic()
+        if self._may_scan(now):
+            return 0.0
+        times = [now + longest]
+        if self.pipeline.room(now) > 0 and (due := self.settler.next_due()) is not None:
+            times.append(due)
+        if (at := self.pipeline.next_try(now)) is not None:
+            times.append(at)
+        return max(0.0, min(times) - now)
+
+    def _retry(self, now: float) -> None:
+        """Look at the copies whose next try has come, at stores that take something."""
+        if now < self._retry_look:
+            return
+        self._retry_look = now + _RETRY_LOOK_SECONDS
+        stores = [store for store, lane in self.pipeline.lanes.items() if lane.open(now)]
+        due = self._recorder.ledger.due(self._clock.now(), stores, BATCH_FILES) if stores else []
+        rows = {row.artifact.path: row for row in due if row.artifact.path not in self.settler}
+        if rows:
+            self.look_at(rows, rows, thorough=True)
+
+    def _scan_on(self, under: Scan) -> None:
+        """Take the scan's next find."""
+        match next(under.found, None):
+            case scan.Seen(sightings):
+                self.sight(sightings, under)
+            case scan.Unobservable(path, reason):
+                under.unobservable += 1
+                self._recorder.log.warning("scan.unobservable", source=printable(path) or ".", reason=reason)
+            case scan.Gone():
+                pass  # a whole scan asks for no single path
+            case None:
+                self._scanned(under)
+
+    def _scanned(self, under: Scan) -> None:
+        under.seconds = self._clock.monotonic() - under.since
+        log = self._recorder.log
+        tell = log.debug if under.reason == "timer" and not under.new and not under.unobservable else log.info
+        tell(
+            "scan.finished",
+            reason=under.reason,
+            files=under.files,
+            wanted=under.wanted,
+            new=under.new,
+            left_alone=under.left_alone,
+            unobservable=under.unobservable,
+            seconds=round(under.seconds, 3),
+        )
+        if under.missed:
+            log.warning("watch.missed", count=under.missed)
+            self.on_missed(under.missed)
+        if self._scan_again is not None:
+            reason, self._scan_again = self._scan_again, None
+            self.rescan(reason)
+
+
+def _plain_key(found: Artifact) -> str:
+    """The key that the artifact would have under its own name, for the record of a skip; "" where it makes none."""
+    try:
+        return Key.of(found.user, found.experiment_id, found.name.decode()).text
+    except (InvalidKey, UnicodeDecodeError):
+        return ""
+
+
+def _destinations(config: Config) -> frozenset[tuple[int, int]]:
+    """Directories of ours that may lie in the tree, by (st_dev, st_ino): exports are never exported again."""
+    found = set()
+    for destination in config.destinations:
+        if isinstance(destination, FileSystem):
+            with suppress(OSError):
+                status = os.stat(destination.directory)
+                found.add((status.st_dev, status.st_ino))
+    return frozenset(found)

@@ -1,0 +1,288 @@
+"""From files that may be complete to copies on record: read → plan → started → put → proven.
+
+Reading and putting happen in threads; planning and recording in the owner's thread, to which the threads' results
+come back through `inbox`. Each store has threads and a lane of its own.
+"""
+
+import queue
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final, Protocol, TypeVar, assert_never
+
+from artifactd import digest, scan
+from artifactd.artifact import Artifact, Identity
+from artifactd.config import Config
+from artifactd.digest import Missing, NotYet, Reading, Unfit, Unreadable
+from artifactd.intake import Intake
+from artifactd.lane import Lane
+from artifactd.ledger import Change
+from artifactd.lifecycle import Proven, Refused, Row, Started, Unchanged
+from artifactd.plan import Read, Refuse, Same, Send, outlook, plan, row_of
+from artifactd.policy import Wanted
+from artifactd.recorder import Recorder
+from artifactd.settle import Incomplete, Settled
+from artifactd.stores.base import Store
+from artifactd.times import Clock
+from artifactd.upload import Outage, Outcome, Times, Upload, failure, upload
+
+BATCH_FILES: Final = 128
+BATCH_BYTES: Final = 8 << 20
+"""A batch shares its commits and its barriers; it is closed by whichever comes first."""
+
+T = TypeVar("T")
+
+
+class Owner(Protocol):
+    """Who hears what became of a file."""
+
+    def done(self, path: bytes, identity: Identity) -> None:
+        """The file with this identity needs nothing more for now."""
+
+    def postponed(self, outcome: NotYet) -> None:
+        """The file is not complete."""
+
+    def missing(self, path: bytes, identity: Identity) -> None:
+        """The file could not be found."""
+
+    def recovered(self, store: str) -> None:
+        """The store takes copies again, and some were passed over while it was out."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """A reading that stays open until every lane that needs it is done with it."""
+
+    reading: Reading
+    uses: int = 0
+
+
+@dataclass(slots=True)
+class _Plans:
+    """What a batch comes to: changes for the record, and the puts that begin with some of them."""
+
+    changes: list[Change] = field(default_factory=list)
+    starts: list[tuple[int, str, _Held]] = field(default_factory=list)
+    """index of the change that starts it, store, bytes"""
+    claims: dict[tuple[str, str], Row] = field(default_factory=dict)
+    """who claims a key of a store within this batch"""
+
+    def start(self, row: Row, held: _Held) -> None:
+        """A put is to begin."""
+        reading = held.reading
+        started = Started(reading.identity, reading.digest, reading.source.size, reading.evidence)
+        self.starts.append((len(self.changes), row.store, held))
+        self.changes.append(Change(row, started))
+        self.claims[row.store, row.key] = replace(row, digest=reading.digest)
+        held.uses += 1
+
+
+class Pipeline:
+    """Carries files to their copies. What is under way at once is bounded: see `room`."""
+
+    def __init__(
+        self,
+        config: Config,
+        stores: Mapping[str, Store],
+        intake: Intake,
+        recorder: Recorder,
+        clock: Clock,
+        owner: Owner,
+        *,
+        eager: bool = False,
+    ) -> None:
+        self.lanes = {name: Lane(name, config.retry) for name in stores}
+        self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._config, self._stores, self._intake, self._recorder = config, stores, intake, recorder
+        self._clock, self._owner = clock, owner
+        self._readers = ThreadPoolExecutor(config.limits.workers, "read")
+        self._senders = {name: ThreadPoolExecutor(config.limits.workers, f"put-{name}") for name in stores}
+        self._longest_wait = 0.0 if eager else config.retry.cap_seconds
+        self._reading = 0
+        self._times = Times(
+            clock.monotonic, clock.now, lambda failures: config.retry.seconds(failures, clock.chance())
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Files that are being read or put."""
+        return self._reading + sum(lane.under_way for lane in self.lanes.values())
+
+    def room(self, now: float) -> int:
+        """How many more files may be carried at once; none while every store is out or busy."""
+        return max((lane.room(now) for lane in self.lanes.values()), default=0) - self._reading
+
+    def next_try(self, now: float) -> float | None:
+        """When the next store that is out is tried again, in monotonic seconds."""
+        tries = (lane.next_try() for lane in self.lanes.values())
+        return min((at for at in tries if at is not None and at > now), default=None)
+
+    def carry(self, files: Iterable[Settled]) -> None:
+        """Read these files, and put what is complete and wanted. Their owner hears what became of each."""
+        for batch in batches(files, lambda one: one.sighting.identity.size):
+            self._reading += len(batch)
+            future = self._readers.submit(self._read, batch)
+            future.add_done_callback(self._back(partial(self._examined, batch)))
+
+    def close(self) -> None:
+        """Wait for the threads. What they found is not acted on; the next run repeats it."""
+        for pool in (self._readers, *self._senders.values()):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _back(self, act: Callable[[T], None]) -> Callable[[Future[T]], None]:
+        """Bring a thread's result to the owner's thread, and an unexpected exception with it."""
+
+        def arrive(future: Future[T]) -> None:
+            if not future.cancelled():
+                self.inbox.put(lambda: act(future.result()))
+
+        return arrive
+
+    # --- read -------------------------------------------------------------------------------------------------
+
+    def _read(self, batch: Sequence[Settled]) -> list[digest.Outcome]:
+        quiet, largest = self._config.watch.quiet_seconds, self._config.limits.max_file_size
+        try:
+            with scan.root(self._config.data_directory) as root:
+                return [digest.read(root, settled, quiet, largest) for settled in batch]
+        except OSError as error:
+            reason = Incomplete(f"the data directory cannot be opened: {error.strerror}")
+            return [NotYet(settled, settled.sighting.identity, reason) for settled in batch]
+
+    def _examined(self, batch: Sequence[Settled], outcomes: Sequence[digest.Outcome]) -> None:
+        """Decide what is to be put, have it on record as started, and send it."""
+        rows = self._recorder.ledger.of_sources([settled.sighting.path for settled in batch])
+        plans, held = _Plans(), []
+        for settled, outcome in zip(batch, outcomes, strict=True):
+            known = rows.get(settled.sighting.path, [])
+            match outcome:
+                case Reading():
+                    held.append(_Held(outcome))
+                    self._plan(held[-1], known, plans)
+                case Unfit() | Unreadable():
+                    self._unread(outcome, known, plans)
+                case NotYet():
+                    self._owner.postponed(outcome)
+                case Missing():
+                    self._owner.missing(settled.sighting.path, settled.sighting.identity)
+                case _:
+                    assert_never(outcome)
+        recorded = self._recorder.record(plans.changes)
+        self._reading -= len(batch)
+        for name in self.lanes:
+            self._send(
+                name,
+                [(h, Upload(recorded[i].row, h.reading)) for i, store, h in plans.starts if store == name],
+            )
+        for one in held:
+            self._release(one, 0)
+        for outcome in outcomes:
+            if isinstance(outcome, Unfit | Unreadable):
+                self._owner.done(outcome.settled.sighting.path, outcome.settled.sighting.identity)
+
+    # --- plan -------------------------------------------------------------------------------------------------
+
+    def _plan(self, held: _Held, rows: Sequence[Row], plans: _Plans) -> None:
+        """What the bytes that were read mean for each copy that is wanted of them."""
+        reading = held.reading
+        for found, wanted, store in self._targets(reading.settled, rows):
+            claimant = plans.claims.get((store, wanted.key.text))
+            if claimant is None or claimant.artifact.path == found.path:
+                claimant = self._recorder.ledger.claimant(store, wanted.key.text, found.path)
+            match plan(found, wanted, store, rows, claimant, reading.digest, self._config.on_change):
+                case Send(row):
+                    plans.start(row, held)
+                case Same(row):
+                    plans.changes.append(Change(row, Unchanged(reading.identity)))
+                case Refuse(row, reason):
+                    plans.changes.append(Change(row, Refused(reason, reading.identity)))
+                case other:
+                    assert_never(other)
+
+    def _unread(self, outcome: Unfit | Unreadable, rows: Sequence[Row], plans: _Plans) -> None:
+        """What it means for each wanted copy that the bytes could not be read."""
+        identity = outcome.settled.sighting.identity
+        for found, wanted, store in self._targets(outcome.settled, rows):
+            row = row_of(rows, store, found, wanted)
+            if isinstance(outcome, Unfit):
+                plans.changes.append(Change(row, Refused(outcome.reason, identity)))
+            else:
+                plans.changes.append(Change(row, failure(outcome.reason, row, identity, self._times)))
+
+    def _targets(self, settled: Settled, rows: Sequence[Row]) -> Iterator[tuple[Artifact, Wanted, str]]:
+        """The copies that are wanted of the file, at stores that take something and do not have it."""
+        identity, now = settled.sighting.identity, self._clock.now()
+        found = self._intake.artifact(settled.sighting.path)
+        if found is None:
+            return
+        for wanted in self._intake.copies(self._intake.decide(found, identity.size), rows):
+            for store, lane in self.lanes.items():
+                asked = found.path in self._intake.asked
+                needed = asked or isinstance(
+                    outlook(rows, store, wanted, identity, now, self._longest_wait), Read
+                )
+                if needed and not lane.open(self._clock.monotonic()):
+                    lane.behind = True
+                elif needed:
+                    yield found, wanted, store
+
+    # --- put --------------------------------------------------------------------------------------------------
+
+    def _send(self, store: str, uploads: Sequence[tuple[_Held, Upload]]) -> None:
+        for batch in batches(uploads, lambda one: one[1].reading.source.size):
+            self.lanes[store].under_way += len(batch)
+            job = [one for _, one in batch]
+            future = self._senders[store].submit(upload, self._stores[store], job, self._times)
+            future.add_done_callback(self._back(partial(self._delivered, store, [held for held, _ in batch])))
+
+    def _delivered(self, store: str, batch: Sequence[_Held], outcome: Outcome) -> None:
+        """Have on record what became of the batch."""
+        self._recorder.record([Change(one.upload.row, one.event) for one in outcome.delivered])
+        self.lanes[store].under_way -= len(batch)
+        for held in batch:
+            self._release(held, 1)
+        if outcome.outage is not None:
+            self._out(self.lanes[store], outcome.outage)
+        elif any(isinstance(one.event, Proven) for one in outcome.delivered):
+            self._back_again(self.lanes[store])
+
+    def _release(self, held: _Held, uses: int) -> None:
+        """Let go of the bytes once no lane needs them."""
+        held.uses -= uses
+        if held.uses == 0:
+            held.reading.close()
+            self._owner.done(held.reading.settled.sighting.path, held.reading.identity)
+
+    def _out(self, lane: Lane, outage: Outage) -> None:
+        seconds = lane.out(outage.reason, self._clock.monotonic(), self._clock.chance())
+        if seconds is not None:
+            self._recorder.log.error(
+                "store.unavailable",
+                store=lane.store,
+                reason=outage.reason,
+                needs_person=outage.needs_person,
+                retry_seconds=round(seconds, 3),
+            )
+
+    def _back_again(self, lane: Lane) -> None:
+        seconds = lane.back(self._clock.monotonic())
+        if seconds is not None:
+            self._recorder.log.info("store.recovered", store=lane.store, seconds=round(seconds, 3))
+        if lane.behind and lane.open(self._clock.monotonic()):
+            lane.behind = False
+            self._owner.recovered(lane.store)
+
+
+def batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """The items in order, in batches of at most BATCH_FILES; one is closed when it reaches BATCH_BYTES."""
+    batch: list[T] = []
+    total = 0
+    for item in items:
+        batch.append(item)
+        total += size(item)
+        if len(batch) == BATCH_FILES or total >= BATCH_BYTES:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch

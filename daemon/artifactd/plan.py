@@ -1,0 +1,147 @@
+"""Wanted copy × what the ledger knows × time → what to do. Pure.
+
+Two decisions, because a digest costs a read: `outlook` looks at the file's identity and says whether to read it at all;
+`plan` knows the digest and says what to put where.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from artifactd.artifact import Artifact, Digest, Identity, InvalidKey, Key
+from artifactd.lifecycle import Row, State
+from artifactd.policy import OnChange, Wanted, beside
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The artifact is new or has changed: read it once it is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Another try is due, but not yet."""
+
+    until: float
+    """seconds since the epoch"""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """There is nothing to do, as `row` shows."""
+
+    row: Row
+
+    @property
+    def done(self) -> bool:
+        """Whether the copy is proven, as opposed to waiting for a person."""
+        return self.row.state is State.PROVEN
+
+
+Outlook = Read | Wait | Nothing
+
+
+def family(rows: Sequence[Row], store: str, wanted_key: str) -> list[Row]:
+    """The rows that speak of this wanted copy: its versions in `store`."""
+    return [row for row in rows if row.wanted_key == wanted_key and row.store == store]
+
+
+def outlook(
+    rows: Sequence[Row], store: str, wanted: Wanted, identity: Identity, now: float, longest_wait: float
+) -> Outlook:
+    """Whether the file with `identity` has to be read, `now` being seconds since the epoch.
+
+    `longest_wait` (seconds) bounds a wait that was written down before the clock was set back.
+    """
+    for row in family(rows, store, wanted.key.text):
+        if row.identity != identity:
+            continue
+        if row.state in (State.PROVEN, State.REFUSED, State.LOST):
+            return Nothing(row)
+        if (
+            row.state is State.RETRYING
+            and row.retry_at is not None
+            and now < row.retry_at <= now + longest_wait
+        ):
+            return Wait(row.retry_at, row.reason)
+    return Read()
+
+
+def row_of(rows: Sequence[Row], store: str, artifact: Artifact, wanted: Wanted) -> Row:
+    """What is known of the copy at the wanted key itself; a new row where nothing is."""
+    key = wanted.key.text
+    known = (row for row in family(rows, store, key) if row.key == key)
+    return replace(next(known, Row(store, artifact, key, key, wanted.rule)), rule=wanted.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put the bytes; `row` is what is known of the copy so far, and names the key."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The bytes are in the store already; only the file's identity is news."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """A person has to decide."""
+
+    row: Row
+    reason: str
+
+
+Action = Send | Same | Refuse
+
+
+def plan(
+    artifact: Artifact,
+    wanted: Wanted,
+    store: str,
+    rows: Sequence[Row],
+    claimant: Row | None,
+    digest: Digest,
+    on_change: OnChange,
+) -> Action:
+    """What to do with the artifact's bytes of `digest` at `store`.
+
+    `rows` is what the ledger knows of the artifact's path, `claimant` who else holds the wanted key.
+    """
+    known = family(rows, store, wanted.key.text)
+    for row in known:
+        if row.state is State.PROVEN and row.digest == digest:
+            return Same(row)
+    row = row_of(rows, store, artifact, wanted)
+    if claimant is not None and claimant.digest != digest:
+        return Refuse(row, _claimed(wanted, claimant))
+    if not row.proof or digest in row.ours:
+        return Send(row)
+    match on_change:
+        case OnChange.REPLACE:
+            return Send(row)
+        case OnChange.KEEP_BOTH:
+            return _beside(wanted.key, row, known, digest)
+        case OnChange.REFUSE:
+            return Refuse(row, 'it changed after it was exported, and on_change is "refuse"')
+
+
+def _beside(key: Key, row: Row, known: Sequence[Row], digest: Digest) -> Action:
+    """Another version, under a name of its own."""
+    try:
+        other = beside(key, digest).text
+    except InvalidKey as error:
+        return Refuse(row, f"no key can be made for another version: {error}")
+    fresh = Row(row.store, row.artifact, other, key.text, row.rule)
+    return Send(next((version for version in known if version.key == other), fresh))
+
+
+def _claimed(wanted: Wanted, claimant: Row) -> str:
+    return (
+        f"{wanted.key} already holds another file, {claimant.artifact.inside!r}. "
+        f"Give one of them another name with `as` in rule {wanted.rule!r}"
+    )

@@ -1,0 +1,101 @@
+"""Puts changes on record, and tells the log and whoever listens. While the record cannot be written, nothing goes on."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from artifactd.chain import Entry, Fields
+from artifactd.ledger import Change, Ledger, Recorded, Unwritable
+from artifactd.lifecycle import (
+    Confirmed,
+    Failed,
+    Lost,
+    Postponed,
+    Proven,
+    Refused,
+    Replayed,
+    Skipped,
+    Started,
+    Unchanged,
+    Vanished,
+)
+from artifactd.log import LINES, Log
+from artifactd.times import Clock
+
+T = TypeVar("T")
+
+_AGAIN_SECONDS: Final = 1.0
+
+_LEVELS: Final = {
+    Started: "debug",
+    Proven: "info",
+    Unchanged: "info",
+    Failed: "warning",
+    Postponed: "warning",
+    Refused: "error",
+    Skipped: "info",
+    Vanished: "warning",
+    Replayed: "info",
+    Lost: "error",
+    Confirmed: "info",
+}
+
+
+class Stopped(Exception):  # noqa: N818 - it names the thing that happened
+    """Told to stop while the record could not be written. What was in flight is repeated by the next run."""
+
+
+@dataclass(slots=True)
+class Recorder:
+    """The only way to the record while the daemon runs."""
+
+    ledger: Ledger
+    log: Log
+    clock: Clock
+    stopping: threading.Event = field(default_factory=threading.Event)
+    listeners: list[Callable[[Recorded], None]] = field(default_factory=list)
+
+    def record(self, changes: Sequence[Change]) -> list[Recorded]:
+        """Commit these changes together, and tell of them. It returns when they are durable.
+
+        Raises:
+            Stopped: see there. Nothing was committed.
+            Damaged: the ledger is. Nothing was committed.
+        """
+        if not changes:
+            return []
+        recorded = self._written(lambda: self.ledger.record(changes, self.clock.now()))
+        for item in recorded:
+            self._tell(item)
+        return recorded
+
+    def note(self, fields: Fields) -> Entry:
+        """Commit an event that concerns no copy. Raises as `record`."""
+        return self._written(lambda: [self.ledger.note(self.clock.now(), fields)])[0]
+
+    def _written(self, write: Callable[[], list[T]]) -> list[T]:
+        """What `write` returns once it can. Publishing waits with it: nothing is exported that is not on record."""
+        since: float | None = None
+        while True:
+            try:
+                done = write()
+            except Unwritable as error:
+                if since is None:
+                    since = self.clock.monotonic()
+                    self.log.error("ledger.unwritable", reason=str(error))
+                if self.stopping.wait(_AGAIN_SECONDS):
+                    raise Stopped from error
+            else:
+                if since is not None:
+                    self.log.info("ledger.writable", seconds=round(self.clock.monotonic() - since, 3))
+                return done
+
+    def _tell(self, item: Recorded) -> None:
+        fields = item.entry.fields
+        action = str(fields["action"])
+        fields["hash"] = item.entry.hash
+        told = {name: fields[name] for name in LINES[action] if fields.get(name) not in (None, "")}
+        getattr(self.log, _LEVELS[type(item.event)])(action, **told)
+        for listener in self.listeners:
+            listener(item)

@@ -1,0 +1,206 @@
+"""What every store promises, and how it says that it could not.
+
+A store takes create-only or compare-and-swap puts, reads, and lists. There is no delete: a mirror that cannot
+delete cannot lose data. Nothing is overwritten but bytes that this daemon wrote itself.
+
+The type of an error says what to do. `StoreError` may pass: try again. `Refusal` needs a person. Two of them
+speak of the store as a whole (`Unavailable`, `Denied`): nothing else will succeed there either, for now.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from artifactd.artifact import Digest, Key
+
+CHUNK: Final = 1 << 20
+"""Bytes of a source read at a time."""
+
+
+class StoreError(Exception):
+    """The put or the read failed and may succeed later. Nothing half-written is visible."""
+
+
+class Unavailable(StoreError):  # noqa: N818 - says an outcome, not a mistake
+    """The store as a whole does not answer or has no room."""
+
+
+class Corrupt(StoreError):  # noqa: N818 - as Unavailable
+    """The store got other bytes than were meant. They were not published."""
+
+
+class Refusal(StoreError):  # noqa: N818 - as Unavailable
+    """The store will say the same again until a person changes something."""
+
+
+class Denied(Refusal):
+    """The store does not let this daemon in, or not write."""
+
+
+class Conflict(Refusal):
+    """The key holds other bytes, which this daemon did not write. They were not touched."""
+
+
+class Unacceptable(Refusal):
+    """The store cannot hold such a key or such a size."""
+
+
+class Proof(StrEnum):
+    """How it is known that the store holds the bytes of the digest, the strongest first."""
+
+    SERVER_CHECKSUM = "server_checksum"
+    READ_BACK = "read_back"
+    SELF_ASSERTED = "self_asserted"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A store's answer to a put: these bytes are there, durably."""
+
+    digest: Digest
+    size: int
+    """bytes"""
+    proof: Proof
+    version: str = ""
+    """what the store calls this version: an ETag, a version id, a commit; empty where it has no such name"""
+    written: bool = True
+    """False where the same bytes were there already"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What a store tells of a copy without reading it."""
+
+    size: int
+    """bytes"""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The bytes to put: an open file, or its content where it is small.
+
+    Reading moves no position, so threads may share it.
+    """
+
+    size: int
+    """bytes"""
+    content: bytes | None = None
+    fd: int = -1
+
+    def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
+        """The bytes from the start: of a file at most `size` at a time, content in one piece.
+
+        A file gives `self.size` bytes, or fewer if it was cut since; what was added since is left out.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        if self.content is not None:
+            yield self.content
+            return
+        offset = 0
+        while offset < self.size and (chunk := os.pread(self.fd, min(size, self.size - offset), offset)):
+            yield chunk
+            offset += len(chunk)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One copy to make."""
+
+    key: Key
+    source: Source
+    digest: Digest
+    """what `source` hashed to; the store proves that it got exactly this"""
+    ours: tuple[Digest, ...] = ()
+    """digests that this daemon wrote, or may have written, at the key: only these may be replaced"""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.source.size
+
+
+Result = Receipt | StoreError
+
+
+def no_progress(_count: int) -> None:
+    """For callers that show none."""
+
+
+def _batches(puts: Sequence[Put]) -> Iterator[list[Put]]:
+    """The puts in their order, cut before a key that came already."""
+    batch = dict[Key, Put]()
+    for put in puts:
+        if put.key in batch:
+            yield list(batch.values())
+            batch.clear()
+        batch[put.key] = put
+    if batch:
+        yield list(batch.values())
+
+
+class Store(ABC):
+    """One destination. The public methods give the guarantees, the underscored ones do the work."""
+
+    name: str
+    """as in the configuration and the ledger"""
+
+    def put(self, puts: Sequence[Put]) -> list[Result]:
+        """Make these copies; one result for each, in order. It never raises for what a store can meet.
+
+        A key that holds nothing gets the bytes. A key that holds the same bytes is a success without writing.
+        A key that holds bytes listed in `ours` is replaced in one step. Any other key is a `Conflict`,
+        untouched. Puts of one key in one batch happen one after the other. Threads may put at the same time.
+
+        After a receipt the copy survives a power cut and has been proven to have the digest. After an error,
+        the key holds what it held, or all of the new bytes; putting again is safe.
+        """
+        results = [result for batch in _batches(puts) for result in self._put(batch)]
+        return [
+            Corrupt(f"{put.key}: the store vouches for {result.digest}, {put.digest} was sent")
+            if isinstance(result, Receipt) and result.digest != put.digest
+            else result
+            for put, result in zip(puts, results, strict=True)
+        ]
+
+    @abstractmethod
+    def _put(self, puts: Sequence[Put]) -> list[Result]:
+        """Do what `put` promises, for at least one put and no key twice."""
+
+    @abstractmethod
+    def uri(self, key: Key) -> str:
+        """Where the copy at `key` lies, for people and the record. It holds no secret."""
+
+    @abstractmethod
+    def stat(self, key: Key) -> Stat | None:
+        """What lies at `key`, without reading it; None where nothing does.
+
+        Raises:
+            StoreError: it cannot be known.
+        """
+
+    @abstractmethod
+    def digest(self, key: Key, progress: Callable[[int], None] = no_progress) -> Digest | None:
+        """Read the copy at `key` and hash it; None where there is none.
+
+        `progress` is told the bytes as they pass.
+
+        Raises:
+            StoreError: it cannot be known.
+        """
+
+    @abstractmethod
+    def keys(self, prefix: str = "") -> Iterator[Key]:
+        """Every key that starts with `prefix`, in no order. Names that are no keys are passed over.
+
+        Raises:
+            StoreError: the store cannot be listed (to the end).
+        """
+
+    def close(self) -> None:  # noqa: B027 - most stores hold nothing open
+        """Let go of what is open. The store is not used again."""

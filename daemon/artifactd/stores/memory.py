@@ -1,0 +1,69 @@
+"""The reference store: a dictionary. What it does is what the contract means."""
+
+from collections.abc import Callable, Iterator, Sequence
+from threading import Lock
+
+from artifactd import checksum
+from artifactd.artifact import Digest, Key
+from artifactd.stores.base import (
+    Conflict,
+    Proof,
+    Put,
+    Receipt,
+    Result,
+    Stat,
+    Store,
+    StoreError,
+    no_progress,
+)
+
+_TURN = Lock()
+"""Held for one put: stores may share their copies."""
+
+
+class MemoryStore(Store):
+    """Copies in `self.copies`, for tests and for reading. Stores that share `copies` are one destination."""
+
+    def __init__(self, name: str = "memory", copies: dict[Key, bytes] | None = None) -> None:
+        self.name = name
+        self.copies: dict[Key, bytes] = {} if copies is None else copies
+
+    def _put(self, puts: Sequence[Put]) -> list[Result]:
+        return [self._one(put) for put in puts]
+
+    def _one(self, put: Put) -> Result:
+        with _TURN:
+            there = self.digest(put.key)
+            if there == put.digest:
+                return Receipt(there, len(self.copies[put.key]), Proof.READ_BACK, written=False)
+            if there is not None and there not in put.ours:
+                return Conflict(
+                    f"{put.key} holds other bytes (sha256 {there}), which artifactd did not write"
+                )
+            try:
+                content = b"".join(put.source.chunks())
+            except OSError as error:
+                return StoreError(f"{put.key}: the source cannot be read: {error.strerror}")
+            receipt = Receipt(checksum.of_bytes(content), len(content), Proof.READ_BACK)
+            if receipt.digest == put.digest:
+                self.copies[put.key] = content
+            return receipt
+
+    def uri(self, key: Key) -> str:
+        """A name for people; nothing else can open it."""
+        return f"memory:{self.name}/{key}"
+
+    def stat(self, key: Key) -> Stat | None:
+        """As `Store.stat`."""
+        return Stat(len(self.copies[key])) if key in self.copies else None
+
+    def digest(self, key: Key, progress: Callable[[int], None] = no_progress) -> Digest | None:
+        """As `Store.digest`."""
+        if key not in self.copies:
+            return None
+        progress(len(self.copies[key]))
+        return checksum.of_bytes(self.copies[key])
+
+    def keys(self, prefix: str = "") -> Iterator[Key]:
+        """As `Store.keys`."""
+        return (key for key in list(self.copies) if key.text.startswith(prefix))

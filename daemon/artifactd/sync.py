@@ -1,0 +1,180 @@
+"""One pass over what is there now: everything that the policy wants is brought to its stores, or it is told why not."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from artifactd import evidence
+from artifactd.artifact import Sighting, printable
+from artifactd.config import Config
+from artifactd.engine import Engine, account, engine
+from artifactd.ledger import Recorded
+from artifactd.lifecycle import Failed, Postponed, Proven, Refused, Started, Unchanged, Vanished
+from artifactd.log import Log
+from artifactd.run import SYSTEM, signals
+from artifactd.times import Clock
+
+_TURN_SECONDS: Final = 0.2
+"""How late it can be to notice that it is done, or that waiting takes too long."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a sync did, and what it could not do."""
+
+    exported: int = 0
+    """copies that were proven, whether their bytes were sent or there already"""
+    unchanged: int = 0
+    """copies that had been proven before"""
+    bytes: int = 0
+    """of the copies that were proven now"""
+    left: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(source, store) → why the copy is not proven"""
+    stuck: int = 0
+    """copies that wait for a person"""
+    unobservable: int = 0
+    """directories that could not be looked into"""
+    seconds: float = 0.0
+    stopped: str | None = None
+    """the signal that ended it early"""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that the policy wants is proven in every store."""
+        return not (self.left or self.stuck or self.unobservable or self.stopped)
+
+    def fields(self) -> dict[str, Any]:
+        """For the log and for machines."""
+        return {
+            "exported": self.exported,
+            "unchanged": self.unchanged,
+            "left": len(self.left),
+            "stuck": self.stuck,
+            "unobservable": self.unobservable,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "complete": self.complete,
+        }
+
+
+@dataclass(slots=True)
+class Watcher:
+    """What a caller wants to hear while a sync goes on, to show progress."""
+
+    found: Callable[[Sighting], None] = lambda _sighting: None
+    recorded: Callable[[Recorded], None] = lambda _recorded: None
+    turned: Callable[[Engine], None] = lambda _engine: None
+
+
+def sync(
+    config: Config, log: Log, *, wait_seconds: float, watcher: Watcher | None = None, clock: Clock = SYSTEM
+) -> Report:
+    """Export everything that is there, complete and wanted; wait at most `wait_seconds` for what is not complete.
+
+    Raises:
+        InUse, Newer, Unwritable: see `engine`. Nothing was exported.
+        Damaged: the ledger was damaged meanwhile. Run it again: it is set aside then.
+        Stopped: told to stop while the record could not be written.
+    """
+    watcher = watcher or Watcher()
+    report = Report()
+    began = clock.monotonic()
+    stopping = threading.Event()
+    evidence.prepare()
+    with engine(config, log, clock, stopping, eager=True) as set_up:
+        set_up.recorder.listeners += [watcher.recorded, _counting(report)]
+        set_up.mirror.on_found = watcher.found
+        with signals(stopping, lambda name: setattr(report, "stopped", name)):
+            set_up.mirror.begin()
+            _turns(set_up, report, began + wait_seconds, watcher)
+            set_up.mirror.drain(wait_seconds)
+        _close(set_up, report)
+        report.seconds = clock.monotonic() - began
+        set_up.anchor()
+        log.info("sync.finished", **report.fields())
+    return report
+
+
+def _turns(set_up: Engine, report: Report, until: float, watcher: Watcher) -> None:
+    mirror, lanes = set_up.mirror, set_up.mirror.pipeline.lanes.values()
+    while report.stopped is None:
+        mirror.turn(_TURN_SECONDS if mirror.pipeline.in_flight or len(mirror.settler) else 0.0)
+        watcher.turned(set_up)
+        if mirror.busy and not all(lane.out_since is not None and not lane.under_way for lane in lanes):
+            continue
+        if len(mirror.settler) == 0 or set_up.clock.monotonic() >= until:
+            return
+        if all(lane.out_since is not None for lane in lanes):
+            return  # no store takes anything: waiting for files would be for nothing
+
+
+def _counting(report: Report) -> Callable[[Recorded], None]:
+    def heard(item: Recorded) -> None:
+        name = (printable(item.row.artifact.path), item.row.store)
+        match item.event:
+            case Proven() | Unchanged():
+                report.exported += 1
+                report.bytes += item.row.size
+                report.left.pop(name, None)
+            case Vanished():
+                report.left.pop(name, None)
+            case Failed() | Postponed() | Refused():
+                report.left[name] = item.row.reason
+            case Started():
+                report.left[name] = "not finished"
+            case _:
+                pass
+
+    return heard
+
+
+def _close(set_up: Engine, report: Report) -> None:
+    """What is still open at the end."""
+    for waiting in set_up.mirror.waiting():
+        report.left.setdefault((printable(waiting.path), ""), waiting.reason)
+    for lane in set_up.mirror.pipeline.lanes.values():
+        if lane.out_since is not None:
+            report.left.setdefault(("everything else", lane.store), lane.reason)
+    if (scan := set_up.mirror.scan) is not None:
+        report.unchanged, report.stuck, report.unobservable = scan.done, scan.stuck, scan.unobservable
+        if scan.seconds is None:
+            report.left.setdefault(("the rest of the tree", ""), "not looked at yet")
+
+
+def by_hand(
+    config: Config,
+    log: Log,
+    sources: Sequence[tuple[str, bytes]],
+    name: str | None,
+    *,
+    wait_seconds: float,
+    clock: Clock,
+) -> list[dict[str, Any]]:
+    """Export these files, each as a person wrote it and relative to the data directory, where no daemon runs.
+
+    Returns the last answer about each, in order, after at most `wait_seconds`. Raises as `sync`.
+    """
+    stopping = threading.Event()
+    answers: dict[str, dict[str, Any]] = {}
+    evidence.prepare()
+    with engine(config, log, clock, stopping, eager=True) as set_up, signals(stopping, lambda _name: None):
+        for shown, path in sources:
+            answers[shown] = {"ok": False, "final": False, "source": shown, "reason": "not complete yet"}
+            set_up.by_hand.ask(path, name, account(), partial(_keep, answers, shown))
+        until = clock.monotonic() + wait_seconds
+        while not all(answer["final"] for answer in answers.values()):
+            if clock.monotonic() >= until or stopping.is_set():
+                break
+            set_up.mirror.turn(_TURN_SECONDS)
+        for waiting in set_up.mirror.waiting():
+            for shown, path in sources:
+                if path == waiting.path:
+                    answers[shown]["reason"] = waiting.reason
+        set_up.mirror.drain(wait_seconds)
+    return [answers[shown] for shown, _ in sources]
+
+
+def _keep(answers: dict[str, dict[str, Any]], shown: str, answer: Mapping[str, Any]) -> None:
+    answers[shown] = {**answer, "source": shown}

@@ -1,0 +1,109 @@
+"""One action → one event. No store error leaves this file: it becomes what happens to the copy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from artifactd.artifact import Identity, Key
+from artifactd.digest import Reading
+from artifactd.lifecycle import Event, Failed, Postponed, Proven, Refused, Row
+from artifactd.stores.base import (
+    Corrupt,
+    Denied,
+    Put,
+    Receipt,
+    Refusal,
+    Result,
+    Store,
+    StoreError,
+    Unavailable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One put to make: the copy, already on record as started, and the bytes."""
+
+    row: Row
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of one put."""
+
+    upload: Upload
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The store as a whole refused the batch."""
+
+    reason: str
+    needs_person: bool
+    """whether waiting alone will not mend it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch."""
+
+    delivered: tuple[Delivered, ...]
+    outage: Outage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The clocks and the chance that an upload needs, given by whoever runs it."""
+
+    monotonic: Callable[[], float]
+    """seconds from anywhere, never set back"""
+    now: Callable[[], float]
+    """seconds since the epoch"""
+    retry_in: Callable[[int], float | None]
+    """seconds to the next try after so many failures; None: give up"""
+
+
+def upload(store: Store, batch: Sequence[Upload], times: Times) -> Outcome:
+    """Put the batch. Never raises for what a store or a source can meet."""
+    results = store.put([_put(one) for one in batch])
+    delivered = tuple(
+        Delivered(one, _event(one, result, store, times)) for one, result in zip(batch, results, strict=True)
+    )
+    whole = next((result for result in results if isinstance(result, Unavailable | Denied)), None)
+    return Outcome(delivered, Outage(str(whole), isinstance(whole, Denied)) if whole else None)
+
+
+def _put(one: Upload) -> Put:
+    return Put(Key(one.row.key), one.reading.source, one.reading.digest, one.row.ours)
+
+
+def _event(one: Upload, result: Result, store: Store, times: Times) -> Event:
+    match result:
+        case Receipt():
+            return Proven(
+                proof=result.proof.value,
+                version=result.version,
+                written=result.written,
+                seconds=max(0.0, times.monotonic() - one.reading.settled.complete_at),
+                uri=store.uri(Key(one.row.key)),
+            )
+        case Unavailable() | Denied():
+            return Postponed(str(result), times.now())
+        case Refusal():
+            return Refused(str(result), one.reading.identity)
+        case Corrupt() if not one.reading.unchanged():
+            return Postponed("it changed while it was uploaded", times.now())
+        case StoreError():
+            return failure(str(result), one.row, one.reading.identity, times)
+        case _:
+            assert_never(result)
+
+
+def failure(reason: str, row: Row, identity: Identity | None, times: Times) -> Failed | Refused:
+    """What a failed try means for the copy: another one later, or, when tries are used up, a person."""
+    wait = times.retry_in(row.failures + 1)
+    if wait is None:
+        return Refused(f"given up after {row.failures + 1} tries: {reason}", identity)
+    return Failed(reason, times.now() + wait, identity)

@@ -1,0 +1,133 @@
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artifactd.artifact import KEY_BYTES, NAME_BYTES, Artifact, InvalidKey, Key, Kind, printable
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mojo.zip",
+        "user name/e/ leading and trailing ",
+        "josé@例え.jp/наука/😀.csv",
+        "a..b/c./~d/e-f/git/git~/agit~1",
+        "x" * NAME_BYTES,
+        "é" * 127 + "x",
+        "/".join(["x" * 255] * 3 + ["x" * 254, "x"]),
+    ],
+)
+def test_a_key_keeps_its_text(text: str) -> None:
+    assert str(Key(text)) == text
+    assert Key.of(*text.split("/")) == Key(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "because"),
+    [
+        ("", "empty part"),
+        ("/a", "empty part"),
+        ("a/", "empty part"),
+        ("a//b", "empty part"),
+        ("..", "starts with a dot"),
+        ("a/../b", "starts with a dot"),
+        ("a/./b", "starts with a dot"),
+        (".git/config", "starts with a dot"),
+        (".artifactd/tmp/x", "starts with a dot"),
+        ("-rf", "starts with a dash"),
+        ("a/--force", "starts with a dash"),
+        ("git~1/config", "git"),
+        ("a/GIT~12", "git"),
+        ("a\x00b", "control"),
+        ("a\nb", "control"),
+        ("a\u2028b", "control"),
+        ("g\u200cit", "invisible"),
+        ("a\u202egnp.exe", "invisible"),
+        ("x" * (NAME_BYTES + 1), "255 bytes"),
+        ("é" * 128, "255 bytes"),
+        ("ab/" * 341 + "ab", "1024 are allowed"),
+        ("a\ud800", "UTF-8"),
+        ("e\u0301", "NFC"),
+    ],
+)
+def test_what_is_no_key_says_why(text: str, because: str) -> None:
+    with pytest.raises(InvalidKey, match=because) as caught:
+        Key(text)
+    assert str(caught.value).isascii()
+
+
+def test_no_control_and_no_format_character_gets_into_a_key() -> None:
+    # Arabic's and Kaithi's signs before a number are format characters that can be seen.
+    visible = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+    unseen = [
+        chr(code)
+        for code in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(code)) in {"Cc", "Cf", "Zl", "Zp"}
+        and code not in visible
+        and code < 0x13430
+    ]
+    assert len(unseen) > 90
+    for character in unseen:
+        with pytest.raises(InvalidKey):
+            Key(f"a{character}b")
+
+
+def test_the_parts_of_a_key_are_brought_to_one_spelling() -> None:
+    assert Key.of("jose\u0301", "e") == Key("jos\u00e9/e")
+
+
+@pytest.mark.parametrize("parts", [(), ("a/b", "c"), ("a", ""), ("a", ".."), ("a", "\ud8ff")])
+def test_hostile_parts_make_no_key(parts: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidKey):
+        Key.of(*parts)
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=4))
+def test_a_key_of_any_parts_stays_below_its_root_or_is_refused(parts: list[str]) -> None:
+    try:
+        key = Key.of(*parts)
+    except InvalidKey:
+        return
+    assert key.text.split("/") == [unicodedata.normalize("NFC", part) for part in parts]
+    assert len(key.text.encode()) <= KEY_BYTES
+    assert not any(part.startswith((".", "-")) or not part for part in key.text.split("/"))
+
+
+def test_a_key_knows_its_name_and_takes_another() -> None:
+    key = Key("u/e/mojo.zip")
+    assert key.name == "mojo.zip"
+    assert key.renamed("jose\u0301") == Key("u/e/jos\u00e9")
+    assert Key("mojo.zip").renamed("b") == Key("b")
+    for name in ("", "..", "a/b"):
+        with pytest.raises(InvalidKey):
+            key.renamed(name)
+
+
+@pytest.mark.parametrize(("inside", "name"), [(b"mojo_pipeline/mojo.zip", b"mojo.zip"), (b"a.csv", b"a.csv")])
+def test_an_artifact_knows_the_name_of_its_file(inside: bytes, name: bytes) -> None:
+    assert Artifact(b"u/h2oai_experiment_e/" + inside, "u", "e", inside, Kind.OTHER).name == name
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        (b"u/e/mojo.zip", "u/e/mojo.zip"),
+        ("josé 😀".encode(), "josé 😀"),
+        (b"a\xffb", r"a\xffb"),
+        (b"a\nb\x1b[2J\x7f", r"a\x0ab\x1b[2J\x7f"),
+        ("a\u202eb\u2028".encode(), r"a\u202eb\u2028"),
+        ("a\U000e0041".encode(), r"a\U000e0041"),
+    ],
+)
+def test_a_path_is_shown_without_what_could_deceive(path: bytes, shown: str) -> None:
+    assert printable(path) == shown
+
+
+@given(st.binary())
+def test_what_is_shown_is_always_printable_text(path: bytes) -> None:
+    shown = printable(path)
+    shown.encode()
+    assert not any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in shown)

@@ -1,0 +1,36 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from artifactd import checksum
+
+VECTORS = {  # FIPS 180-4, as NIST publishes its examples
+    b"": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    b"abc": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+}
+
+
+@pytest.mark.parametrize(("content", "digest"), VECTORS.items())
+def test_the_digest_of_bytes_is_their_sha256(content: bytes, digest: str) -> None:
+    assert checksum.of_bytes(content) == digest
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, checksum.BUFFER - 1, checksum.BUFFER, checksum.BUFFER + 1, 3 * checksum.BUFFER + 7]
+)
+def test_a_file_is_read_from_start_to_end_wherever_its_position_is(tmp_path: Path, size: int) -> None:
+    content = (bytes(range(251)) * (size // 251 + 1))[:size]
+    (tmp_path / "file").write_bytes(content)
+    told = list[int]()
+    with (tmp_path / "file").open("rb", buffering=0) as file:
+        file.seek(size // 2)
+        assert checksum.of_file(file.fileno(), told.append) == (hashlib.sha256(content).hexdigest(), size)
+        assert checksum.of_file(file.fileno())[0] == checksum.of_bytes(content)
+        assert file.tell() == size // 2
+    assert sum(told) == size
+
+
+def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file, pytest.raises(OSError, match="Bad file descriptor"):
+        checksum.of_file(file.fileno())

@@ -1,0 +1,205 @@
+"""What is wrong is told all at once, each line with its place, what was found and the mend."""
+
+from pathlib import Path
+
+import pytest
+
+from artifactd.config import ConfigError, load
+
+
+def refusal(tmp_path: Path, text: str = "", **environ: str) -> ConfigError:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ)
+    return caught.value
+
+
+def problems(tmp_path: Path, text: str = "", **environ: str) -> list[str]:
+    """The problems' lines, with each file called as a person in its directory would call it."""
+    return [
+        str(problem).replace(f"{tmp_path}/", "") for problem in refusal(tmp_path, text, **environ).problems
+    ]
+
+
+def test_every_problem_is_told_at_once_and_reads_well(tmp_path: Path) -> None:
+    text = """
+        enable_artifacts_upload = "maybe"
+        artifacts_store = ["file_system", "s3"]
+        [watch]
+        quiet_secconds = 3
+        rescan_seconds = -1
+        [artifactd]
+        on_change = "replce"
+        [[policy]]
+        action = "export"
+        """
+    error = refusal(tmp_path, text, ARTIFACTD_LOG__LEVEL="loud", ARTIFACTD_LOG__FROMAT="json")
+    assert error.__context__ is None
+    assert (
+        str(error).replace(f"{tmp_path}/", "")
+        == """\
+9 problems in the configuration:
+  config.toml: watch.quiet_secconds: unknown key; did you mean quiet_seconds?
+  environment: ARTIFACTD_LOG__FROMAT: unknown variable; did you mean ARTIFACTD_LOG__FORMAT?
+  config.toml: enable_artifacts_upload: found "maybe"; allowed: true or false
+  config.toml: artifactd.on_change: found "replce"; allowed: replace, keep_both, refuse; did you mean replace?
+  config.toml: watch.rescan_seconds: found -1; allowed: seconds, more than 0 and at most 86400
+  environment: ARTIFACTD_LOG__LEVEL: found "loud"; allowed: debug, info, warning, error
+  config.toml: policy.1.name: missing; the record names the rule that decided
+  config.toml: artifacts_store: 's3' is not supported by this version; supported: file_system
+  config.toml: artifacts_s3_bucket: missing; artifacts_store names s3, which needs a bucket"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("artifact_store = 's3'", "artifact_store: unknown key; did you mean artifacts_store?"),
+        (
+            "aws_secret_access_key_fil = ''",
+            "aws_secret_access_key_fil: unknown key; did you mean aws_secret_access",
+        ),
+        ("quiet_seconds = 1", "quiet_seconds: unknown key; quiet_seconds belongs into [watch]"),
+        ("num_gpus = 1", "num_gpus: unknown key; Driverless AI's other keys stay in its file"),
+        ("'x.y' = 1", "x.y: unknown key; Driverless AI's other keys stay in its file"),
+        ("[wacth]\nx = 1", "wacth: unknown table; did you mean [watch]?"),
+        ("[kafka]\nx = 1", "kafka: unknown table; there are artifactd, watch, "),
+        ("watch = 3", "watch: allowed: a table, starting with a line [watch]"),
+        ("[[watch]]", "watch: allowed: a table, starting with a line [watch]"),
+        (
+            "[watch]\ndata_directory = 'x'",
+            "watch.data_directory: it belongs at the top of the file, before the",
+        ),
+        ("[watch]\nworkers = 3", "watch.workers: unknown key; workers belongs into [limits]"),
+        (
+            "[watch]\nx = 3",
+            "watch.x: unknown key; [watch] has quiet_seconds, rescan_seconds, max_wait_seconds",
+        ),
+        (
+            "[artifacts_store]\nx = 3",
+            "artifacts_store: found {'x': 3}; allowed: one or several of file_system, s3",
+        ),
+        ("data_directory = ''", 'data_directory: found ""; allowed: the path of a file or directory'),
+        (r'data_directory = "a\u0000"', "data_directory: found "),
+        (
+            "[layout]\nuser = '../x'",
+            'layout.user: found "../x"; allowed: a name that can be a folder in every st',
+        ),
+        ('"a\\u001b[2J" = 1', r"a\x1b[2J: unknown key"),
+        (f"[log]\nlevel = '{'x' * 500}'", f'log.level: found "{"x" * 79}…; allowed'),
+    ],
+)
+def test_each_mistake_is_told_with_its_mend(text: str, told: str, tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, text)
+    assert line.startswith(f"config.toml: {told}")
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("", "policy.1.name: missing"),
+        ("name = ''", 'policy.1.name: found ""; allowed: a text that is not empty'),
+        ("name = 'x'\nmatc = '*'", "policy.1 (x).matc: unknown key; did you mean match?"),
+        ("name = 'x'\ntemplate = '*'", "policy.1 (x).template: unknown key; a rule has name, action, match"),
+        ("name = 'x'\naction = 'copy'", 'policy.1 (x).action: found "copy"; allowed: export, ignore'),
+        ("name = 'x'\nkinds = 'mojo'", 'policy.1 (x).kinds: found "mojo"; allowed: summary, logs, '),
+        ("name = 'x'\nmatch = ['']", 'policy.1 (x).match: found [""]; allowed: a pattern in quotes'),
+        ("name = 'x'\nmatch = '/x'", 'policy.1 (x).match: found "/x"; allowed: patterns on the path inside'),
+        ("name = 'x'\nmatch = '{1..9999}'", 'policy.1 (x).match: found "{1..9999}"; allowed: patterns that'),
+        ("name = 'x'\nusers = '{1..9999}'", 'policy.1 (x).users: found "{1..9999}"; allowed: patterns that'),
+        ("name = 'x'\nexperiments = '{1..9999}'", "policy.1 (x).experiments: found "),
+        (
+            "name = 'x'\nas = '{nam}'",
+            'policy.1 (x).as: found "{nam}"; allowed: a name in which braces hold noth',
+        ),
+        (
+            "name = 'x'\nmin_size = 3\nmax_size = 2",
+            "policy.1 (x).max_size: found 2; allowed: at least min_size",
+        ),
+        (
+            "name = 'x'\n[[policy]]\nname = 'x'",
+            "policy: two rules are named 'x'; each needs a name of its own",
+        ),
+    ],
+)
+def test_each_mistake_in_a_rule_is_told_with_the_rule(rule: str, told: str, tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, f"[[policy]]\n{rule}\n")
+    assert line.startswith(f"config.toml: {told}")
+
+
+@pytest.mark.parametrize("text", ["policy = 3", "[policy]\nname = 'x'", "policy = [3]"])
+def test_rules_that_are_no_array_of_tables_are_a_problem(text: str, tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, text)
+    assert line.startswith("config.toml: policy")
+
+
+@pytest.mark.parametrize(
+    ("store", "keys", "missing"),
+    [
+        ("s3", "", "artifacts_s3_bucket"),
+        ("S3", "artifacts_s3_bucket = 'b'", None),
+        ("bitbucket", "", "artifacts_git_repo"),
+        ("bitbucket", "artifacts_git_repo = 'ssh://git@example.org/r.git'", None),
+        ("azure", "", "artifacts_azure_connection_string"),
+        ("azure", "artifacts_azure_blob_account_name = 'a'", "artifacts_azure_connection_string"),
+        ("azure", "artifacts_azure_blob_account_name = 'a'\nartifacts_azure_sas_token = 't'", None),
+        ("azure", "artifacts_azure_blob_account_name = 'a'\nartifacts_azure_blob_account_key = 'k'", None),
+        ("azure", "artifacts_azure_connection_string = 'c'", None),
+    ],
+)
+def test_a_store_says_what_it_needs(store: str, keys: str, missing: str | None, tmp_path: Path) -> None:
+    lines = problems(tmp_path, f"artifacts_store = '{store}'\n{keys}")
+    kind = store.lower()
+    needs = [f"config.toml: {missing}: missing; artifacts_store names {kind}, which needs"] if missing else []
+    expected = [f"config.toml: artifacts_store: '{kind}' is not supported by this version", *needs]
+    assert [line[: len(start)] for line, start in zip(lines, expected, strict=True)] == expected
+
+
+def test_a_key_that_is_wrong_is_not_called_missing_as_well(tmp_path: Path) -> None:
+    lines = problems(tmp_path, "artifacts_store = 's3'\nartifacts_s3_bucket = 3")
+    assert [line for line in lines if "missing" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a = 1\nb = \n", "line 2, column 5: Invalid value"),
+        (b"a = 1\na = 2\n", "line 2, column "),
+        (b"a = '\xff'", "is not a text in UTF-8 (byte 5)"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_told_with_the_place(content: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "bad.toml", {})
+    assert f"{tmp_path}/bad.toml: {told}" in str(caught.value)
+    assert problems(tmp_path, f"[artifactd]\ndriverless_ai_config = '{tmp_path}/bad.toml'")[0].startswith(
+        "bad.toml: "
+    )
+
+
+def test_a_missing_file_is_a_problem_whoever_names_it(tmp_path: Path) -> None:
+    told = "none.toml: cannot be read: No such file or directory"
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "none.toml", {})
+    assert told in str(caught.value)
+    assert problems(tmp_path, "[artifactd]\ndriverless_ai_config = 'none.toml'") == [told]
+    assert problems(tmp_path, ARTIFACTD_CONFIG="ignored, a path was given", ARTIFACTD_X__Y="") == [
+        "environment: ARTIFACTD_X__Y: unknown variable; it would be ARTIFACTD_<TABLE>__<KEY>",
+    ]
+
+
+def test_a_user_config_directory_that_cannot_be_listed_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "dai.toml").write_text("user_config_directory = 'none'")
+    lines = problems(tmp_path, DRIVERLESS_AI_CONFIG_FILE=f"{tmp_path}/dai.toml")
+    assert lines == ["dai.toml: user_config_directory: none cannot be listed: No such file or directory"]
+
+
+@pytest.mark.parametrize("state", ["data", "data/state", "link/state"])
+def test_the_state_may_not_lie_in_the_data_directory(state: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to("data")
+    text = f'data_directory = "data"\n[artifactd]\nstate_directory = "{state}"'
+    (line,) = problems(tmp_path, text)
+    assert line.startswith(f"config.toml: artifactd.state_directory: {state} lies in the data directory")
