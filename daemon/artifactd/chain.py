@@ -121,7 +121,7 @@ def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
         case Proven():
             fields |= {
                 "proof": event.proof,
-                "version": event.version,
+                "store_version": event.version,
                 "written": event.written,
                 "seconds": round(event.seconds, 3),
                 "uri": event.uri,

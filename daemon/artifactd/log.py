@@ -54,7 +54,7 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
     "store.recovered": ("store", "seconds"),
     "artifact.waiting": ("source", "size", "reason", "waited_seconds"),
     "artifact.started": (*_COPY, "evidence", "replaces"),
-    "artifact.exported": (*_COPY, "proof", "written", "seconds", "uri", "evidence"),
+    "artifact.exported": (*_COPY, "proof", "store_version", "written", "seconds", "uri", "evidence"),
     "artifact.unchanged": _COPY,
     "artifact.failed": (*_COPY, "retry_at"),
     "artifact.postponed": (*_COPY, "retry_at"),

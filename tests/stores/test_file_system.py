@@ -4,13 +4,14 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from artifactd.artifact import Key
-from artifactd.stores.base import Conflict, Proof, Put, Refusal, Source, Unavailable
+from artifactd.stores.base import CHUNK, Conflict, Proof, Put, Refusal, Source, Unavailable
 from artifactd.stores.filesystem import FileSystemStore
 from tests.stores.conformance import StoreConformance
 from tests.stores.harness import NewDestination, a_put, digest, only, outcome, pattern, receipt
@@ -307,6 +308,49 @@ def test_a_destination_that_was_used_and_is_empty_now_is_not_mounted(root: Path,
 
     (root / ".artifactd").mkdir()  # the mend that was told
     assert receipt(store.put([a_put("l", NEW)])).written
+
+
+# --- somebody else at the same key ---
+
+
+@dataclass(frozen=True, slots=True)
+class Meddled(Source):
+    """A source whose reading gives somebody else the time to do something."""
+
+    meddle: Callable[[], object] = object
+
+    def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
+        self.meddle()
+        return Source.chunks(self, size)
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile", "expected", "after"),
+    [
+        (None, FOREIGN, "Conflict", FOREIGN),
+        (None, NEW, "there", NEW),
+        (None, b"old", "written", NEW),
+        (b"old", FOREIGN, "Conflict", FOREIGN),
+        (b"old", NEW, "there", NEW),
+        (b"old", b"older", "written", NEW),
+        (b"old", None, "written", NEW),
+    ],
+)
+def test_what_changes_while_the_copy_is_written_is_looked_at_again(
+    root: Path, before: bytes | None, meanwhile: bytes | None, expected: str, after: bytes
+) -> None:
+    def meddle() -> None:
+        (root / "k").unlink(missing_ok=True)
+        if meanwhile is not None:
+            (root / "k").write_bytes(meanwhile)
+
+    if before is not None:
+        (root / "k").write_bytes(before)
+    ours = (digest(b"old"), digest(b"older"))
+    put = Put(Key("k"), Meddled(len(NEW), NEW, meddle=meddle), digest(NEW), ours)
+    assert outcome(only(a_store(root).put([put]))) == expected
+    assert (root / "k").read_bytes() == after
+    assert leftovers(root) == []
 
 
 def test_a_key_that_keeps_changing_is_left_to_its_owner(root: Path) -> None:

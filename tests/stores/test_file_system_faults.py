@@ -204,6 +204,13 @@ def test_a_fault_of_one_file_delays_no_other(root: Path) -> None:
     assert_converges(root, "content", 5)
 
 
+def test_a_full_disk_is_the_whole_batchs_and_what_was_written_before_is_not_vouched_for(root: Path) -> None:
+    done = run_with("write:error=ENOSPC:when=3", child(root, "content", 5))
+    assert results_of(done) == ["Unavailable"] * 5
+    assert copies(root) == {}
+    assert_converges(root, "content", 5)
+
+
 @pytest.mark.parametrize(
     ("kind", "fault"),
     [
