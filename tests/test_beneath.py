@@ -1,5 +1,4 @@
 import errno
-import fcntl
 import os
 import subprocess
 import sys
@@ -121,11 +120,14 @@ def test_a_fifo_does_not_block(root: int, tmp_path: Path, way: Open) -> None:
 @both_ways
 def test_a_lease_of_another_process_is_an_error_at_once(root: int, tmp_path: Path, way: Open) -> None:
     """Whoever owns a file can lease it. Waiting would let a user stop the daemon for 45 seconds."""
-    hold = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.fcntl(f, 1024, fcntl.F_WRLCK); print(); input()"
-    command = [sys.executable, "-c", f"import signal; signal.signal(signal.SIGIO, signal.SIG_IGN); {hold}"]
-    assert fcntl.F_SETLEASE == 1024
+    hold = (
+        "import fcntl, signal, sys; signal.signal(signal.SIGIO, signal.SIG_IGN); f = open(sys.argv[1], 'r+');"
+        "fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_WRLCK); print(flush=True); input()"
+    )
     with subprocess.Popen(
-        [*command, str(tmp_path / "root/a/b/file")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", hold, str(tmp_path / "root/a/b/file")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()

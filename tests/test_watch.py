@@ -12,19 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.watch import (
-    STEADY,
-    Appeared,
-    Doubt,
-    Hint,
-    Touched,
-    Watch,
-    file_system,
-    inotify_watches,
-    limits,
-    remote_file_system,
-    self_test,
-)
+from artifactd.inotify import inotify_watches, limits
+from artifactd.watch import STEADY, Appeared, Doubt, Hint, Touched, Watch
 
 PATIENCE = 20.0
 """Seconds after which what is awaited will not come."""
@@ -552,47 +541,3 @@ def test_an_unreadable_data_directory_is_told_once_and_heals_when_it_can_be_read
         "Doubt(reason='listening anew, after: the data directory cannot be read: Permission denied')",
         "healthy True",
     ]
-
-
-def test_the_installed_watchdog_passes_its_own_test() -> None:
-    assert self_test(PATIENCE) is None
-
-
-def test_the_limits_are_those_of_this_machine() -> None:
-    found = limits()
-    assert found.queued_events == int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    assert 0 < found.watches <= int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
-    assert 0 < found.instances <= int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
-
-
-MOUNTS = rb"""
-22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-23 22 0:21 / /srv rw - nfs4 server:/export rw
-24 23 0:22 / /srv/local\040disk rw - xfs /dev/vdb rw
-25 22 0:23 / /covered rw - ext4 /dev/vdc rw
-26 25 0:24 / /covered rw - fuse.sshfs host: rw
-27 22 0:25 / /block rw - fuseblk /dev/vdd rw
-""".strip()
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        (b"/", b"ext4"),
-        (b"/home/data", b"ext4"),
-        (b"/srv", b"nfs4"),
-        (b"/srv/data", b"nfs4"),
-        (b"/srvdata", b"ext4"),
-        (b"/srv/local disk/data", b"xfs"),
-        (b"/covered/data", b"fuse.sshfs"),
-        (b"/block/data", b"fuseblk"),
-    ],
-)
-def test_the_file_system_is_that_of_the_nearest_mount_and_of_the_latest_there(
-    path: bytes, kind: bytes
-) -> None:
-    assert file_system(MOUNTS, path) == kind
-
-
-def test_a_directory_on_this_machines_own_disk_is_not_remote(data: Path) -> None:
-    assert remote_file_system(data) is None

@@ -59,6 +59,10 @@ _OBJECTIONS = tuple(
 )
 
 
+_PLAIN = re.compile(r"\w[\w.+=@ -]*(?:/\w[\w.+=@ -]*)*", re.ASCII)
+"""What no objection can be made to, told at one look: nearly every key there is."""
+
+
 def _objection(part: str) -> str | None:
     """Why `part` cannot be one part of a key; None where it can."""
     if len(part.encode()) > NAME_BYTES:
@@ -80,6 +84,8 @@ class Key:
     text: str
 
     def __post_init__(self) -> None:
+        if len(self.text) <= NAME_BYTES and _PLAIN.fullmatch(self.text):
+            return
         try:
             length = len(self.text.encode())
         except UnicodeEncodeError:
@@ -170,7 +176,8 @@ def printable(path: bytes) -> str:
 
     Bytes that are no UTF-8, control characters and invisible characters are escaped.
     """
-    return _UNPRINTABLE.sub(_escaped, path.decode("utf-8", "backslashreplace"))
+    text = path.decode("utf-8", "backslashreplace")
+    return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub(_escaped, text)
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -1,7 +1,7 @@
 """The record that auditors read: what an event says, and how the entries hang together. Pure.
 
-An entry is one line of JSON, in canonical form: keys sorted, no spaces, everything but ASCII escaped. Each line names
-the SHA-256 of the line before it. Anyone can check an exported record with sha256sum and no program of ours.
+An entry is one line of JSON in canonical form: keys sorted, no spaces, everything but ASCII escaped. Each
+names the SHA-256 of the line before it. Anyone can check an exported record with sha256sum alone.
 """
 
 import hashlib
@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
-from artifactd.artifact import printable
+from artifactd.artifact import Identity, printable
 from artifactd.lifecycle import (
     Confirmed,
     Event,
@@ -77,6 +78,7 @@ class Head:
     hash: str = START
 
 
+@lru_cache(maxsize=16)  # one commit stamps hundreds of entries with one time
 def rfc3339(at: float) -> str:
     """Seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
@@ -84,13 +86,16 @@ def rfc3339(at: float) -> str:
 
 def hash_of(line: str) -> str:
     """The hash that the next line names."""
-    return hashlib.sha256(line.encode("ascii")).hexdigest()
+    return hashlib.sha256(line.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def append(head: Head, at: float, fields: Fields) -> Entry:
     """The entry that says `fields` at the time `at` (seconds since the epoch), hung on `head`."""
     body = {**fields, "schema": SCHEMA, "seq": head.seq + 1, "time": rfc3339(at), "previous": head.hash}
-    line = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    line = _ENCODER.encode(body)
     return Entry(head.seq + 1, line, hash_of(line))
 
 
@@ -103,21 +108,22 @@ def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
         "store": after.store,
         "key": after.key,
         "rule": after.rule,
-        "user": after.artifact.user,
-        "experiment_id": after.artifact.experiment_id,
+        "user": _shown(after.artifact.user),
+        "experiment_id": _shown(after.artifact.experiment_id),
         "kind": after.artifact.kind.value,
         "source": printable(after.artifact.path),
         "size": after.identity.size if after.identity else None,
         "mtime_ns": after.identity.mtime_ns if after.identity else None,
-        "sha256": after.digest,
-        "attempt": after.failures + (0 if isinstance(event, Failed) else 1),
-        "reason": after.reason,
+        "sha256": after.digest if _is_of(after.identity, before, event) else None,
+        # A start or a replay may begin to count anew; all others speak of the try that was under way.
+        "attempt": (after if isinstance(event, Started | Replayed) else before).failures + 1,
+        "reason": _shown(after.reason),
     }
     match event:
         case Started():
             fields["evidence"] = after.evidence
-            if before.ours and after.digest not in before.ours:
-                fields["replaces"] = before.digest
+            if replaced := [digest for digest in before.ours if digest != after.digest]:
+                fields["replaces"] = " ".join(replaced)
         case Proven():
             fields |= {
                 "proof": event.proof,
@@ -136,6 +142,16 @@ def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
     return fields
 
 
+def _is_of(identity: Identity | None, before: Row, event: Event) -> bool:
+    """Whether the copy's digest is that of the file with `identity`, as opposed to one that was not read."""
+    return identity == before.identity or isinstance(event, Started | Unchanged)
+
+
+def _shown(text: str) -> str:
+    """Text that may hold bytes of a name which are no UTF-8, in a form that every reader of JSON takes."""
+    return printable(text.encode("utf-8", "surrogateescape"))
+
+
 @dataclass(frozen=True, slots=True)
 class Break:
     """A place where the record was altered."""
@@ -148,15 +164,26 @@ def breaks(entries: Iterable[Entry], head: Head | None = None) -> Iterator[Break
     """Every place where these entries, in order from the one after `head`, do not hang together."""
     before = head or Head()
     for entry in entries:
-        if entry.seq != before.seq + 1:
-            yield Break(entry.seq, f"entries {before.seq + 1} to {entry.seq - 1} are missing")
-        if hash_of(entry.line) != entry.hash:
-            yield Break(entry.seq, "the line is not the one that was hashed")
-        elif _named(entry) != (entry.seq, before.hash) and entry.seq == before.seq + 1:
-            yield Break(entry.seq, "the line does not follow the one before it")
+        if (reason := _broken(entry, before)) is not None:
+            yield Break(entry.seq, reason)
         before = Head(entry.seq, entry.hash)
 
 
-def _named(entry: Entry) -> tuple[Value, Value]:
-    """The number and the previous hash that the line itself names."""
-    return entry.fields.get("seq"), entry.fields.get("previous")
+def _broken(entry: Entry, before: Head) -> str | None:
+    """What shows that `entry` is not the one that was written after `before`; None where nothing does."""
+    if hash_of(entry.line) != entry.hash:
+        return "the line is not the one that was hashed"
+    if entry.seq > before.seq + 1:
+        return f"entries {before.seq + 1} to {entry.seq - 1} are missing"
+    if entry.seq <= before.seq or _named(entry) != (entry.seq, before.hash):
+        return "the line does not follow the one before it"
+    return None
+
+
+def _named(entry: Entry) -> tuple[Value, Value] | None:
+    """The number and the previous hash that the line itself names; None where it can be no entry."""
+    try:
+        fields = entry.fields
+        return fields["seq"], fields["previous"]
+    except (ValueError, KeyError, TypeError):
+        return None

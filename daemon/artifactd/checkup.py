@@ -12,10 +12,11 @@ from artifactd.artifact import Key
 from artifactd.chain import rfc3339
 from artifactd.config import Config
 from artifactd.engine import account, named
+from artifactd.inotify import limits, remote_file_system
 from artifactd.ledger import Ledger, LedgerError
+from artifactd.rehearsal import self_test
 from artifactd.stores.base import Conflict, Put, Receipt, Result, Source, Store, StoreError
 from artifactd.stores.open import open_store
-from artifactd.watch import limits, remote_file_system, self_test
 
 PROBE: Final = Key("_artifactd/check")
 _CONTENT: Final = b"Written by `artifactd check`. It may stay.\n"
@@ -39,6 +40,9 @@ class Check:
 
 def checkup(config: Config, now: float) -> Iterator[Check]:
     """Every check, in the order in which to mend; `now` is seconds since the epoch."""
+    yield (who := _account(config))
+    if not who.ok:
+        return  # what the probes leave behind would belong to the wrong account, and lock the daemon out
     yield _configuration(config)
     yield _data_directory(config)
     yield _state_directory(config)
@@ -46,6 +50,16 @@ def checkup(config: Config, now: float) -> Iterator[Check]:
     yield _inotify(config)
     yield _watcher()
     yield _clock(config, now)
+
+
+def _account(config: Config) -> Check:
+    """Whether this is the account that the daemon runs as."""
+    try:
+        owner = account(config.state_directory.stat().st_uid)
+    except OSError:
+        return Check("account", ok=True, found=account())
+    mend = f"run it as the daemon does: sudo -u {owner} artifactd check"
+    return Check("account", owner == account(), f"{account()}, the state directory is {owner}'s", mend)
 
 
 def _configuration(config: Config) -> Check:
@@ -77,8 +91,12 @@ def _data_directory(config: Config) -> Check:
 def _state_directory(config: Config) -> Check:
     name, directory = "state directory", config.state_directory
     mend = f"install -d -m 0700 -o {account()} {directory}"
+    if not directory.exists():
+        parent = next(parent for parent in directory.parents if parent.exists())
+        may = os.access(parent, os.W_OK | os.X_OK)
+        then = "it is made at the first start" if may else f"{account()} may not make it"
+        return Check(name, may, f"{directory} does not exist yet; {then}", mend)
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory) as probe:
             probe.write(b"probe")
             os.fsync(probe.fileno())
@@ -152,5 +170,7 @@ def _clock(config: Config, now: float) -> Check:
     except LedgerError:
         last = None  # told by the check of the state directory
     if last is not None and str(last.fields["time"]) > rfc3339(now):
-        return Check("clock", ok=False, found=f"it was set back: the record ends at {last.fields['time']}", mend=mend)
+        return Check(
+            "clock", ok=False, found=f"it was set back: the record ends at {last.fields['time']}", mend=mend
+        )
     return Check("clock", ok=True, found=f"{rfc3339(now)}, after the last entry on record")

@@ -1,15 +1,14 @@
 """A row of the ledger as the columns of its table, with a hash of its own. Pure."""
 
 import hashlib
-import json
 from typing import Any, Final
 
 from artifactd.artifact import Artifact, Digest, Identity, Kind
 from artifactd.lifecycle import Row, State
 
 COLUMNS: Final = (
-    "source, store, key, wanted_key, user, experiment_id, inside, kind, rule, state, identity, digest, size, ours,"
-    " failures, retry_at, reason, evidence, proof, version, changed_at"
+    "source, store, key, wanted_key, user, experiment_id, inside, kind, rule, state, identity, digest, size,"
+    " ours, failures, retry_at, reason, evidence, proof, version, changed_at"
 )
 """In the order of `encoded`; the hash follows."""
 
@@ -19,12 +18,16 @@ class Altered(Exception):  # noqa: N818 - it names the thing that happened
 
 
 def _text(name: str) -> str:
-    """A name that may hold bytes which are no UTF-8, as text. Such an artifact is refused; this is for people."""
+    """A name that may hold bytes which are no UTF-8, as text."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def encoded(row: Row) -> tuple[Any, ...]:
-    """The row as its columns, its hash last."""
+    """The row as its columns, its hash last.
+
+    A user, an experiment or a reason that is no UTF-8 comes back escaped: no key can be made of such a name,
+    so it is there for people only. The path comes back as it is.
+    """
     identity = row.identity
     columns = (
         row.artifact.path,
@@ -41,14 +44,14 @@ def encoded(row: Row) -> tuple[Any, ...]:
         identity and f"{identity.dev}.{identity.ino}.{identity.size}.{identity.mtime_ns}.{identity.ctime_ns}",
         row.digest,
         row.size,
-        json.dumps(row.ours),
+        " ".join(row.ours),
         row.failures,
-        row.retry_at,
-        row.reason,
+        None if row.retry_at is None else float(row.retry_at),
+        _text(row.reason),
         row.evidence,
         row.proof,
         row.version,
-        row.changed_at,
+        float(row.changed_at),
     )
     return (*columns, _hash(columns))
 
@@ -59,9 +62,8 @@ def decoded(found: tuple[Any, ...]) -> Row:
     Raises:
         Altered: its hash is not that of its columns.
     """
-    *columns, stored = found
-    if _hash(tuple(columns)) != stored:
-        raise Altered(f"the row of {columns[0]!r} is not the one that was written")
+    check(found)
+    *columns, _ = found
     source, store, key, wanted_key, user, experiment_id, inside, kind, rule, state, identity, digest, size = (
         columns[:13]
     )
@@ -76,7 +78,7 @@ def decoded(found: tuple[Any, ...]) -> Row:
         identity=Identity(*map(int, identity.split("."))) if identity else None,
         digest=digest and Digest(digest),
         size=size,
-        ours=tuple(json.loads(ours)),
+        ours=tuple(Digest(one) for one in ours.split()),
         failures=failures,
         retry_at=retry_at,
         reason=reason,
@@ -85,6 +87,16 @@ def decoded(found: tuple[Any, ...]) -> Row:
         version=version,
         changed_at=changed_at,
     )
+
+
+def check(found: tuple[Any, ...]) -> None:
+    """Compare the columns with their hash, which comes last.
+
+    Raises:
+        Altered: it is not theirs.
+    """
+    if _hash(found[:-1]) != found[-1]:
+        raise Altered(f"the row of {found[0]!r} is not the one that was written")
 
 
 def _hash(columns: tuple[Any, ...]) -> bytes:

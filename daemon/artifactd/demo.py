@@ -174,4 +174,8 @@ def _command(story: _Story, *arguments: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     """The environment, without a caller's own settings of the daemon."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("ARTIFACTD_", "DRIVERLESS_AI_"))}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ARTIFACTD_", "DRIVERLESS_AI_"))
+    }

@@ -1,4 +1,4 @@
-"""Open an artifact beneath the data directory, prove that it is complete, hash it, refuse what changed meanwhile."""
+"""Open an artifact beneath the data directory, prove it complete, hash it, refuse what changed meanwhile."""
 
 import errno
 import os
@@ -15,10 +15,10 @@ from artifactd.settle import Complete, Incomplete, Settled, Writers, verdict
 from artifactd.stores.base import Source
 
 SMALL: Final = 256 << 10
-"""Bytes up to which a file's content is kept in memory and its descriptor closed: it is then read once only."""
+"""Bytes up to which a file's content is kept in memory and its descriptor closed: it is read once only."""
 
 _SPARSE_FROM: Final = 64 << 20
-_SPARSE_RATIO: Final = 100  # file systems that compress reach 10; a hole reaches any number
+_SPARSE_RATIO: Final = 100  # a hole reaches any number
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,13 @@ class Reading:
             os.close(self.source.fd)
 
     def unchanged(self) -> bool:
-        """Whether the file is still the one that was hashed. Content in memory cannot change."""
-        return self.source.fd < 0 or identity_of(os.fstat(self.source.fd)) == self.identity
+        """Whether the file can be shown to be the one that was hashed. Content in memory cannot change."""
+        if self.source.fd < 0:
+            return True
+        try:
+            return identity_of(os.fstat(self.source.fd)) == self.identity
+        except OSError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +82,15 @@ Outcome = Reading | NotYet | Unfit | Missing | Unreadable
 
 
 def read(root: int, settled: Settled, quiet_seconds: float, max_size: int | None) -> Outcome:
-    """Open, probe and hash the artifact below the open data directory `root`. Never raises for what a file can be.
+    """Open, probe and hash the artifact below the open data directory `root`.
 
-    A `Reading` is a snapshot: identity and writers were the same before the first byte was read and after the last.
+    It never raises for what a file can be. A `Reading` is a snapshot: the identity was the same before the
+    first byte was read and after the last, and nobody had the file open for writing, as far as is known.
     """
     sighting = settled.sighting
     if not stat.S_ISREG(sighting.mode):
-        return Unfit(
-            settled,
-            f"{_KINDS.get(stat.S_IFMT(sighting.mode), 'no regular file')}: only regular files are exported",
-        )
+        kind = _KINDS.get(stat.S_IFMT(sighting.mode), "no regular file")
+        return Unfit(settled, f"{kind}: only regular files are exported")
     try:
         fd = open_beneath(root, sighting.path, READ)
     except FileNotFoundError:
@@ -119,6 +123,9 @@ def _not_opened(settled: Settled, error: OSError) -> Outcome:
             return Unfit(settled, "it lies on another file system: mounts are not crossed")
         case errno.ENOTDIR:
             return Missing(settled)
+        case errno.EAGAIN:
+            busy = Incomplete("another process holds a lease on it")
+            return NotYet(settled, settled.sighting.identity, busy)
         case _:
             return Unreadable(settled, f"it cannot be opened: {error.strerror}")
 
@@ -126,12 +133,14 @@ def _not_opened(settled: Settled, error: OSError) -> Outcome:
 def _examine(fd: int, settled: Settled, quiet_seconds: float, max_size: int | None) -> Outcome:
     status = os.fstat(fd)
     identity = identity_of(status)
-    if reason := _unfit(status, max_size):
+    if reason := _unfit(fd, status, max_size):
         return Unfit(settled, reason)
     if identity != settled.sighting.identity:
         return NotYet(settled, identity, Incomplete("it changed since it was seen"))
-    problem = zip_problem(fd, identity.size) if settled.sighting.path.lower().endswith(b".zip") else None
-    match verdict(settled, writers(fd), problem, quiet_seconds):
+    found = writers(fd)
+    is_zip = settled.sighting.path.lower().endswith(b".zip")
+    problem = zip_problem(fd, identity.size) if is_zip and found is not Writers.SOME else None
+    match verdict(settled, found, problem, quiet_seconds):
         case Incomplete() as incomplete:
             return NotYet(settled, identity, incomplete)
         case Complete(evidence):
@@ -142,16 +151,25 @@ def _examine(fd: int, settled: Settled, quiet_seconds: float, max_size: int | No
     return Reading(settled, identity, digest, source, evidence)
 
 
-def _unfit(status: os.stat_result, max_size: int | None) -> str | None:
+def _unfit(fd: int, status: os.stat_result, max_size: int | None) -> str | None:
     if not stat.S_ISREG(status.st_mode):
         return "something else than a regular file took its place"
     if status.st_nlink > 1:
         return f"it has {status.st_nlink} names (hard links), one of which may lie elsewhere"
     if max_size is not None and status.st_size > max_size:
         return f"its {status.st_size} bytes are over limits.max_file_size ({max_size} bytes)"
-    if status.st_size >= _SPARSE_FROM and status.st_size > _SPARSE_RATIO * 512 * status.st_blocks:
-        return f"it claims {status.st_size} bytes and holds {512 * status.st_blocks}: a sparse file"
+    held = 512 * status.st_blocks
+    if status.st_size >= max(_SPARSE_FROM, _SPARSE_RATIO * held) and _has_a_hole(fd, status.st_size):
+        return f"it claims {status.st_size} bytes and holds {held}: a sparse file"
     return None
+
+
+def _has_a_hole(fd: int, size: int) -> bool:
+    """Whether a part of the file was never written. Few blocks alone say little.
+
+    ZFS counts blocks seconds late, FUSE may not count them at all, and file systems compress.
+    """
+    return os.lseek(fd, 0, os.SEEK_HOLE) < size
 
 
 def _hashed(fd: int, size: int) -> tuple[Source, Digest]:

@@ -38,8 +38,11 @@ class Engine:
     def anchor(self) -> None:
         """Put the end of the record into each store, out of reach of whoever can rewrite the ledger.
 
-        A store that does not take it is passed over: the next anchor covers the same entries.
+        A store that does not take it is passed over: the next anchor covers the same entries. Where one hangs,
+        none is asked.
         """
+        if self.mirror.pipeline.abandoned:
+            return
         found = audit.anchor(self.ledger)
         if found is None or found[1].fields["action"] == "audit.anchored":
             return
@@ -131,9 +134,10 @@ def context(config: Config) -> dict[str, str]:
     }
 
 
-def account() -> str:
-    """The account that this process runs as."""
+def account(uid: int | None = None) -> str:
+    """The account with this user id; None: the one that this process runs as."""
+    uid = os.geteuid() if uid is None else uid
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"uid {os.geteuid()}"
+        return f"uid {uid}"

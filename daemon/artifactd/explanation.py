@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from artifactd import scan
 from artifactd.artifact import Sighting, printable
@@ -15,15 +15,16 @@ from artifactd.intake import Intake
 from artifactd.ledger import Ledger
 from artifactd.lifecycle import Row
 from artifactd.policy import LeftAlone, Unnameable, Wanted
+from artifactd.settle import Writers
 
 
 def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict[str, Any]:
-    """Title → sentence or sentences, for the file at `path` below the data directory; `now` is seconds since the epoch."""
+    """Title → sentences, for the file at `path` below the data directory; `now` is seconds since the epoch."""
     said: dict[str, Any] = {"file": printable(path)}
     intake = Intake(os.fsencode(config.data_directory), config.policy, config.user)
     found = intake.artifact(path)
     if found is None:
-        return said | {"layout": "no part of an experiment: nothing below it is ever looked at"}
+        return said | {"layout": "no file of an experiment: it is left alone"}
     said["layout"] = f"user {found.user}, experiment {found.experiment_id}, kind {found.kind}"
     sighting = _sighting(config, path)
     if isinstance(sighting, str):
@@ -77,12 +78,19 @@ def _evidence(config: Config, sighting: Sighting, now: float) -> Sequence[str]:
     except OSError as error:
         return [*said, f"it cannot be opened: {error.strerror}"]
     try:
-        said.append(f"open writers: {writers(fd).value}")
+        said.append(_WRITERS[writers(fd)])
         if sighting.path.lower().endswith(b".zip"):
             said.append(zip_problem(fd, sighting.identity.size) or "the zip's directory reads")
     finally:
         os.close(fd)
     return said
+
+
+_WRITERS: Final = {
+    Writers.NONE: "nobody has it open for writing",
+    Writers.SOME: "it is open for writing, and has to be closed: missing",
+    Writers.UNKNOWN: "the kernel does not tell this account who has it open",
+}
 
 
 def _copy(row: Row) -> str:

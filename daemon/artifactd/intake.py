@@ -1,4 +1,4 @@
-"""What a sighting means: which artifact it is, and which copies of it are wanted by the policy or by a person."""
+"""What a sighting means: which artifact it is, and which copies of it the policy or a person wants."""
 
 import os
 import pwd
@@ -20,24 +20,26 @@ class Intake:
     data_directory: bytes
     policy: Policy
     user: str | None
-    """the user where the layout has none; None: the folder's owner"""
+    """the user where the layout has none; None: the owner of the experiment's folder"""
     asked: dict[bytes, str | None] = field(default_factory=dict)
     """path → the name that a person gave the copy, None for the file's own"""
-    _owners: dict[bytes, str] = field(default_factory=dict)
+    _names: dict[int, str] = field(default_factory=dict)
+    """uid → the account's name"""
 
     def artifact(self, path: bytes) -> Artifact | None:
-        """The artifact at `path`; None where it is no part of an experiment."""
+        """The artifact at `path`; None where it is no part of an experiment, or nobody knows its user."""
         found = place(path)
-        return None if found is None else artifact(path, found, self._user(found))
+        user = None if found is None else self._user(found)
+        return None if found is None or user is None else artifact(path, found, user)
 
     def decide(self, found: Artifact, size: int) -> Decision:
-        """What the policy wants of a file of `size` bytes; where it was asked for by hand, what the person wants."""
+        """What the policy wants of a file of `size` bytes; if a person asked for it, what they want."""
         if found.path in self.asked:
             return self.policy.by_hand(found, size, self.asked[found.path])
         return self.policy.decide(found, size)
 
     def copies(self, decision: Decision, rows: Sequence[Row]) -> list[Wanted]:
-        """The copies that `decision` asks for, and those that a person asked for earlier and that are not done.
+        """The copies that `decision` asks for, and unfinished ones that a person asked for earlier.
 
         A rule that ignores the artifact now ends those too.
         """
@@ -50,21 +52,24 @@ class Intake:
         by_hand -= {copy.key.text for copy in wanted}
         return wanted + [Wanted(Key(key), BY_HAND) for key in sorted(by_hand)]
 
-    def _user(self, found: Place) -> str:
+    def _user(self, found: Place) -> str | None:
         if found.user is not None:
             return found.user.decode("utf-8", "surrogateescape")
-        if self.user is not None:
-            return self.user
-        if found.folder not in self._owners:
-            self._owners[found.folder] = self._owner(found.folder)
-        return self._owners[found.folder]
+        return self._owner(found.folder) if self.user is None else self.user
 
-    def _owner(self, folder: bytes) -> str:
+    def _owner(self, folder: bytes) -> str | None:
+        """Whose folder it is; None where it cannot be looked at: gone, or on a disk that is not mounted."""
         try:
             uid = os.lstat(self.data_directory + b"/" + folder).st_uid
         except OSError:
-            return "unknown"  # the folder is gone, and with it the artifact: nobody will read this
-        try:
-            return pwd.getpwuid(uid).pw_name
-        except KeyError:
-            return f"uid-{uid}"
+            return None
+        if uid not in self._names:
+            self._names[uid] = _account(uid)
+        return self._names[uid]
+
+
+def _account(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid-{uid}"

@@ -1,7 +1,8 @@
 """The way to one store: how much goes there at once, and what happens while the store as a whole is out.
 
-Each store has a lane of its own, so that a dead or a hanging store holds up nothing but itself. While a store is out,
-one artifact at a time is tried, less and less often: one alert, no hammering, and it recovers by itself. Pure.
+Each store has a lane of its own, so that a dead or a hanging store holds up nothing but itself. While a store
+is out, one artifact at a time is tried, less and less often: one alert, no hammering, and it recovers by
+itself. Pure.
 """
 
 from dataclasses import dataclass
@@ -44,12 +45,12 @@ class Lane:
     def out(self, reason: str, now: float, u: float) -> float | None:
         """The store refused as a whole. Returns the seconds to the next try if this is news, else None."""
         news = self.out_since is None or reason != self.reason
+        if self.out_since is None or now >= self._until:  # else it was under way when the store went out
+            self._failures += 1
+            self._until = now + (self.backoff.seconds(self._failures, u) or self.backoff.cap_seconds)
         self.out_since = now if self.out_since is None else self.out_since
         self.reason = reason
-        self._failures += 1
-        seconds = self.backoff.seconds(self._failures, u) or self.backoff.cap_seconds
-        self._until = now + seconds
-        return seconds if news else None
+        return self._until - now if news else None
 
     def back(self, now: float) -> float | None:
         """The store took something. Returns the seconds that it was out, None where it was not."""

@@ -54,38 +54,39 @@ def place(path: bytes) -> Place | None:
     return Place(user, b"/".join(parts[:depth]), b"/".join(parts[depth:]))
 
 
-_KINDS: tuple[tuple[Kind, re.Pattern[bytes]], ...] = tuple(
-    (kind, re.compile(pattern, re.DOTALL))
-    for kind, pattern in (
-        (Kind.SUMMARY, rb"h2oai_experiment_summary_[^/]+\.zip"),
-        (Kind.LOGS, rb"h2oai_experiment_logs_[^/]+\.zip"),
-        (Kind.MOJO_PIPELINE, rb"mojo_pipeline/mojo\.zip"),
-        (Kind.PYTHON_PIPELINE, rb"scoring_pipeline/scorer\.zip"),
-        (Kind.TRAIN_PREDICTIONS, rb"train_preds\.csv|h2oai_experiment_[^/]+_train_predictions\.csv"),
+_KINDS: tuple[tuple[Kind, bytes], ...] = (
+    (Kind.SUMMARY, rb"h2oai_experiment_summary_[^/]+\.zip"),
+    (Kind.LOGS, rb"h2oai_experiment_logs_[^/]+\.zip"),
+    (Kind.MOJO_PIPELINE, rb"mojo_pipeline/mojo\.zip"),
+    (Kind.PYTHON_PIPELINE, rb"scoring_pipeline/scorer\.zip"),
+    (Kind.TRAIN_PREDICTIONS, rb"train_preds\.csv|h2oai_experiment_[^/]+_train_predictions\.csv"),
+    (
+        Kind.VALID_PREDICTIONS,
+        rb"val(?:id)?_preds\.csv|h2oai_experiment_[^/]+_val(?:id)?_predictions\.csv",
+    ),
+    (Kind.TEST_PREDICTIONS, rb"test_preds\.csv|h2oai_experiment_[^/]+_test_predictions\.csv"),
+    (Kind.PREDICTIONS, rb"[^/]+_preds_[0-9a-f]{8}\.csv"),
+    (Kind.TRANSFORMED, rb"[^/]+\.munged_(?:train|valid|test)\.csv"),
+    (Kind.AUTODOC, rb"report_[^/]+_tmp/[^/]+\.(?:docx|md)"),
+    (Kind.EXPERIMENT, rb"h2oai_experiment_[^/]+\.dai"),
+    (
+        Kind.WORKING,
         (
-            Kind.VALID_PREDICTIONS,
-            rb"val(?:id)?_preds\.csv|h2oai_experiment_[^/]+_val(?:id)?_predictions\.csv",
+            rb"(?:.*/)?(?:[^/]+\.pickle|[^/]*\.tmp[^/]*|[^/]+\.bin|[^/]+\.lock|h2o_model\.[^/]*|catboost[^/]*)"
+            rb"|(?:.*/)?[^/]*_model_folder/.*|h2oai_experiment_[^/]+\.log"
         ),
-        (Kind.TEST_PREDICTIONS, rb"test_preds\.csv|h2oai_experiment_[^/]+_test_predictions\.csv"),
-        (Kind.PREDICTIONS, rb"[^/]+_preds_[0-9a-f]{8}\.csv"),
-        (Kind.TRANSFORMED, rb"[^/]+\.munged_(?:train|valid|test)\.csv"),
-        (Kind.AUTODOC, rb"report_[^/]+_tmp/[^/]+\.(?:docx|md)"),
-        (Kind.EXPERIMENT, rb"h2oai_experiment_[^/]+\.dai"),
-        (
-            Kind.WORKING,
-            (
-                rb"(?:.*/)?(?:[^/]+\.pickle|[^/]*\.tmp[^/]*|[^/]+\.bin|[^/]+\.lock|h2o_model\.[^/]*|catboost[^/]*)"
-                rb"|(?:.*/)?[^/]*_model_folder/.*|h2oai_experiment_[^/]+\.log"
-            ),
-        ),
-    )
+    ),
 )
 """Paths in an experiment's folder that Driverless AI is known to write; the first match names the kind."""
+
+# One expression for all of them: every file passes here on every scan.
+_KIND = re.compile(b"|".join(b"(?P<%b>%b)" % (kind.encode(), pattern) for kind, pattern in _KINDS), re.DOTALL)
 
 
 def kind_of(inside: bytes) -> Kind:
     """What the file at `inside`, a path in an experiment's folder, is by its name."""
-    return next((kind for kind, pattern in _KINDS if pattern.fullmatch(inside)), Kind.OTHER)
+    found = _KIND.fullmatch(inside)
+    return Kind(str(found.lastgroup)) if found else Kind.OTHER
 
 
 def artifact(path: bytes, found: Place, user: str) -> Artifact:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, Final, assert_never
 
 from artifactd.artifact import Artifact, Digest, Identity
 
@@ -170,7 +170,7 @@ Event = (
 )
 
 _S = State
-STEPS: dict[tuple[State, type[Event]], State] = {
+STEPS: Final[dict[tuple[State, type[Event]], State]] = {
     (_S.NEW, Started): _S.UPLOADING,
     (_S.NEW, Failed): _S.RETRYING,
     (_S.NEW, Refused): _S.REFUSED,
@@ -214,15 +214,18 @@ STEPS: dict[tuple[State, type[Event]], State] = {
     (_S.LOST, Replayed): _S.RETRYING,
     (_S.LOST, Confirmed): _S.PROVEN,
 }
-"""What may follow what. A pair that is not here cannot happen; if it does, the daemon's own logic is wrong."""
+"""What may follow what.
+
+A pair that is not here cannot happen; if it does, the daemon's own logic is wrong.
+"""
 
 
 class ImpossibleStep(Exception):  # noqa: N818 - it names the thing that happened
     """An event that cannot follow the row's state."""
 
 
-def step(row: Row, event: Event) -> Row:
-    """The row after `event`.
+def step(row: Row, event: Event, at: float | None = None) -> Row:
+    """The row after `event`, which happened `at` (seconds since the epoch; None: the row keeps its time).
 
     Raises:
         ImpossibleStep: the table has no such cell. Nothing was changed.
@@ -231,49 +234,54 @@ def step(row: Row, event: Event) -> Row:
         state = STEPS[row.state, type(event)]
     except KeyError:
         raise ImpossibleStep(f"{type(event).__name__} cannot follow {row.state} ({row.key!a})") from None
-    return _apply(replace(row, state=state), event)
+    return replace(row, state=state, changed_at=row.changed_at if at is None else at, **_told(row, event))
 
 
-def _apply(row: Row, event: Event) -> Row:
-    """`row` with what `event` says, its state aside."""
+_UNFINISHED: Final = (State.UPLOADING, State.RETRYING)
+
+
+def _told(row: Row, event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one arm for each event
+    """The fields of `row` that `event` changes, its state and time aside."""
     match event:
         case Started():
-            return replace(
-                row,
-                identity=event.identity,
-                digest=event.digest,
-                size=event.size,
-                evidence=event.evidence,
-                ours=tuple(dict.fromkeys((*row.ours, event.digest))),
-                retry_at=None,
-                reason="",
-            )
+            return {
+                "identity": event.identity,
+                "digest": event.digest,
+                "size": event.size,
+                "evidence": event.evidence,
+                "ours": row.ours if event.digest in row.ours else (*row.ours, event.digest),
+                # Whoever was refused, and is tried all the same, has all tries before it again.
+                "failures": row.failures if row.state in _UNFINISHED else 0,
+                "retry_at": None,
+                "reason": "",
+            }
         case Proven():
             assert row.digest is not None, "a put is proven only after it was started"  # noqa: S101 - see STEPS
-            return replace(
-                row, proof=event.proof, version=event.version, ours=(row.digest,), failures=0, reason=""
-            )
+            return {
+                "proof": event.proof,
+                "version": event.version,
+                "ours": (row.digest,),
+                "failures": 0,
+                "reason": "",
+            }
         case Unchanged():
-            return replace(row, identity=event.identity)
+            return {"identity": event.identity}
         case Failed():
-            return replace(
-                row,
-                reason=event.reason,
-                retry_at=event.retry_at,
-                failures=row.failures + 1,
-                identity=event.identity or row.identity,
-            )
+            return {
+                "reason": event.reason,
+                "retry_at": event.retry_at,
+                "failures": row.failures + 1,
+                "identity": event.identity or row.identity,
+            }
         case Postponed():
-            return replace(row, reason=event.reason, retry_at=event.retry_at)
-        case Refused():
-            return replace(row, reason=event.reason, retry_at=None, identity=event.identity or row.identity)
-        case Skipped():
-            return replace(row, reason=event.reason, retry_at=None, identity=event.identity)
+            return {"reason": event.reason, "retry_at": event.retry_at}
+        case Refused() | Skipped():
+            return {"reason": event.reason, "retry_at": None, "identity": event.identity or row.identity}
         case Replayed():
-            return replace(row, retry_at=event.at, failures=0)
+            return {"retry_at": event.at, "failures": 0}
         case Vanished() | Lost():
-            return replace(row, reason=event.reason, retry_at=None)
+            return {"reason": event.reason, "retry_at": None}
         case Confirmed():
-            return replace(row, reason="")
+            return {"reason": ""}
         case _:
             assert_never(event)

@@ -1,15 +1,19 @@
 """structlog: one JSON line on stdout for each finished thing; colours and columns on a terminal.
 
-`LINES` is the schema: every event name with its fields. `docs/log.md` shows it to people, a test holds the two together.
+`LINES` is the schema: every event name with its fields. `docs/log.md` shows it to people, a test holds the
+two together.
 """
 
+import json
 import logging
+import re
 import sys
-from collections.abc import Mapping, MutableMapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, BinaryIO, Final, cast
+from urllib.parse import quote
 
 import structlog
-from structlog.typing import FilteringBoundLogger
+from structlog.typing import EventDict, FilteringBoundLogger
 
 from artifactd.artifact import printable
 
@@ -71,46 +75,118 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
     "sync.finished": (
         "exported",
         "unchanged",
-        "refused",
-        "waiting",
-        "failed",
+        "left",
+        "stuck",
+        "unobservable",
         "bytes",
         "seconds",
         "complete",
     ),
-    "verify.finished": ("entries", "copies", "missing", "different", "unreadable", "unknown", "seconds"),
 }
 """Event name → its own fields. A field that has nothing to say may be left out."""
 
 Log = FilteringBoundLogger
 
+_SHORTEST_SECRET: Final = 4  # characters: masking a shorter one would tear holes into everything else
 
-def configure(level: str, *, console: bool, common: Mapping[str, Any]) -> Log:
-    """The log of this process, on stdout; also what warnings of the libraries go to. `common` is said in every line."""
-    render: Any = (
-        structlog.dev.ConsoleRenderer(colors=True)
-        if console
-        else structlog.processors.JSONRenderer(sort_keys=False)
-    )
+
+def configure(level: str, *, console: bool, common: Mapping[str, Any], secrets: Iterable[str] = ()) -> Log:
+    """The log of this process, on stdout. `common` is said in every line; `secrets` are masked everywhere.
+
+    A line that finds no room is lost, and nothing stops for it: the record is in the ledger.
+    """
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.format_exc_info,
-            _escaped,
-            render,
+            _Cleaner(secrets),
+            *(
+                (structlog.dev.ConsoleRenderer(colors=True, timestamp_key="time"), _encoded)
+                if console
+                else (_json,)
+            ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _Forgiving(sys.stdout.buffer))),
         cache_logger_on_first_use=False,
     )
     log: Log = structlog.get_logger().bind(schema=SCHEMA, **common)
     return log
 
 
-def _escaped(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Names come from users: nothing in a value may break a line, hide, or drive a terminal."""
-    for field, value in line.items():
-        if isinstance(value, str):
-            line[field] = printable(value.encode("utf-8", "surrogateescape"))
-    return line
+class _Forgiving:
+    """A stream that loses what it cannot write, because its disk is full. That a reader hung up is raised."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, line: bytes) -> None:
+        """Called by structlog, under its lock."""
+        self._do(self._stream.write, line)
+
+    def flush(self) -> None:
+        """As `write`."""
+        self._do(self._stream.flush)
+
+    def _do(self, act: Callable[..., object], *arguments: bytes) -> None:
+        try:
+            act(*arguments)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            pass
+
+
+class _Cleaner:
+    """Makes every value fit to be shown: nothing breaks a line, hides, drives a terminal, or is a secret.
+
+    Names come from users, and messages of errors from anywhere.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        hidden = {
+            form
+            for secret in secrets
+            if len(secret) >= _SHORTEST_SECRET
+            for form in (secret, quote(secret, ""))
+        }
+        longest_first = sorted(hidden, key=len, reverse=True)
+        self._secret = re.compile("|".join(map(re.escape, longest_first))) if hidden else None
+
+    def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
+        for field, value in line.items():
+            line[field] = self._text(value) if type(value) is str else self._clean(value)
+        return line
+
+    def _clean(self, value: Any) -> Any:  # noqa: ANN401 - JSON
+        if value is None or isinstance(value, int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {self._text(str(name)): self._clean(item) for name, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._clean(item) for item in value]
+        return self._text(str(value))
+
+    def _text(self, text: str) -> str:
+        if self._secret is not None:
+            text = self._secret.sub("***", text)
+        if text.isascii() and text.isprintable():
+            return text
+        try:
+            return printable(text.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:  # surrogates that stand for no byte of a name
+            return printable(text.encode("utf-8", "backslashreplace"))
+
+
+_ENCODER: Final = json.JSONEncoder(check_circular=False)
+
+
+def _json(_logger: object, _method: str, line: EventDict) -> bytes:
+    """One line of JSON in ASCII, what is the same in every line first."""
+    first = {field: line.pop(field) for field in COMMON if field in line}
+    return _ENCODER.encode({**first, **line}).encode("ascii")
+
+
+def _encoded(_logger: object, _method: str, line: str) -> bytes:
+    return line.encode(sys.stdout.encoding or "utf-8", "backslashreplace")

@@ -8,7 +8,8 @@ import os
 import queue
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, assert_never
 
 from artifactd import scan
@@ -31,6 +32,8 @@ _WAITED_FOR: Final = 10_000
 
 _RETRY_LOOK_SECONDS: Final = 1.0
 
+_UNFINISHED: Final = (State.UPLOADING, State.RETRYING)
+
 
 @dataclass(slots=True)
 class Scan:
@@ -51,7 +54,13 @@ class Scan:
     missed: int = 0
     """new files that the watcher should have told of"""
     left_alone: int = 0
-    unobservable: int = 0
+    blind: set[tuple[bytes, str]] = field(default_factory=set)
+    """what could not be looked at, and why"""
+
+    @property
+    def unobservable(self) -> int:
+        """How many directories could not be looked at."""
+        return len(self.blind)
 
 
 class Mirror:
@@ -79,6 +88,7 @@ class Mirror:
         """seconds since the epoch from which events should tell of every new file; None: they are not listened to"""
         self.scan: Scan | None = None
         self._scan_again: str | None = None
+        self._blind: set[tuple[bytes, str]] = set()  # as the last scan found it, and told it
         self._config, self._recorder, self._clock = config, recorder, clock
         self._skip = _destinations(config)
         self._longest_wait = 0.0 if eager else config.retry.cap_seconds
@@ -136,16 +146,19 @@ class Mirror:
         with suppress(queue.Empty):
             while self.pipeline.in_flight > 0:
                 self.inbox.get(timeout=max(0.0, until - self._clock.monotonic()))()
+        self.pipeline.abandoned = self.pipeline.in_flight > 0
 
     # --- what comes in ----------------------------------------------------------------------------------------
 
     def touched(self, paths: Mapping[bytes, bool]) -> None:
         """Something happened to these files; true: the file was closed after writing, or moved into place."""
-        if len(self.settler) < _WAITED_FOR:
-            self.look_at(paths)
-            for path, closed in paths.items():
-                if closed:
-                    self.settler.closed(path, self._clock.monotonic())
+        room = max(0, _WAITED_FOR - len(self.settler))
+        if room < len(paths):
+            self._overlooked()
+        self.look_at(islice(paths, room))
+        for path, closed in islice(paths.items(), room):
+            if closed:
+                self.settler.closed(path, self._clock.monotonic())
 
     def appeared(self, folder: bytes, *, hinted: bool = False) -> int:
         """A directory is at `folder`: look at everything in it. Returns how many wanted files it has waiting.
@@ -174,7 +187,7 @@ class Mirror:
                     case scan.Seen(seen):
                         sightings += seen
                     case scan.Gone():
-                        self._gone(path)
+                        self._gone(path, os.fstat(root).st_dev)
                     case scan.Unobservable():
                         pass  # nothing follows from it
         self.sight(sightings, thorough=thorough)
@@ -199,8 +212,11 @@ class Mirror:
         changes: list[Change] = []
         for sighting, found, decision in concerned:
             known = rows.get(sighting.path, [])
-            changes += self._without_reading(sighting, found, decision, known)
-            if self._needed(sighting, self.intake.copies(decision, known), known, under):
+            copies = self.intake.copies(decision, known)
+            if not self.settler.probing(sighting.path):
+                changes += self._given_up(sighting, decision, copies, known)
+                changes += self._without_reading(sighting, found, decision, known)
+            if self._needed(sighting, copies, known, under):
                 under.new += 1
                 under.missed += self._missed(sighting, known)
                 self._wait_for(sighting)
@@ -211,6 +227,22 @@ class Mirror:
             self.on_found(sighting)
         age = self._clock.now() - sighting.identity.ctime_ns / 1e9
         self.settler.feed(sighting, self._clock.monotonic(), age)
+
+    def _given_up(
+        self, sighting: Sighting, decision: Decision, copies: Sequence[Wanted], rows: Sequence[Row]
+    ) -> Iterator[Change]:
+        """Unfinished copies, of an earlier run or size, that are not wanted any more, or not under their key."""
+        if sighting.path in self.intake.asked:
+            return  # the decision is a person's, and says nothing of the policy's copy
+        reason = (
+            f"rule {decision.rule!r} wants it as {decision.key}"
+            if isinstance(decision, Wanted)
+            else decision.reason
+        )
+        wanted = {copy.key.text for copy in copies}
+        for row in rows:
+            if row.state in _UNFINISHED and row.wanted_key not in wanted and row.store in self.pipeline.lanes:
+                yield Change(row, Skipped(reason, sighting.identity))
 
     def _without_reading(
         self, sighting: Sighting, found: Artifact, decision: Decision, rows: Sequence[Row]
@@ -229,8 +261,6 @@ class Mirror:
         state = State.SKIPPED if isinstance(event, Skipped) else State.REFUSED
         for store in self.pipeline.lanes:
             mine = [row for row in rows if row.store == store]
-            unfinished = [row for row in mine if row.state in (State.UPLOADING, State.RETRYING)]
-            yield from (Change(row, event) for row in unfinished)
             on_record = not isinstance(decision, LeftAlone) or decision.on_record
             if on_record and not mine:
                 yield Change(Row(store, found, key, key, decision.rule or ""), event)
@@ -261,7 +291,13 @@ class Mirror:
                     needed = True
                 else:
                     lane.behind = True
+                    self._overlooked()
         return needed
+
+    def _overlooked(self) -> None:
+        """New files are passed over for now. That they are not waited for is no sign of a deaf watcher."""
+        if self.watching_since is not None:
+            self.watching_since = self._clock.now()
 
     def _missed(self, sighting: Sighting, rows: Sequence[Row]) -> bool:
         """Whether events should have told of this new file by now, and did not."""
@@ -270,12 +306,15 @@ class Mirror:
         changed = sighting.identity.ctime_ns / 1e9
         return self.watching_since < changed < self._clock.now() - self._config.watch.quiet_seconds
 
-    def _gone(self, path: bytes) -> None:
-        """Nothing is at `path` any more."""
+    def _gone(self, path: bytes, device: int) -> None:
+        """Nothing is at `path` any more, in a tree on `device`. Of a file of another device that says nothing."""
+        if self.settler.probing(path):
+            return  # what is read or put of it is told first; two puts of one key must not be under way
         self.settler.forget(path)
         rows = self._recorder.ledger.of_sources([path]).get(path, [])
-        unfinished = [row for row in rows if row.state in (State.UPLOADING, State.RETRYING)]
-        self._recorder.record([Change(row, Vanished("deleted before it was exported")) for row in unfinished])
+        unfinished = [row for row in rows if row.state in _UNFINISHED]
+        gone = [row for row in unfinished if row.identity is None or row.identity.dev == device]
+        self._recorder.record([Change(row, Vanished("deleted before it was exported")) for row in gone])
 
     # --- what the pipeline tells ------------------------------------------------------------------------------
 
@@ -348,8 +387,10 @@ class Mirror:
             case scan.Seen(sightings):
                 self.sight(sightings, under)
             case scan.Unobservable(path, reason):
-                under.unobservable += 1
-                self._recorder.log.warning("scan.unobservable", source=printable(path) or ".", reason=reason)
+                under.blind.add((path, reason))
+                if (path, reason) not in self._blind:
+                    log = self._recorder.log
+                    log.warning("scan.unobservable", source=printable(path) or ".", reason=reason)
             case scan.Gone():
                 pass  # a whole scan asks for no single path
             case None:
@@ -358,7 +399,9 @@ class Mirror:
     def _scanned(self, under: Scan) -> None:
         under.seconds = self._clock.monotonic() - under.since
         log = self._recorder.log
-        tell = log.debug if under.reason == "timer" and not under.new and not under.unobservable else log.info
+        news = under.reason != "timer" or under.new or under.blind != self._blind
+        tell = log.info if news else log.debug
+        self._blind = under.blind
         tell(
             "scan.finished",
             reason=under.reason,

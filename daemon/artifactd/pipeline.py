@@ -27,8 +27,8 @@ from artifactd.stores.base import Store
 from artifactd.times import Clock
 from artifactd.upload import Outage, Outcome, Times, Upload, failure, upload
 
-BATCH_FILES: Final = 128
-BATCH_BYTES: Final = 8 << 20
+BATCH_FILES: Final = 256
+BATCH_BYTES: Final = 16 << 20
 """A batch shares its commits and its barriers; it is closed by whichever comes first."""
 
 T = TypeVar("T")
@@ -100,6 +100,8 @@ class Pipeline:
         self._senders = {name: ThreadPoolExecutor(config.limits.workers, f"put-{name}") for name in stores}
         self._longest_wait = 0.0 if eager else config.retry.cap_seconds
         self._reading = 0
+        self.abandoned = False
+        """whether what is in flight was waited for long enough, and hangs"""
         self._times = Times(
             clock.monotonic, clock.now, lambda failures: config.retry.seconds(failures, clock.chance())
         )
@@ -126,9 +128,9 @@ class Pipeline:
             future.add_done_callback(self._back(partial(self._examined, batch)))
 
     def close(self) -> None:
-        """Wait for the threads. What they found is not acted on; the next run repeats it."""
+        """Wait for the threads, unless they were given up. What they found is not acted on; the next run repeats it."""
         for pool in (self._readers, *self._senders.values()):
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=not self.abandoned, cancel_futures=True)
 
     def _back(self, act: Callable[[T], None]) -> Callable[[Future[T]], None]:
         """Bring a thread's result to the owner's thread, and an unexpected exception with it."""
@@ -192,6 +194,7 @@ class Pipeline:
                 claimant = self._recorder.ledger.claimant(store, wanted.key.text, found.path)
             match plan(found, wanted, store, rows, claimant, reading.digest, self._config.on_change):
                 case Send(row):
+                    self.lanes[store].under_way += 1  # now: a store that is out takes one file, not one batch
                     plans.start(row, held)
                 case Same(row):
                     plans.changes.append(Change(row, Unchanged(reading.identity)))
@@ -231,7 +234,6 @@ class Pipeline:
 
     def _send(self, store: str, uploads: Sequence[tuple[_Held, Upload]]) -> None:
         for batch in batches(uploads, lambda one: one[1].reading.source.size):
-            self.lanes[store].under_way += len(batch)
             job = [one for _, one in batch]
             future = self._senders[store].submit(upload, self._stores[store], job, self._times)
             future.add_done_callback(self._back(partial(self._delivered, store, [held for held, _ in batch])))

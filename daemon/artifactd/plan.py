@@ -1,7 +1,7 @@
-"""Wanted copy × what the ledger knows × time → what to do. Pure.
+"""Wanted copy, what the ledger knows of it, time → what to do. Pure.
 
-Two decisions, because a digest costs a read: `outlook` looks at the file's identity and says whether to read it at all;
-`plan` knows the digest and says what to put where.
+Two decisions, because a digest costs a read: `outlook` looks at the file's identity and says whether to read
+it at all; `plan` knows the digest and says what to put where.
 """
 
 from collections.abc import Sequence
@@ -46,23 +46,20 @@ def family(rows: Sequence[Row], store: str, wanted_key: str) -> list[Row]:
     return [row for row in rows if row.wanted_key == wanted_key and row.store == store]
 
 
-def outlook(
+def outlook(  # noqa: PLR0917 - each is another thing; callers read well
     rows: Sequence[Row], store: str, wanted: Wanted, identity: Identity, now: float, longest_wait: float
 ) -> Outlook:
     """Whether the file with `identity` has to be read, `now` being seconds since the epoch.
 
     `longest_wait` (seconds) bounds a wait that was written down before the clock was set back.
     """
-    for row in family(rows, store, wanted.key.text):
-        if row.identity != identity:
-            continue
-        if row.state in (State.PROVEN, State.REFUSED, State.LOST):
-            return Nothing(row)
-        if (
-            row.state is State.RETRYING
-            and row.retry_at is not None
-            and now < row.retry_at <= now + longest_wait
-        ):
+    known = [row for row in family(rows, store, wanted.key.text) if row.identity == identity]
+    for state in (State.PROVEN, State.REFUSED, State.LOST):
+        for row in known:
+            if row.state is state:
+                return Nothing(row)
+    for row in known:
+        if row.state is State.RETRYING and row.retry_at and now < row.retry_at <= now + longest_wait:
             return Wait(row.retry_at, row.reason)
     return Read()
 
@@ -99,7 +96,7 @@ class Refuse:
 Action = Send | Same | Refuse
 
 
-def plan(
+def plan(  # noqa: PLR0917 - as outlook
     artifact: Artifact,
     wanted: Wanted,
     store: str,

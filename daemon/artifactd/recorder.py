@@ -1,8 +1,9 @@
-"""Puts changes on record, and tells the log and whoever listens. While the record cannot be written, nothing goes on."""
+"""Puts changes on record, and tells the log and whoever listens. While it cannot, nothing goes on."""
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from logging import DEBUG, ERROR, INFO, WARNING
 from typing import Final, TypeVar
 
 from artifactd.chain import Entry, Fields
@@ -28,17 +29,17 @@ T = TypeVar("T")
 _AGAIN_SECONDS: Final = 1.0
 
 _LEVELS: Final = {
-    Started: "debug",
-    Proven: "info",
-    Unchanged: "info",
-    Failed: "warning",
-    Postponed: "warning",
-    Refused: "error",
-    Skipped: "info",
-    Vanished: "warning",
-    Replayed: "info",
-    Lost: "error",
-    Confirmed: "info",
+    Started: DEBUG,
+    Proven: INFO,
+    Unchanged: INFO,
+    Failed: WARNING,
+    Postponed: WARNING,
+    Refused: ERROR,
+    Skipped: INFO,
+    Vanished: WARNING,
+    Replayed: INFO,
+    Lost: ERROR,
+    Confirmed: INFO,
 }
 
 
@@ -75,7 +76,7 @@ class Recorder:
         return self._written(lambda: [self.ledger.note(self.clock.now(), fields)])[0]
 
     def _written(self, write: Callable[[], list[T]]) -> list[T]:
-        """What `write` returns once it can. Publishing waits with it: nothing is exported that is not on record."""
+        """What `write` returns once it can. Publishing waits with it: nothing goes out unrecorded."""
         since: float | None = None
         while True:
             try:
@@ -83,7 +84,7 @@ class Recorder:
             except Unwritable as error:
                 if since is None:
                     since = self.clock.monotonic()
-                    self.log.error("ledger.unwritable", reason=str(error))
+                    self.log.log(ERROR, "ledger.unwritable", reason=str(error))
                 if self.stopping.wait(_AGAIN_SECONDS):
                     raise Stopped from error
             else:
@@ -92,10 +93,12 @@ class Recorder:
                 return done
 
     def _tell(self, item: Recorded) -> None:
-        fields = item.entry.fields
-        action = str(fields["action"])
-        fields["hash"] = item.entry.hash
-        told = {name: fields[name] for name in LINES[action] if fields.get(name) not in (None, "")}
-        getattr(self.log, _LEVELS[type(item.event)])(action, **told)
+        level = _LEVELS[type(item.event)]
+        if self.log.is_enabled_for(level):
+            fields = item.entry.fields
+            action = str(fields["action"])
+            fields["hash"] = item.entry.hash
+            told = {name: fields[name] for name in LINES[action] if fields.get(name) not in (None, "")}
+            self.log.log(level, action, **told)
         for listener in self.listeners:
             listener(item)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from artifactd import scan
-from artifactd.artifact import printable
+from artifactd.artifact import Sighting, printable
 from artifactd.chain import ACTIONS
 from artifactd.layout import EXPERIMENT
 from artifactd.ledger import Recorded
 from artifactd.lifecycle import Event, Proven, Refused, Skipped, Unchanged, Vanished
 from artifactd.mirror import Mirror
-from artifactd.policy import LeftAlone, Unnameable
+from artifactd.plan import Nothing, outlook
+from artifactd.policy import Wanted
 from artifactd.recorder import Recorder
 
 Answer = Callable[[Mapping[str, Any]], None]
@@ -31,7 +32,7 @@ def experiments(data_directory: Path, experiment_id: bytes) -> list[bytes]:
 def hint(
     mirror: Mirror, recorder: Recorder, data_directory: Path, experiment_id: bytes, principal: str
 ) -> int | None:
-    """Driverless AI said that this experiment's artifacts are done. Returns how many there are; None: unknown id."""
+    """Driverless AI said that this experiment's artifacts are done. How many it waits for; None: unknown."""
     folders = experiments(data_directory, experiment_id)
     if not folders:
         reason = "no such experiment in the data directory"
@@ -50,57 +51,113 @@ def hint(
     return waiting
 
 
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """One person's request for one artifact."""
+
+    key: str
+    """where its copies are wanted; another copy of the artifact may be under way to another key"""
+    answer: Answer
+    stores: set[str]
+    """whose outcome is not known yet"""
+    ok: bool = True
+    """whether every outcome so far is good"""
+
+
 @dataclass(slots=True)
 class ByHand:
     """Exports that people asked for, each answered as soon as its outcome is on record."""
 
     mirror: Mirror
     recorder: Recorder
-    _answers: dict[bytes, list[Answer]] = field(default_factory=dict)
+    _asked: dict[bytes, list[_Asked]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.recorder.listeners.append(self._heard)
 
     def ask(self, path: bytes, name: str | None, principal: str, answer: Answer) -> None:
         """Export the file at `path` below the data directory, under `name` if one is given."""
-        found = self.mirror.intake.artifact(path)
+        intake = self.mirror.intake
+        found = intake.artifact(path)
         if found is None:
             answer(_final(path, ok=False, reason="it is no part of an experiment in the data directory"))
             return
         self.recorder.log.info("export.requested", source=printable(path), name=name, principal=principal)
-        self.mirror.intake.asked[path] = name
-        decision = self.mirror.intake.decide(found, 0)
-        if isinstance(decision, LeftAlone | Unnameable):
-            self.mirror.intake.asked.pop(path)
+        sighting = self._sighting(path)
+        if isinstance(sighting, str):
+            answer(_final(path, ok=False, reason=sighting))
+            return
+        intake.asked[path] = name
+        decision = intake.decide(found, sighting.identity.size)
+        if not isinstance(decision, Wanted):
+            intake.asked.pop(path)
             answer(_final(path, ok=False, reason=decision.reason))
             return
-        self._answers.setdefault(path, []).append(answer)
+        asked = _Asked(decision.key.text, answer, self._stores())
+        self._asked.setdefault(path, []).append(asked)
         self.mirror.look_at([path], thorough=True)
-        if path not in self.mirror.settler:
-            self._answer(path, _final(path, ok=False, reason=self._why_not(path)))
+        if asked.stores and path not in self.mirror.settler:
+            self._end(path, asked)
+            answer(self._not_waited_for(sighting, decision))
 
-    def _why_not(self, path: bytes) -> str:
-        """Why a file that was asked for is not even waited for."""
-        for lane in self.mirror.pipeline.lanes.values():
-            if lane.out_since is not None:
-                return f"{lane.store} is out: {lane.reason}"
-        return f"no file is at {printable(path)}"
+    def _stores(self) -> set[str]:
+        """The stores that take something; all where none does, because one of them may be tried just now."""
+        lanes = self.mirror.pipeline.lanes.values()
+        return {lane.store for lane in lanes if lane.out_since is None} or {lane.store for lane in lanes}
+
+    def _sighting(self, path: bytes) -> Sighting | str:
+        """The file, or why it cannot be seen."""
+        try:
+            with scan.root(Path(os.fsdecode(self.mirror.intake.data_directory))) as root:
+                match scan.sight(root, path):
+                    case scan.Seen((sighting,)):
+                        return sighting
+                    case scan.Unobservable(_, reason):
+                        return reason
+                    case _:
+                        return f"no file is at {printable(path)}"
+        except OSError as error:
+            return f"the data directory cannot be opened: {error.strerror}"
+
+    def _not_waited_for(self, sighting: Sighting, wanted: Wanted) -> dict[str, Any]:
+        """The answer about a file that need not be read, or for which no store takes anything."""
+        rows = self.recorder.ledger.of_sources([sighting.path]).get(sighting.path, [])
+        said = _final(sighting.path, ok=True, reason="it was proven before")
+        for store, lane in self.mirror.pipeline.lanes.items():
+            match outlook(rows, store, wanted, sighting.identity, 0.0, 0.0):
+                case Nothing(row) as nothing if nothing.done:
+                    said |= {"store": store, "key": row.key, "sha256": row.digest, "rule": row.rule}
+                case _:
+                    why = (
+                        f"{store} is out: {lane.reason}"
+                        if lane.out_since is not None
+                        else "it has just changed"
+                    )
+                    return _final(sighting.path, ok=False, reason=why)
+        return said
 
     def _heard(self, item: Recorded) -> None:
-        path = item.row.artifact.path
-        if path not in self._answers:
-            return
-        final = isinstance(item.event, _FINAL)
-        fields = item.entry.fields
-        ok = isinstance(item.event, Proven | Unchanged)
-        self._answer(path, {**fields, "action": ACTIONS[type(item.event)][0], "final": final, "ok": ok})
+        row = item.row
+        for asked in tuple(self._asked.get(row.artifact.path, ())):
+            if asked.key == row.wanted_key and row.store in asked.stores:
+                self._tell(asked, item)
 
-    def _answer(self, path: bytes, fields: Mapping[str, Any]) -> None:
-        for answer in self._answers[path]:
-            answer(fields)
-        if fields["final"]:
+    def _tell(self, asked: _Asked, item: Recorded) -> None:
+        ok = isinstance(item.event, Proven | Unchanged)
+        if isinstance(item.event, _FINAL):
+            asked.stores.discard(item.row.store)
+            asked.ok = ok = ok and asked.ok
+        final = not asked.stores
+        if final:
+            self._end(item.row.artifact.path, asked)
+        action, _ = ACTIONS[type(item.event)]
+        asked.answer({**item.entry.fields, "action": action, "final": final, "ok": ok})
+
+    def _end(self, path: bytes, asked: _Asked) -> None:
+        self._asked[path].remove(asked)
+        if not self._asked[path]:
+            del self._asked[path]
             self.mirror.intake.asked.pop(path, None)
-            del self._answers[path]
 
 
 def _final(path: bytes, *, ok: bool, reason: str) -> dict[str, Any]:
@@ -108,7 +165,12 @@ def _final(path: bytes, *, ok: bool, reason: str) -> dict[str, Any]:
 
 
 def relative(data_directory: Path, path: str) -> bytes | None:
-    """`path` relative to the data directory, if it lies below; the last part is never resolved. None: it does not."""
-    folder, name = os.path.split(os.path.abspath(path))
-    inside = os.path.relpath(os.path.join(os.path.realpath(folder), name), data_directory)
-    return None if inside.startswith("..") else os.fsencode(inside)
+    """`path` relative to the data directory, whose links are resolved; None where it does not lie below.
+
+    Links on the way to `path` are followed, so that it may be named by any of them; its last part never is.
+    """
+    folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() leaves ".." in it
+    inside = Path(os.path.realpath(folder), name)
+    if inside == data_directory or not inside.is_relative_to(data_directory):
+        return None
+    return os.fsencode(inside.relative_to(data_directory))

@@ -17,13 +17,14 @@ from artifactd.artifact import printable
 from artifactd.config import Config
 from artifactd.control import Request, Server
 from artifactd.engine import Engine, engine
+from artifactd.inotify import inotify_watches
 from artifactd.ledger import Damaged
 from artifactd.log import Log
 from artifactd.mirror import Mirror
 from artifactd.recorder import Stopped
 from artifactd.requests import hint, relative
 from artifactd.times import Clock
-from artifactd.watch import Appeared, Doubt, Hint, Touched, Watch, inotify_watches
+from artifactd.watch import Appeared, Doubt, Hint, Touched, Watch
 
 SYSTEM: Final = Clock(time.monotonic, time.time, random.random)
 """The real clocks, and real chance: it spreads retries and guards no secret."""

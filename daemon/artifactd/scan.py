@@ -1,13 +1,13 @@
 """What is really there. The scan is the truth; events only make it quick.
 
-A listing that failed is never read as "nothing is there": what a scan meets is seen, or gone, or *unobservable*.
+A listing that failed is never read as "nothing is there": what a scan meets is seen, gone, or *unobservable*.
 Only experiments' folders are walked; of every other folder at the top no more than the names in it is read.
 """
 
 import errno
 import os
-from collections import deque
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,16 +63,12 @@ def root(data_directory: Path) -> Iterator[int]:
 def scan(data_directory: Path, skip: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Found]:
     """Everything in every experiment's folder, as it is met. Never raises for what a tree can hold.
 
-    `skip` names directories by (st_dev, st_ino) that are passed over: the destination, where it lies in the tree.
+    `skip` names directories by (st_dev, st_ino) that are passed over: a destination that lies in the tree.
     A scan is not atomic: a file renamed meanwhile may be missed, and is seen by the next.
     """
     try:
         with root(data_directory) as top:
-            for experiment in _experiments(top, skip):
-                if isinstance(experiment, Unobservable):
-                    yield experiment
-                else:
-                    yield from walk(top, experiment, skip)
+            yield from _walks(top, _experiments(top, skip), skip)
     except OSError as error:
         yield Unobservable(b"", _why(error))
 
@@ -88,56 +84,83 @@ def experiments(data_directory: Path) -> Iterator[bytes]:
 def below(
     data_directory: Path, path: bytes, skip: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[Seen | Unobservable]:
-    """As `scan`, of the part of the tree at the directory `path` only: an experiment, a part of one, or a user's folder."""
+    """As `scan`, of the part of the tree at `path`: a user's folder, an experiment's, or one inside it."""
     try:
         with root(data_directory) as top:
-            if is_experiment(path.split(b"/")[0]) or b"/" in path:
-                if place(path + b"/") is not None:
-                    yield from walk(top, path, skip)
-                return
-            for experiment in _experiments_of(top, path, skip):
-                if isinstance(experiment, Unobservable):
-                    yield experiment
-                else:
-                    yield from walk(top, experiment, skip)
+            if place(path + b"/") is not None:
+                yield from walk(top, path, skip)
+            elif path and b"/" not in path:
+                yield from _walks(top, _experiments_of(top, path, skip), skip)
     except OSError as error:
         yield Unobservable(path, _why(error))
+
+
+def _walks(
+    top: int, folders: Iterable[bytes | Unobservable], skip: frozenset[tuple[int, int]]
+) -> Iterator[Seen | Unobservable]:
+    for folder in folders:
+        if isinstance(folder, Unobservable):
+            yield folder
+        else:
+            yield from walk(top, folder, skip)
 
 
 def walk(
     top: int, folder: bytes, skip: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[Seen | Unobservable]:
-    """Every file below `folder`, itself below the open directory `top`."""
-    waiting = deque([folder])
+    """Every file below `folder`, itself below the open directory `top`. A missing folder holds none."""
+    waiting = [folder]
     batch: list[Sighting] = []
     while waiting:
-        here = waiting.popleft()
-        try:
-            with directory(top, here) as fd:
-                if _is(fd, skip):
-                    continue
-                for entry in os.scandir(fd):
-                    path = here + b"/" + os.fsencode(entry.name)
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(path)
-                    elif (sighting := _sighted(path, entry)) is not None:
-                        batch.append(sighting)
-                        if len(batch) == BATCH:
-                            yield Seen(tuple(batch))
-                            batch.clear()
-        except FileNotFoundError:
-            continue  # deleted since its parent was listed
-        except OSError as error:
-            yield Unobservable(here, _why(error))
+        for found in _listed(top, waiting.pop(), skip):
+            match found:
+                case Sighting():
+                    batch.append(found)
+                case Unobservable():
+                    yield found
+                case _:
+                    waiting.append(found)
+            if len(batch) == BATCH:
+                yield Seen(tuple(batch))
+                batch.clear()
     if batch:
         yield Seen(tuple(batch))
 
 
-def sight(top: int, path: bytes, known: Identity | None = None) -> Found:
-    """What is at `path` below the open directory `top`; for a directory that it is there, as `Seen` of nothing.
+def _listed(
+    top: int, here: bytes, skip: frozenset[tuple[int, int]]
+) -> Iterator[Sighting | bytes | Unobservable]:
+    """What is in the directory `here`: files, paths of directories, and at most one thing unobservable."""
+    hidden: OSError | None = None
+    try:
+        with directory(top, here) as fd, os.scandir(fd) as entries:
+            if _is(fd, skip):
+                return
+            for entry in entries:
+                path = here + b"/" + os.fsencode(entry.name)
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        yield path
+                    else:
+                        status = entry.stat(follow_symlinks=False)
+                        yield Sighting(path, identity_of(status), status.st_mode)
+                except FileNotFoundError:
+                    pass  # deleted since it was listed
+                except OSError as error:
+                    hidden = error  # one file that cannot be looked at hides no other
+    except FileNotFoundError:
+        return  # deleted since its parent was listed
+    except OSError as error:
+        hidden = error
+    if hidden is not None:
+        yield Unobservable(here, _why(hidden))
 
-    `known` is the file's last identity: if the tree now lies on another device, its disk is not mounted, and a
-    missing file says nothing.
+
+def sight(top: int, path: bytes, known: Identity | None = None) -> Found:
+    """What is at `path` below the open directory `top`. A directory is `Seen` of nothing.
+
+    `known` is the file's last identity: if the tree now lies on another device, its disk is not mounted, and
+    a missing file says nothing.
     """
     folder, _, name = path.rpartition(b"/")
     try:
@@ -152,8 +175,9 @@ def sight(top: int, path: bytes, known: Identity | None = None) -> Found:
 
 
 def _found(path: bytes, status: os.stat_result) -> Seen:
-    is_directory = (status.st_mode & 0o170000) == 0o040000
-    return Seen(() if is_directory else (Sighting(path, identity_of(status), status.st_mode),))
+    return Seen(
+        () if stat.S_ISDIR(status.st_mode) else (Sighting(path, identity_of(status), status.st_mode),)
+    )
 
 
 def identity_of(status: os.stat_result) -> Identity:
@@ -163,22 +187,23 @@ def identity_of(status: os.stat_result) -> Identity:
 
 def _experiments(top: int, skip: frozenset[tuple[int, int]]) -> Iterator[bytes | Unobservable]:
     """The experiments' folders, with and without a user level."""
-    for entry in os.scandir(top):
-        name = os.fsencode(entry.name)
-        if is_experiment(name):
-            yield from _experiment(entry, name)
-        elif entry.is_dir(follow_symlinks=False):
-            yield from _experiments_of(top, name, skip)
+    with os.scandir(top) as entries:
+        for entry in entries:
+            name = os.fsencode(entry.name)
+            if is_experiment(name):
+                yield from _experiment(entry, name)
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _experiments_of(top, name, skip)
 
 
 def _experiments_of(
     top: int, user: bytes, skip: frozenset[tuple[int, int]]
 ) -> Iterator[bytes | Unobservable]:
     try:
-        with directory(top, user) as fd:
+        with directory(top, user) as fd, os.scandir(fd) as entries:
             if _is(fd, skip):
                 return
-            for entry in os.scandir(fd):
+            for entry in entries:
                 name = os.fsencode(entry.name)
                 if is_experiment(name):
                     yield from _experiment(entry, user + b"/" + name)
@@ -203,20 +228,11 @@ def _is(fd: int, skip: frozenset[tuple[int, int]]) -> bool:
     return (status.st_dev, status.st_ino) in skip
 
 
-def _sighted(path: bytes, entry: os.DirEntry[str]) -> Sighting | None:
-    """The entry, looked at; None where it was deleted since it was listed."""
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    return Sighting(path, identity_of(status), status.st_mode)
-
-
 def _why(error: OSError) -> str:
     if error.errno == errno.EXDEV:
         return "another file system is mounted there: mounts are not crossed"
     if error.errno == errno.ELOOP:
         return "a link: links are not followed"
-    return f"{error.strerror}" + (
-        ": the daemon's account may not read it" if error.errno == errno.EACCES else ""
-    )
+    if error.errno == errno.EACCES:
+        return f"{error.strerror}: the daemon's account may not read it"
+    return str(error.strerror)

@@ -1,11 +1,13 @@
-"""Sightings + evidence + time → complete, or still waiting and for what. Pure: the time comes in as an argument.
+"""Sightings + evidence + time → complete, or still waiting and for what. Pure: time comes in as an argument.
 
-Nobody tells a watcher that a file is finished, so the evidence is gathered in rungs: Driverless AI said so, or the
-file was closed or moved into place, or nothing about it changed for the quiet period; and then, as it is opened, no
-writer has it open, and a zip's directory reads. A file that fails is looked at again, never dropped.
+Nobody tells a watcher that a file is finished, so the evidence is gathered in rungs: Driverless AI said so,
+or the file was closed or moved into place, or nothing about it changed for the quiet period; and then, as it
+is opened, no writer has it open, and a zip's directory reads. A file that fails is looked at again, never
+dropped.
 """
 
 import heapq
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,6 +20,10 @@ WITHOUT_LEASE: Final = 5.0
 
 _LONGEST_RECHECK: Final = 10.0
 """Quiet periods between two looks at a file that stays busy."""
+
+
+_SPARE: Final = 1000
+"""Outdated entries of the queue that are not worth sweeping."""
 
 
 class Writers(StrEnum):
@@ -76,7 +82,7 @@ def verdict(
 ) -> Complete | Incomplete:
     """Whether a file is complete, from what was known before it was opened and what was probed then.
 
-    `zip_problem` says what is wrong with a zip's directory; None where nothing is, or where the file is no zip.
+    `zip_problem` says what is wrong with a zip's directory; None where nothing is, or where it is no zip.
     """
     if writers is Writers.SOME:
         return Incomplete("open for writing")
@@ -91,14 +97,26 @@ def verdict(
 class _Candidate:
     sighting: Sighting
     first_seen: float
+    last_seen: float
     unchanged_since: float
     due: float
+    """when it is worth a look; while it is looked at: when it is worth another one"""
     reason: str = "within the quiet period"
     closed: bool = False
     hinted: bool = False
-    probing: bool = False
+    probed: Identity | None = None
+    """what is being looked at now; None: nothing is"""
     looks: int = 0
     told: bool = False
+
+    @property
+    def path(self) -> bytes:
+        return self.sighting.path
+
+    def change(self, sighting: Sighting, since: float, due: float) -> None:
+        """It is another file than it was: what was said of the old one says nothing of it."""
+        self.sighting, self.unchanged_since, self.due = sighting, since, due
+        self.closed = self.hinted = False
 
 
 @dataclass(slots=True)
@@ -117,72 +135,79 @@ class Settler:
         return path in self._candidates
 
     def feed(self, sighting: Sighting, now: float, age: float = 0.0) -> None:
-        """A file was seen that is not on record like this. `age` is how long ago it last changed, by its own ctime."""
+        """A file was seen that is not on record like this; `age` is the seconds since its ctime."""
         since = now - max(0.0, age)
         candidate = self._candidates.get(sighting.path)
         if candidate is None:
-            candidate = _Candidate(sighting, now, since, since + self.quiet_seconds)
+            candidate = _Candidate(sighting, now, now, since, since + self.quiet_seconds)
             self._candidates[sighting.path] = candidate
+            self._schedule(candidate)
         elif candidate.sighting.identity != sighting.identity:
-            candidate.sighting, candidate.unchanged_since, candidate.closed = sighting, since, False
-            candidate.due = since + self.quiet_seconds
-            candidate.reason = "within the quiet period" if candidate.looks == 0 else candidate.reason
-        else:
-            return
-        self._schedule(candidate)
+            # It changed after it was last seen, whatever the clock of its file system says.
+            since = max(since, candidate.last_seen)
+            candidate.change(sighting, since, since + self.quiet_seconds)
+            self._schedule(candidate)
+        candidate.last_seen = now
 
     def closed(self, path: bytes, now: float) -> None:
         """The file was closed after writing, or moved into place: worth a look after the quiet period."""
         if candidate := self._candidates.get(path):
             candidate.closed = True
-            candidate.due = min(candidate.due, max(now, candidate.unchanged_since + self.quiet_seconds))
-            self._schedule(candidate)
+            self._hasten(candidate, max(now, candidate.unchanged_since + self.quiet_seconds))
 
     def hinted(self, path: bytes, now: float) -> None:
         """Driverless AI said that the file is complete: worth a look at once."""
         if candidate := self._candidates.get(path):
-            candidate.hinted, candidate.due = True, now
-            self._schedule(candidate)
+            candidate.hinted = True
+            self._hasten(candidate, now)
 
     def done(self, path: bytes, identity: Identity) -> None:
-        """The file with `identity` is done with. If it has changed since, it is waited for again."""
+        """The file with `identity` is done with. If it has changed since, it is waited for anew."""
         candidate = self._candidates.get(path)
-        if candidate is not None and candidate.sighting.identity != identity:
-            candidate.probing, candidate.looks = False, 0
-            self._schedule(candidate)
-        else:
+        if candidate is None or candidate.sighting.identity == identity:
             self.forget(path)
+            return
+        candidate.first_seen, candidate.told = candidate.unchanged_since, False
+        candidate.probed, candidate.looks = None, 0
+        self._hasten(candidate, candidate.unchanged_since + self.quiet_seconds)
+
+    def probing(self, path: bytes) -> bool:
+        """Whether the file was given by `settled`, and what came of it was not told yet."""
+        candidate = self._candidates.get(path)
+        return candidate is not None and candidate.probed is not None
 
     def forget(self, path: bytes) -> None:
         """The file is gone, or not wanted any more."""
         self._candidates.pop(path, None)
 
     def postpone(self, path: bytes, identity: Identity, incomplete: Incomplete, now: float) -> None:
-        """A probe found the file, with `identity`, not complete. It is looked at again, less and less often."""
+        """A look found the file, with `identity`, not complete. The next looks come less and less often.
+
+        What was said of the file during the look still counts: a close or a hint brings the next one at once.
+        """
         candidate = self._candidates.get(path)
         if candidate is None:
             return
-        candidate.probing, candidate.hinted, candidate.reason = False, False, incomplete.reason
-        candidate.looks += 1
-        if candidate.sighting.identity != identity:
-            candidate.sighting = Sighting(path, identity, candidate.sighting.mode)
-            candidate.unchanged_since, candidate.closed, candidate.looks = now, False, 0
+        if identity not in (candidate.probed, candidate.sighting.identity):
+            candidate.change(Sighting(path, identity, candidate.sighting.mode), now, math.inf)
+            candidate.last_seen, candidate.looks = now, 0
+        else:
+            candidate.looks += 1
+        candidate.probed, candidate.reason = None, incomplete.reason
         pause = self.quiet_seconds * min(_LONGEST_RECHECK, max(1.0, candidate.looks))
-        candidate.due = max(
-            now + pause, candidate.unchanged_since + incomplete.quiet_periods * self.quiet_seconds
-        )
-        self._schedule(candidate)
+        quiet = candidate.unchanged_since + incomplete.quiet_periods * self.quiet_seconds
+        self._hasten(candidate, max(now + pause, quiet))
 
     def settled(self, now: float, limit: int) -> Iterator[Settled]:
-        """At most `limit` files that are worth opening. Each is given once, until it is told `done` or `postpone`."""
+        """At most `limit` files that are worth opening. None is given again until `done` or `postpone`."""
         while limit > 0 and self._queue and self._queue[0][0] <= now:
             due, path = heapq.heappop(self._queue)
             candidate = self._candidates.get(path)
-            if candidate is None or candidate.probing or candidate.due != due:
-                continue  # an older entry of a file that was scheduled again
-            candidate.probing = True
+            if candidate is None or not _stands(candidate, due):
+                continue
             limit -= 1
             rung = "hinted" if candidate.hinted else "closed" if candidate.closed else "quiet"
+            candidate.probed, candidate.due, candidate.hinted = candidate.sighting.identity, math.inf, False
             since = candidate.unchanged_since
             yield Settled(candidate.sighting, rung, now - since, since)
 
@@ -191,7 +216,7 @@ class Settler:
         while self._queue:
             due, path = self._queue[0]
             candidate = self._candidates.get(path)
-            if candidate is not None and not candidate.probing and candidate.due == due:
+            if candidate is not None and _stands(candidate, due):
                 return due
             heapq.heappop(self._queue)
         return None
@@ -214,6 +239,21 @@ class Settler:
         reason = f"still changing: {candidate.reason}" if overdue else candidate.reason
         return Waiting(path, candidate.sighting.identity.size, seconds, reason, overdue)
 
+    def _hasten(self, candidate: _Candidate, due: float) -> None:
+        """It is worth a look at `due`, if not before."""
+        candidate.due = min(candidate.due, due)
+        self._schedule(candidate)
+
     def _schedule(self, candidate: _Candidate) -> None:
-        if not candidate.probing:
-            heapq.heappush(self._queue, (candidate.due, candidate.sighting.path))
+        if candidate.probed is not None:
+            return
+        heapq.heappush(self._queue, (candidate.due, candidate.path))
+        if len(self._queue) > 2 * len(self._candidates) + _SPARE:
+            waiting = self._candidates.values()
+            self._queue = [(one.due, one.path) for one in waiting if one.probed is None]
+            heapq.heapify(self._queue)
+
+
+def _stands(candidate: _Candidate, due: float) -> bool:
+    """Whether an entry of the queue is the one by which the file waits, and not an outdated one."""
+    return candidate.probed is None and candidate.due == due

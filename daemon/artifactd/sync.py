@@ -37,6 +37,8 @@ class Report:
     unobservable: int = 0
     """directories that could not be looked into"""
     seconds: float = 0.0
+    in_flight: int = 0
+    """files whose copy was abandoned, because a store or the source hangs; the next run repeats them"""
     stopped: str | None = None
     """the signal that ended it early"""
 
@@ -90,6 +92,7 @@ def sync(
             set_up.mirror.begin()
             _turns(set_up, report, began + wait_seconds, watcher)
             set_up.mirror.drain(wait_seconds)
+            report.in_flight = set_up.mirror.pipeline.in_flight
         _close(set_up, report)
         report.seconds = clock.monotonic() - began
         set_up.anchor()
@@ -132,8 +135,10 @@ def _counting(report: Report) -> Callable[[Recorded], None]:
 
 def _close(set_up: Engine, report: Report) -> None:
     """What is still open at the end."""
+    told = {source for source, _ in report.left}
     for waiting in set_up.mirror.waiting():
-        report.left.setdefault((printable(waiting.path), ""), waiting.reason)
+        if (source := printable(waiting.path)) not in told:
+            report.left[source, ""] = waiting.reason
     for lane in set_up.mirror.pipeline.lanes.values():
         if lane.out_since is not None:
             report.left.setdefault(("everything else", lane.store), lane.reason)

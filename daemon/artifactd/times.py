@@ -1,4 +1,4 @@
-"""The clocks and the chance that effects need, given to them by `run` and `cli`, which alone ask the system."""
+"""The clocks and the chance that effects need. `run` and `cli` give them, and alone ask the system."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

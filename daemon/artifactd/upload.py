@@ -1,6 +1,6 @@
 """One action → one event. No store error leaves this file: it becomes what happens to the copy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -71,8 +71,14 @@ def upload(store: Store, batch: Sequence[Upload], times: Times) -> Outcome:
     delivered = tuple(
         Delivered(one, _event(one, result, store, times)) for one, result in zip(batch, results, strict=True)
     )
-    whole = next((result for result in results if isinstance(result, Unavailable | Denied)), None)
-    return Outcome(delivered, Outage(str(whole), isinstance(whole, Denied)) if whole else None)
+    return Outcome(delivered, next(_outages(batch, results), None))
+
+
+def _outages(batch: Sequence[Upload], results: Sequence[Result]) -> Iterator[Outage]:
+    """What speaks of the store as a whole, told without the key that happened to meet it."""
+    for one, result in zip(batch, results, strict=True):
+        if isinstance(result, Unavailable | Denied):
+            yield Outage(str(result).removeprefix(f"{one.row.key}: "), isinstance(result, Denied))
 
 
 def _put(one: Upload) -> Put:

@@ -7,22 +7,18 @@ inotify watch can be had. On any doubt the observer is replaced and the caller i
 Left to the caller's scan, because nothing tells of it:
     - a subdirectory that could not be watched: it was unreadable, or the limit was reached only for a moment;
     - another file system mounted over a subdirectory;
-    - what other hosts write to a network file system (see `remote_file_system`).
+    - what other hosts write to a network file system (see `inotify.remote_file_system`).
 A directory that was moved out is still heard, under its old path, until the next rebuild: a hint is no proof.
 """
 
-import ctypes
-import errno
 import logging
 import os
-import queue
-import re
 import tempfile
 import threading
 import warnings
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +33,8 @@ from watchdog.events import (
 )
 from watchdog.observers.inotify import InotifyObserver
 from watchdog.utils import BaseThread
+
+from artifactd.inotify import shortage
 
 FIRST_PAUSE = 1.0
 """Seconds between the first two rebuilds; doubled each time."""
@@ -58,9 +56,6 @@ _EVENTS: list[type[FileSystemEvent]] = [
 
 _LOST = "filesystem events were lost"
 """In watchdog 7.1's warning of IN_Q_OVERFLOW. It logs this line once each time."""
-
-_IN_DELETE_SELF = 0x400  # inotify(7)
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +157,7 @@ class _Heart(FileSystemEventHandler):
         if self._sent is None and now >= self._next:
             self._sent, self._next = now, now + self._every
             self._heard.clear()
-            return _beat(directory) or _shortage(directory)
+            return _beat(directory) or shortage(directory)
         return None
 
 
@@ -173,22 +168,6 @@ def _beat(directory: Path) -> str | None:
     except OSError as error:
         return f"the heartbeat file cannot be opened: {error.strerror}"
     return None
-
-
-def _shortage(directory: Path) -> str | None:
-    """Why no further inotify watch can be had; None where one can. watchdog keeps silent about it."""
-    descriptor = _LIBC.inotify_init1(os.O_CLOEXEC)
-    if descriptor == -1:
-        return f"no inotify instance can be had: {os.strerror(ctypes.get_errno())}"
-    try:
-        if _LIBC.inotify_add_watch(descriptor, os.fsencode(directory), _IN_DELETE_SELF) != -1:
-            return None
-        number = ctypes.get_errno()
-    finally:
-        os.close(descriptor)
-    if number == errno.ENOSPC:
-        return "the limit of inotify watches is reached: raise fs.inotify.max_user_watches"
-    return f"no inotify watch can be had: {os.strerror(number)}"
 
 
 Identity = tuple[int, int]
@@ -436,7 +415,7 @@ class Watch:
             self._listener = _Listener(identity, root, tree, self._heart, self._private)
         except (OSError, RuntimeError) as error:
             return f"no observer can be started: {error}"
-        return _shortage(self._listener.directory)
+        return shortage(self._listener.directory)
 
     def _close(self) -> None:
         listener, self._listener = self._listener, None
@@ -451,127 +430,3 @@ class Watch:
 
 def _unreadable(error: OSError) -> str:
     return f"the data directory cannot be read: {error.strerror}"
-
-
-def inotify_watches() -> int | None:
-    """How many inotify watches this process holds, by proc_pid_fdinfo(5); None where that cannot be read.
-
-    It asks the kernel for a line per watch: for status and diagnosis, not for every second.
-    """
-    count = 0
-    try:
-        with os.scandir("/proc/self/fdinfo") as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):  # closed meanwhile
-                    count += Path(entry).read_bytes().count(b"inotify wd:")
-    except OSError:
-        return None
-    return count
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What inotify(7) allows to one user."""
-
-    watches: int
-    """one is needed for each directory"""
-    instances: int
-    queued_events: int
-    """of one instance; more that are unread are lost"""
-
-
-def limits() -> Limits:
-    """The limits that hold here: the lower of the machine's and the user namespace's.
-
-    Raises:
-        OSError: /proc/sys cannot be read.
-    """
-
-    def number(path: str) -> int:
-        return int(Path("/proc/sys", path).read_text())
-
-    return Limits(
-        watches=min(number("fs/inotify/max_user_watches"), number("user/max_inotify_watches")),
-        instances=min(number("fs/inotify/max_user_instances"), number("user/max_inotify_instances")),
-        queued_events=number("fs/inotify/max_queued_events"),
-    )
-
-
-_REMOTE = frozenset(
-    b"9p afs beegfs ceph cifs fuse gfs2 glusterfs gpfs lustre nfs nfs4 ocfs2 orangefs pvfs2 smb3 smbfs "
-    b"vboxsf virtiofs".split()
-)
-"""Others may write to these file systems, and inotify does not tell. "fuse" means "fuse.*" too."""
-
-
-def file_system(mountinfo: bytes, path: bytes) -> bytes:
-    """The type of the file system that holds the absolute `path`, by proc_pid_mountinfo(5). Pure."""
-    found, longest = b"", -1
-    for line in mountinfo.splitlines():
-        fields, _, rest = line.partition(b" - ")
-        point = re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), fields.split()[4])
-        inside = path == point or path.startswith(point.rstrip(b"/") + b"/")
-        if inside and len(point) >= longest:  # of two at one point the later one covers the other
-            found, longest = rest.split()[0], len(point)
-    return found
-
-
-def remote_file_system(root: Path) -> str | None:
-    """The type of the network or FUSE file system that `root` is on; None: hints come for all writes.
-
-    Where it is not None, only a scan sees what other hosts write.
-
-    Raises:
-        OSError: /proc cannot be read.
-    """
-    kind = file_system(Path("/proc/self/mountinfo").read_bytes(), os.fsencode(os.path.realpath(root)))
-    return kind.decode() if kind.split(b".")[0] in _REMOTE else None
-
-
-def self_test(timeout_seconds: float = 5.0) -> str | None:
-    """Prove in a temporary directory that the installed watchdog tells what it must. A sentence, or None.
-
-    Call it while no `Watch` is running: both hear watchdog's log. Each step may take `timeout_seconds`.
-    """
-    hints: queue.SimpleQueue[Hint] = queue.SimpleQueue()
-    try:
-        with tempfile.TemporaryDirectory(prefix="artifactd-") as name:
-            scratch = Path(name)
-            data = scratch / "data"
-            data.mkdir()
-            (scratch / "private").mkdir()
-            watch = Watch(data, hints.put, private=scratch / "private")
-            watch.start()
-            try:
-                return _rehearse(scratch, data, hints, timeout_seconds)
-            finally:
-                watch.stop()
-    except OSError as error:
-        return f"watchdog cannot be tried: {error}"
-
-
-def _rehearse(scratch: Path, data: Path, hints: "queue.SimpleQueue[Hint]", timeout: float) -> str | None:
-    outside = scratch / "outside"
-    outside.mkdir()
-    (outside / "d").touch()
-    steps: tuple[tuple[str, Callable[[], object], Hint], ...] = (
-        ("the closing of a file", (data / "a").touch, Touched(b"a", closed=True)),
-        ("a renamed file", lambda: (data / "a").rename(data / "b"), Touched(b"b", closed=True)),
-        ("a second link", lambda: (data / "c").hardlink_to(data / "b"), Touched(b"c", closed=False)),
-        ("a file moved in", lambda: (outside / "d").rename(data / "d"), Touched(b"d", closed=True)),
-        ("a directory moved in", lambda: outside.rename(data / "e"), Appeared(b"e")),
-        ("a file in a directory moved in", (data / "e" / "f").touch, Touched(b"e/f", closed=True)),
-    )
-    for what, act, expected in steps:
-        act()
-        if not _arrives(expected, hints, timeout):
-            return f"the installed watchdog does not tell of {what}"
-    return None
-
-
-def _arrives(expected: Hint, hints: "queue.SimpleQueue[Hint]", timeout: float) -> bool:
-    with suppress(queue.Empty):
-        while hints.get(timeout=timeout) != expected:
-            pass
-        return True
-    return False

@@ -4,8 +4,8 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Annotated, Any
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -13,6 +13,7 @@ from artifactd import control
 from artifactd.artifact import Sighting, printable
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import (
+    DISABLED,
     AsJson,
     ConfigPath,
     configuration,
@@ -31,6 +32,9 @@ from artifactd.lifecycle import Failed, Postponed, Proven, Refused, Replayed, St
 from artifactd.requests import relative
 
 EXPORTING = "Exporting"
+
+_FIRST_ANSWER_SECONDS: Final = 5.0
+"""For the daemon to say anything at all, however short a time its caller has."""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,9 +56,14 @@ def run(config: ConfigPath = None) -> None:
         ended = run_daemon(settings, log)
     log.info("daemon.stopped", reason=ended.reason, in_flight=ended.in_flight)
     if ended.in_flight:
-        # Threads that hang in a dead mount would keep the interpreter from ending; what they do is repeated.
-        sys.stdout.flush()
-        os._exit(Exit.OK)
+        _leave(Exit.OK)
+
+
+def _leave(code: Exit) -> NoReturn:
+    """End at once. Threads that hang in a dead mount would keep the interpreter from it; what they do is repeated."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def sync(
@@ -72,7 +81,7 @@ def sync(
 
     settings = configuration(config)
     if not settings.enabled:
-        typer.echo("enable_artifacts_upload is false: nothing is exported", err=True)
+        typer.echo(DISABLED, err=True)
         return
     log = log_of(settings, quiet=on_terminal())
     with ends_well(), _progress() as watcher:
@@ -86,6 +95,10 @@ def sync(
         typer.echo(f"not proven: {source}{f' in {store}' if store else ''}: {reason}", err=True)
     if report.stuck:
         typer.echo(f"{report.stuck} copies need a person: artifactd list --state refused", err=True)
+    if report.unobservable:
+        typer.echo(f"{report.unobservable} directories could not be looked into: artifactd check", err=True)
+    if report.in_flight:
+        _leave(Exit.INCOMPLETE)
     if not report.complete:
         raise typer.Exit(Exit.INCOMPLETE)
 
@@ -157,6 +170,8 @@ def export(
     if (path is None) == (experiment is None) or (experiment is not None and name is not None):
         fail(Exit.USAGE, "name one artifact (with --as, if you like), or --experiment")
     settings = configuration(config)
+    if not settings.enabled:
+        fail(Exit.FAILED, DISABLED)
     paths = [path] if path is not None else _wanted_of(settings, str(experiment))
     outcomes = list(_outcomes(settings, paths, name, wait))
     if as_json:
@@ -164,14 +179,18 @@ def export(
     else:
         for outcome in outcomes:
             typer.echo(_sentence(outcome), err=not outcome["ok"])
+    if not all(outcome["final"] for outcome in outcomes):
+        _leave(Exit.INCOMPLETE)
     if not all(outcome["ok"] for outcome in outcomes):
         raise typer.Exit(Exit.INCOMPLETE)
 
 
 def _sentence(outcome: Mapping[str, Any]) -> str:
     if outcome["ok"]:
-        return f"{outcome['source']} → {outcome.get('uri') or outcome.get('key')} (sha256 {outcome.get('sha256')})"
-    return f"{outcome['source']}: {outcome.get('reason')}"
+        where = outcome.get("uri") or f"{outcome['store']}:{outcome['key']}"
+        before = f", {outcome['reason']}" if outcome["reason"] else ""
+        return f"{outcome['source']} → {where} (sha256 {outcome['sha256']}{before})"
+    return f"{outcome['source']}: {outcome['reason']}"
 
 
 def _wanted_of(settings: Config, experiment: str) -> list[str]:
@@ -185,15 +204,20 @@ def _wanted_of(settings: Config, experiment: str) -> list[str]:
     folders = experiments(settings.data_directory, os.fsencode(experiment))
     if not folders:
         fail(Exit.FAILED, f"no experiment {experiment} in {settings.data_directory}")
-    return [
+    sightings: list[Sighting] = []
+    for found in (found for folder in folders for found in scan.below(settings.data_directory, folder)):
+        if isinstance(found, scan.Unobservable):
+            fail(Exit.FAILED, f"{printable(found.path)}: {found.reason}")
+        sightings += found.sightings
+    wanted = [
         os.path.join(settings.data_directory, os.fsdecode(sighting.path))
-        for folder in folders
-        for found in scan.below(settings.data_directory, folder)
-        if isinstance(found, scan.Seen)
-        for sighting in found.sightings
+        for sighting in sightings
         if (artifact := intake.artifact(sighting.path)) is not None
         and isinstance(intake.decide(artifact, sighting.identity.size), Wanted)
     ]
+    if not wanted:
+        fail(Exit.FAILED, f"nothing of experiment {experiment} is wanted: artifactd plan --all says why")
+    return wanted
 
 
 def _outcomes(
@@ -209,23 +233,20 @@ def _outcomes(
 
 
 def _by_daemon(settings: Config, path: str, name: str | None, wait: float) -> Mapping[str, Any]:
-    last: Mapping[str, Any] = {
-        "ok": False,
-        "source": path,
-        "reason": "no outcome yet; the daemon goes on with it",
-    }
+    last: Mapping[str, Any] = {"final": False, "ok": False, "reason": "it is not complete"}
     until = time.monotonic() + wait
-    answers = control.ask(
-        settings.state_directory, "export", timeout=wait, path=os.path.abspath(path), name=name
-    )
-    try:
-        for answer in answers:
+    seconds = max(wait, _FIRST_ANSWER_SECONDS)
+    with suppress(TimeoutError):
+        for answer in control.ask(
+            settings.state_directory, "export", timeout=seconds, path=os.path.abspath(path), name=name
+        ):
             last = answer
             if answer["final"] or time.monotonic() >= until:
                 break
-    except TimeoutError:
-        pass
-    return {**last, "source": last.get("source", path)}
+    reason = (
+        last["reason"] if last["final"] else f"no outcome yet, the daemon goes on with it: {last['reason']}"
+    )
+    return {"source": path, **last, "reason": reason}
 
 
 def _done_here(
@@ -248,12 +269,15 @@ def hint(
 ) -> None:
     """Tell the daemon that an experiment's artifacts are done, so that it need not wait to see.
 
-    Made for Driverless AI's listeners_*_done hooks: it always ends with 0, because a hook must not fail for us, and
-    nothing depends on a hint. See README.md for a hook script.
+    Made for Driverless AI's listeners_*_done hooks. It ends with 0 even where no daemon runs or nobody knows the
+    experiment: nothing depends on a hint. See README.md for a hook script.
     """
     settings = configuration(config)
     try:
         answer = next(control.ask(settings.state_directory, "hint", experiment=experiment))
+    except TimeoutError:
+        typer.echo("the daemon is busy, and looks at it when it can", err=True)
+        return
     except NoDaemon as error:
         typer.echo(f"{error}. Its scan at start will find the artifacts.", err=True)
         return
@@ -282,13 +306,15 @@ def retry(
             if row.key and (everything or row.artifact.path in chosen)
         ]
         now = time.time()
-        ledger.record([Change(row, Replayed(now, account())) for row in rows], now)
+        recorded = ledger.record([Change(row, Replayed(now, account())) for row in rows], now)
         ledger.close()
-    for row in rows:
+    was = {(row.artifact.path, row.store, row.key): f"it was {row.state}: {row.reason}" for row in rows}
+    for row in (item.row for item in recorded):
         typer.echo(
-            f"{printable(row.artifact.path)} in {row.store}: tried again (it was {row.state}: {row.reason})"
+            f"{printable(row.artifact.path)} in {row.store}: tried again"
+            f" ({was[row.artifact.path, row.store, row.key]})"
         )
-    if not rows:
+    if not recorded:
         typer.echo("nothing to try again", err=True)
         if not everything:
             raise typer.Exit(Exit.FAILED)

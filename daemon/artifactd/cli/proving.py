@@ -1,5 +1,6 @@
 """Commands that prove: verify, audit, check."""
 
+import os
 import random
 import time
 from collections import Counter
@@ -21,9 +22,9 @@ from artifactd.cli.terminal import (
     lines,
     reading,
 )
-from artifactd.config import Config
-from artifactd.engine import context, open_stores
-from artifactd.ledger import Change, Ledger, Unwritable
+from artifactd.config import Config, FileSystem
+from artifactd.engine import context, named, open_stores
+from artifactd.ledger import FILE, Change, Ledger, LedgerError
 from artifactd.lifecycle import Confirmed, Lost, Row, State
 from artifactd.stores.base import Store, StoreError
 
@@ -58,6 +59,7 @@ def verify(
 
     It ends with 10 where the record was altered, 11 where a copy is different, 12 missing, 13 unreadable, 14 where a
     store holds keys that the ledger does not know; with the first of these that is true, and with 0 if none is.
+    Where the destination holds the data directory itself, unknown keys are not looked for.
     Copies that are missing or different are marked as lost, for `artifactd retry`. Nothing is deleted.
     """
     settings = configuration(config)
@@ -67,7 +69,7 @@ def verify(
         problems = list(_record_problems(ledger, stores))
         findings = list(_findings(ledger, stores, sample))
         problems += [_problem(one) for one in findings if one.condition is not Condition.WHOLE]
-        problems += _unknown(ledger, stores)
+        problems += _unknown(settings, ledger, stores)
     _note(settings, findings, problems)
     counts = Counter(problem["problem"] for problem in problems)
     if as_json:
@@ -83,7 +85,8 @@ def verify(
         )
     else:
         for problem in problems:
-            typer.echo("  ".join(value for value in problem.values() if value), err=True)
+            shown = "  ".join(value for value in problem.values() if value)
+            typer.echo(printable(shown.encode("utf-8", "surrogateescape")), err=True)
         found = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing wrong"
         typer.echo(
             f"{len(findings)} copies and the record verified in {time.monotonic() - began:.1f} s: {found}"
@@ -133,8 +136,11 @@ def _problem(finding: Finding) -> Problem:
     }
 
 
-def _unknown(ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Problem]:
+def _unknown(settings: Config, ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Problem]:
+    shared = _holding(settings)
     for store in stores.values():
+        if store.name in shared:
+            continue
         try:
             for key in auditing.unknown(store, ledger):
                 reason = "the ledger does not know this key"
@@ -143,8 +149,20 @@ def _unknown(ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Problem]:
             yield {"problem": "unreadable", "store": store.name, "key": "", "reason": str(error)}
 
 
+def _holding(settings: Config) -> set[str]:
+    """The stores that hold the data directory itself, where Driverless AI writes what the ledger does not know."""
+    return {
+        name
+        for name, destination in named(settings)
+        if isinstance(destination, FileSystem)
+        and settings.data_directory.is_relative_to(os.path.realpath(destination.directory))
+    }
+
+
 def _note(settings: Config, findings: list[Finding], problems: list[Problem]) -> None:
-    """Have on record what was found. Where this account may not write there, that is said, and nothing else changes."""
+    """Have on record what was found. Where that cannot be, it is said, and nothing else changes."""
+    if not (settings.state_directory / FILE).exists():
+        return  # nothing was ever exported from here: no place to begin a record
     counts = Counter(problem["problem"] for problem in problems)
     said = {name: counts[name] for name in CODES}
     outcome = "failure" if problems else "success"
@@ -154,7 +172,7 @@ def _note(settings: Config, findings: list[Finding], problems: list[Problem]) ->
         ledger.record([change for one in findings if (change := _change(one)) is not None], now)
         ledger.note(now, {"action": "copies.verified", "outcome": outcome, "copies": len(findings), **said})
         ledger.close()
-    except Unwritable as error:
+    except LedgerError as error:
         typer.echo(f"this verification is not on record: {error}", err=True)
 
 

@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from itertools import groupby
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,18 @@ from artifactd import control, scan
 from artifactd.artifact import printable
 from artifactd.chain import rfc3339
 from artifactd.cli.exits import Exit
-from artifactd.cli.terminal import AsJson, ConfigPath, configuration, fail, lines, reading, size_of, table
+from artifactd.cli.terminal import (
+    DISABLED,
+    AsJson,
+    ConfigPath,
+    configuration,
+    fail,
+    lines,
+    on_terminal,
+    reading,
+    size_of,
+    table,
+)
 from artifactd.config import Config
 from artifactd.control import NoDaemon
 from artifactd.engine import named
@@ -68,19 +80,40 @@ def list_copies(
             lines(_fields(row) for row in rows)
             lines(waiting)
             return
-        columns = (
-            "user",
-            "experiment",
-            "artifact",
-            "kind",
-            "size",
-            "state",
-            "sha256",
-            "to",
-            "when",
-            "reason",
+        cells = (*map(_cells, rows), *map(_waiting_cells, waiting))
+        if on_terminal():
+            _by_experiment(cells)
+        else:
+            table(_COLUMNS, cells)
+
+
+_COLUMNS = ("user", "experiment", "artifact", "kind", "size", "state", "sha256", "to", "when", "reason")
+
+
+def _by_experiment(rows: Iterable[tuple[str, ...]]) -> None:
+    """For a person: each experiment with its copies below, one thing to a line so that nothing is torn."""
+    shown = sorted(rows, key=lambda row: row[:2])
+    for (user, experiment), group in groupby(shown, key=lambda row: row[:2]):
+        typer.secho(f"{_safe(user)}, experiment {_safe(experiment)}", bold=True)
+        for _, _, artifact, kind, size, state, digest, to, when, reason in group:
+            typer.echo(f"  {typer.style(f'{state:<9}', fg=_COLOURS.get(state))} {artifact}")
+            said = (kind, size, digest and f"sha256 {digest}", when)
+            typer.echo(f"            {', '.join(filter(None, said))}")
+            for line in filter(None, (to and f"→ {_safe(to)}", reason and f"because: {_safe(reason)}")):
+                typer.echo(f"            {line}")
+        typer.echo()
+    if not shown:
+        typer.echo(
+            "There is nothing to list: nothing was exported, skipped or refused, and nothing is waited for."
         )
-        table(columns, (*map(_cells, rows), *map(_waiting_cells, waiting)))
+
+
+_COLOURS = {"proven": "green", "refused": "red", "lost": "red", "retrying": "yellow", "waiting": "cyan"}
+
+
+def _safe(name: str) -> str:
+    """A name for a terminal: users choose theirs."""
+    return printable(name.encode("utf-8", "surrogateescape"))
 
 
 def _fields(row: Row) -> dict[str, Any]:
@@ -179,11 +212,13 @@ def plan(
     config: ConfigPath = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also what is left alone or done already.")
-    ] = False,  # noqa: FBT002 - as above
+    ] = False,
     as_json: AsJson = False,  # noqa: FBT002 - as above
 ) -> None:
     """Show what a sync would do, and touch nothing."""
     settings = configuration(config)
+    if not settings.enabled:
+        typer.echo(f"{DISABLED}. With it, a sync would do this:", err=True)
     intake = Intake(os.fsencode(settings.data_directory), settings.policy, settings.user)
     stores = [name for name, _ in named(settings)]
     with reading(settings) as ledger:

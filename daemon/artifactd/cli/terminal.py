@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from artifactd import __version__
+from artifactd.artifact import printable
 from artifactd.cli.exits import Exit
 from artifactd.config import Config, ConfigError, load
 from artifactd.ledger import InUse, Ledger, LedgerError
@@ -27,6 +28,8 @@ ConfigPath = Annotated[
         show_default=False,
     ),
 ]
+DISABLED = "enable_artifacts_upload is false: nothing is exported"
+
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on each line, for machines.")]
 
 
@@ -82,6 +85,8 @@ def log_of(config: Config, *, quiet: bool = False) -> Log:
     common = {"version": __version__, "host": socket.gethostname(), "pid": os.getpid()}
     level = "critical" if quiet else config.log.level.value
     log = configure(level, console=console, common=common)
+    if console:  # a person sees one process, and knows which
+        log = log.try_unbind("schema", *common)
     for warning in config.warnings:
         log.warning("config.warning", reason=warning)
     return log
@@ -102,7 +107,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str |
     """Rows for a person: a table on a terminal, columns parted by tabs elsewhere. Nothing in a cell is markup."""
     if not on_terminal():
         for row in rows:
-            typer.echo("\t".join(row))
+            typer.echo("\t".join(printable(cell.encode("utf-8", "surrogateescape")) for cell in row))
         return
     from rich.console import Console  # noqa: PLC0415 - costs 50 ms, which only a table is worth
     from rich.table import Table
@@ -112,7 +117,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str |
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
+        shown.add_row(*(Text(printable(cell.encode("utf-8", "surrogateescape"))) for cell in row))
     Console().print(shown)
 
 

@@ -1,0 +1,26 @@
+"""Run the command of the arguments and tell on stdout, as JSON, what it and its children cost.
+
+A process of its own, and a small one: what the kernel calls the peak memory of a command begins with the
+memory of the process that started it.
+"""
+
+import json
+import os
+import sys
+import time
+
+began = time.monotonic()
+process = os.posix_spawnp(
+    sys.argv[1],
+    sys.argv[1:],
+    os.environ,
+    file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
+)
+_, status, used = os.wait4(process, 0)
+cost = {
+    "wall": time.monotonic() - began,
+    "cpu": used.ru_utime + used.ru_stime,
+    "peak": used.ru_maxrss << 10,
+    "code": os.waitstatus_to_exitcode(status),
+}
+print(json.dumps(cost))

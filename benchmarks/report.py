@@ -1,0 +1,142 @@
+"""What was found, as tables: on the terminal, and in README.md between two marks."""
+
+import os
+import platform
+import re
+import sqlite3
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.contender import ARTIFACTD, PEERS, Contender
+from benchmarks.daemon import Figures, Idle
+from benchmarks.measure import Cost
+from benchmarks.race import STEPS, Result
+
+README = Path(__file__).with_name("README.md")
+_MARKED = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- end of results -->)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+        table = Table(title=self.title, title_justify="left")
+        for number, column in enumerate(self.columns):
+            table.add_column(column, justify="left" if number == 0 else "right")
+        for row in self.rows:
+            table.add_row(*row)
+        console.print(table)
+
+    def markdown(self) -> str:
+        """For README.md."""
+        rows = (self.columns, ("---", *("---:" for _ in self.columns[1:])), *self.rows)
+        return f"**{self.title}**\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def ratios(results: Sequence[Result]) -> Sheet:
+    """artifactd beside each peer."""
+    rows = [
+        (f"{result.workload}, {step}", *(_ratio(result, step, peer) for peer in PEERS))
+        for result in results
+        for step in STEPS
+    ]
+    title = "artifactd's time as a multiple of theirs (below 1: artifactd is faster)"
+    return Sheet(title, ("workload", *(peer.name for peer in PEERS)), rows)
+
+
+def _ratio(result: Result, step: str, peer: Contender) -> str:
+    if not peer.installed:
+        return "not installed"
+    ratio = result.ratio(step, peer)
+    return "-" if ratio is None else f"{ratio:.2f}"
+
+
+def costs(results: Sequence[Result]) -> Sheet:
+    """What everybody needed."""
+    everybody = (ARTIFACTD, *PEERS)
+    rows = [
+        (f"{result.workload}, {step}", *(_cost(result.cost(step, one)) for one in everybody))
+        for result in results
+        for step in STEPS
+    ]
+    title = "Seconds / CPU seconds / peak MB (medians)"
+    return Sheet(title, ("workload", *(one.name for one in everybody)), rows)
+
+
+def _cost(cost: Cost | None) -> str:
+    return "-" if cost is None else f"{cost.wall:.2f} / {cost.cpu:.2f} / {cost.peak / 1e6:.0f}"
+
+
+def daemon(found: Figures) -> Sheet:
+    """The daemon at work and at rest."""
+    rows = [
+        (
+            "close() → proven copy, without the quiet period, median",
+            f"{found.typical_latency() * 1e3:.0f} ms",
+        ),
+        (f"the same, 95th percentile of {len(found.latencies)}", f"{found.slow_latency() * 1e3:.0f} ms"),
+        *_idle("idle", found.idle),
+    ]
+    if found.first is not None:
+        rows += [
+            (
+                "100,000 files of 64 bytes, first sync",
+                f"{found.first.wall:.0f} s, {found.first.peak / 1e6:.0f} MB",
+            ),
+            *_idle("idle with them", found.idle_known),
+            ("looking at 100,000 files", f"{found.listing:.2f} s"),
+            ("the same, each compared with the ledger", f"{found.looking:.2f} s"),
+        ]
+    return Sheet("The daemon", ("what", "figure"), rows)
+
+
+def _idle(what: str, idle: Idle | None) -> list[tuple[str, ...]]:
+    if idle is None:
+        return []
+    return [(f"{what}: CPU", f"{idle.cpu:.2%}"), (f"{what}: memory", f"{idle.resident / 1e6:.0f} MB")]
+
+
+def machine(home: Path) -> str:
+    """What it was measured on, in a sentence."""
+    find = ["findmnt", "--noheadings", "--output", "FSTYPE", "--target", str(home)]
+    kind = subprocess.run(find, check=True, capture_output=True, text=True).stdout
+    versions = [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"]
+    for peer, flag in (("rclone", "version"), ("rsync", "--version"), ("cp", "--version")):
+        versions += _version(peer, flag)
+    cores = len(os.sched_getaffinity(0))
+    return (
+        f"Linux {platform.release()}, {platform.machine()}, {cores} cores, {kind.strip()};"
+        f" {', '.join(versions)}."
+    )
+
+
+def _version(name: str, flag: str) -> list[str]:
+    program = next(
+        (one.command[0] for one in PEERS if one.command[0] and name in Path(one.command[0]).name), name
+    )
+    try:
+        said = subprocess.run([program, flag], check=True, capture_output=True, text=True).stdout
+    except OSError:
+        return []
+    found = re.search(r"\d+(\.\d+)+", said)
+    return [f"{name} {found.group()}"] if found else []
+
+
+def write(text: str) -> None:
+    """Put the results into README.md."""
+    before = README.read_text(encoding="utf-8")
+    after, count = _MARKED.subn(lambda _: f"\n{text}\n", before)
+    if count != 1:
+        raise RuntimeError(f"{README.name} has lost its marks")
+    README.write_text(after, encoding="utf-8")

@@ -1,0 +1,170 @@
+"""What a verification makes of what it finds, and what an anchor proves."""
+
+from pathlib import Path
+
+import pytest
+
+from artifactd import audit, checksum
+from artifactd.artifact import Artifact, Digest, Identity, Key, Kind
+from artifactd.audit import Condition
+from artifactd.ledger import Change, Ledger
+from artifactd.lifecycle import Proven, Row, Started, State
+from artifactd.stores.base import Put, Receipt, Source, StoreError, Unavailable
+from artifactd.stores.memory import MemoryStore
+
+A, B, C = (Digest(checksum.of_bytes(content)) for content in (b"a", b"b", b"c"))
+IDENTITY = Identity(1, 2, 1, 3, 4)
+
+
+def row(state: State, digest: Digest | None, ours: tuple[Digest, ...]) -> Row:
+    artifact = Artifact(b"alice/h2oai_experiment_one/a.csv", "alice", "one", b"a.csv", Kind.OTHER)
+    return Row(
+        "memory",
+        artifact,
+        "alice/one/a.csv",
+        "alice/one/a.csv",
+        "all",
+        state,
+        digest=digest,
+        ours=ours,
+        proof="x",
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "expected"),
+    [
+        (row(State.PROVEN, A, (A,)), A, Condition.WHOLE),
+        (row(State.PROVEN, A, (A,)), B, Condition.DIFFERENT),
+        (row(State.PROVEN, A, (A,)), None, Condition.MISSING),
+        (row(State.PROVEN, A, (A,)), Unavailable("away"), Condition.UNREADABLE),
+        (row(State.LOST, A, (A,)), A, Condition.WHOLE),
+        (row(State.LOST, A, (A,)), B, Condition.DIFFERENT),
+        # A replacement that was begun may have happened or not: both bytes are ours, and neither is an alarm.
+        (row(State.RETRYING, B, (A, B)), A, Condition.WHOLE),
+        (row(State.RETRYING, B, (A, B)), B, Condition.WHOLE),
+        (row(State.RETRYING, B, (A, B)), C, Condition.DIFFERENT),
+        (row(State.REFUSED, B, (A, B)), A, Condition.WHOLE),
+    ],
+)
+def test_what_the_store_holds_is_compared_with_what_is_on_record(
+    known: Row, found: Digest | None | StoreError, expected: Condition
+) -> None:
+    finding = audit.compare(known, found)
+    assert finding.condition is expected
+    assert bool(finding.reason) is (expected is not Condition.WHOLE)
+
+
+# --- with a real ledger ---
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore("memory")
+
+
+def put(store: MemoryStore, key: str, content: bytes, *, ours: tuple[Digest, ...] = ()) -> None:
+    (result,) = store.put([Put(Key(key), Source(len(content), content), checksum.of_bytes(content), ours)])
+    assert isinstance(result, Receipt)
+
+
+def proven(ledger: Ledger, before: Row, digest: Digest) -> Row:
+    (started,) = ledger.record([Change(before, Started(IDENTITY, digest, 1, "quiet"))], 1.0)
+    (done,) = ledger.record([Change(started.row, Proven("read_back", "", True, 0.0, "memory:"))], 1.0)
+    return done.row
+
+
+def test_a_copy_that_the_daemon_replaced_while_it_was_verified_is_whole(
+    tmp_path: Path, store: MemoryStore
+) -> None:
+    ledger = Ledger.open(tmp_path)
+    seen = proven(ledger, row(State.NEW, None, ()), A)
+    proven(ledger, seen, B)
+    put(store, seen.key, b"b")
+    finding = audit.read_back(seen, ledger, store, lambda _count: None)
+    assert (finding.condition, finding.row.digest) == (Condition.WHOLE, B)
+
+
+def test_keys_that_nobody_put_on_record_are_unknown_and_artifactds_own_are_not(
+    tmp_path: Path, store: MemoryStore
+) -> None:
+    ledger = Ledger.open(tmp_path)
+    proven(ledger, row(State.NEW, None, ()), A)
+    for key in ("alice/one/a.csv", "alice/one/stray.csv", "_artifactd/check"):
+        put(store, key, b"a")
+    assert [key.text for key in audit.unknown(store, ledger)] == ["alice/one/stray.csv"]
+
+
+# --- anchors ---
+
+
+def noted(ledger: Ledger, count: int) -> None:
+    for number in range(count):
+        ledger.note(float(number), {"action": "test", "outcome": "success"})
+
+
+def anchored(ledger: Ledger, store: MemoryStore) -> None:
+    found = audit.anchor(ledger)
+    assert found is not None
+    assert isinstance(store.put([found[0]])[0], Receipt)
+
+
+def test_an_empty_record_has_nothing_to_anchor(tmp_path: Path) -> None:
+    assert audit.anchor(Ledger.open(tmp_path)) is None
+
+
+def test_an_anchor_is_the_last_line_under_its_number_and_its_own_hash(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path)
+    noted(ledger, 3)
+    found = audit.anchor(ledger)
+    assert found is not None
+    anchor, entry = found
+    assert anchor.source.content == entry.line.encode()
+    assert anchor.digest == entry.hash
+    assert anchor.key.name == f"000000000003-{entry.hash}"
+
+
+def test_a_record_that_went_on_after_its_anchor_does_not_contradict_it(
+    tmp_path: Path, store: MemoryStore
+) -> None:
+    ledger = Ledger.open(tmp_path)
+    noted(ledger, 3)
+    anchored(ledger, store)
+    noted(ledger, 3)
+    assert list(audit.contradictions(ledger, store)) == []
+    assert list(audit.breaks(ledger)) == []
+
+
+def test_a_record_that_was_written_anew_from_its_second_entry_contradicts_its_anchor(
+    tmp_path: Path, store: MemoryStore
+) -> None:
+    true, forged = Ledger.open(tmp_path / "true"), Ledger.open(tmp_path / "forged")
+    noted(true, 1)
+    noted(forged, 1)
+    noted(true, 3)
+    anchored(true, store)
+    for _ in range(3):
+        forged.note(9.0, {"action": "test", "outcome": "failure"})
+    assert list(audit.breaks(forged)) == []
+    assert [found.seq for found in audit.contradictions(forged, store)] == [4]
+
+
+def test_a_record_that_ends_before_its_anchor_was_cut(tmp_path: Path, store: MemoryStore) -> None:
+    long, short = Ledger.open(tmp_path / "long"), Ledger.open(tmp_path / "short")
+    noted(long, 5)
+    anchored(long, store)
+    noted(short, 4)
+    assert [found.seq for found in audit.contradictions(short, store)] == [5]
+
+
+def test_anchors_of_another_record_and_files_that_are_no_anchors_say_nothing(
+    tmp_path: Path, store: MemoryStore
+) -> None:
+    mine, other = Ledger.open(tmp_path / "mine"), Ledger.open(tmp_path / "other")
+    noted(mine, 2)
+    other.note(77.0, {"action": "another", "outcome": "success"})
+    anchored(other, store)
+    first = next(mine.entries()).hash[:12]
+    put(store, f"{audit.ANCHORS}{first}/000000000009-{A}", b"not what its name says")
+    put(store, f"{audit.ANCHORS}{first}/notes.txt", b"x")
+    assert list(audit.contradictions(mine, store)) == []

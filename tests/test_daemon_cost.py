@@ -1,0 +1,63 @@
+"""What the real daemon costs: nothing when nothing changed, and never more than a bound."""
+
+import subprocess
+import time
+from pathlib import Path
+
+from tests.process import CSV, Site, until
+
+
+def test_when_nothing_changed_no_artifact_is_read_and_nothing_is_written(site: Site) -> None:
+    site.configure(rescan=0.2)
+    site.write("train_preds.csv", CSV * 100_000)
+    with site.daemon() as daemon:
+        daemon.hear("artifact.exported")
+        until(lambda: _stands_still(site), "rest")
+        before = site.stamps()
+        pid = str(daemon.process.pid)
+        trace = subprocess.run(
+            ["timeout", "-s", "INT", "2", "strace", "-f", "-y", "-e", "trace=open,openat,openat2,read", "-p", pid],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stderr
+        assert "h2oai_experiment_one" in trace, "no scan was seen, so nothing is proven"
+        assert "train_preds.csv" not in trace
+        assert site.stamps() == before
+
+
+def _stands_still(site: Site) -> bool:
+    before = site.stamps()
+    time.sleep(0.5)
+    return site.stamps() == before
+
+
+def test_open_files_and_threads_do_not_grow_with_exports(site: Site) -> None:
+    with site.daemon() as daemon:
+        process = Path(f"/proc/{daemon.process.pid}")
+
+        def batch(number: int) -> tuple[int, int]:
+            for file in range(100):
+                site.write(f"h2oai_experiment_{number}-{file}_train_predictions.csv")
+            daemon.hear("artifact.exported", 100 * (number + 1))
+            time.sleep(0.1)
+            return len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
+
+        first, _, last = batch(0), batch(1), batch(2)
+        assert last[0] <= first[0] + 2
+        assert last[1] <= first[1]
+
+
+def test_two_thousand_files_at_once_are_not_two_thousand_open_files(site: Site) -> None:
+    for number in range(2_000):
+        site.write(f"h2oai_experiment_{number}_train_predictions.csv", b"%d" % number)
+    most = 0
+    with site.starting() as daemon:
+        fds = Path(f"/proc/{daemon.process.pid}/fd")
+        while len(daemon.heard("artifact.exported")) < 2_000:
+            most = max(most, len(list(fds.iterdir())))
+            assert daemon.process.poll() is None, daemon.errors()
+            time.sleep(0.005)
+        assert daemon.stop() == 0
+    assert most < 150
+    assert len(site.exported()) == 2_000

@@ -1,0 +1,378 @@
+import stat
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from artifactd.artifact import Identity, Sighting
+from artifactd.settle import Complete, Incomplete, Settled, Settler, Writers, verdict
+
+QUIET = 2.0
+MAX_WAIT = 100.0
+BUSY = Incomplete("open for writing")
+A = b"u/h2oai_experiment_1/a.csv"
+
+
+def seen(version: int = 1, path: bytes = A) -> Sighting:
+    return Sighting(path, Identity(1, 2, version, version, version), stat.S_IFREG | 0o644)
+
+
+def a_settler() -> Settler:
+    return Settler(QUIET, MAX_WAIT)
+
+
+def given_at(settler: Settler, now: float) -> list[Settled]:
+    return list(settler.settled(now, 1_000_000))
+
+
+def rungs(settler: Settler, now: float) -> list[str]:
+    return [one.rung for one in given_at(settler, now)]
+
+
+# --- verdict ---
+
+
+@pytest.mark.parametrize(
+    ("rung", "unchanged_for", "writers", "zip_problem", "expected"),
+    [
+        ("quiet", 2.0, Writers.NONE, None, Complete("quiet+no_writer")),
+        ("closed", 2.0, Writers.NONE, None, Complete("closed+no_writer")),
+        ("hinted", 0.0, Writers.NONE, None, Complete("hinted+no_writer")),
+        ("quiet", 9e9, Writers.SOME, None, Incomplete("open for writing")),
+        ("hinted", 9e9, Writers.SOME, "torn", Incomplete("open for writing")),
+        ("hinted", 9e9, Writers.NONE, "torn", Incomplete("torn")),
+        ("quiet", 9e9, Writers.UNKNOWN, "torn", Incomplete("torn")),
+        ("quiet", 10.0, Writers.UNKNOWN, None, Complete("quiet+writers_unknown")),
+        (
+            "hinted",
+            9.9,
+            Writers.UNKNOWN,
+            None,
+            Incomplete("the kernel does not say who has it open: waiting longer", 5.0),
+        ),
+    ],
+)
+def test_a_file_is_complete_when_nobody_writes_it_and_its_zip_reads(
+    rung: str,
+    unchanged_for: float,
+    writers: Writers,
+    zip_problem: str | None,
+    expected: Complete | Incomplete,
+) -> None:
+    settled = Settled(seen(), rung, unchanged_for, 0.0)
+    assert verdict(settled, writers, zip_problem, QUIET) == expected
+
+
+# --- the quiet period ---
+
+
+def test_a_file_is_given_after_the_quiet_period_and_once() -> None:
+    settler = a_settler()
+    settler.feed(seen(), 10.0)
+    assert settler.next_due() == 12.0
+    assert given_at(settler, 11.9) == []
+    assert given_at(settler, 12.5) == [Settled(seen(), "quiet", 2.5, 10.0)]
+    assert given_at(settler, 99.0) == []
+    assert settler.next_due() is None
+    assert A in settler
+
+
+def test_a_file_that_has_been_quiet_before_it_was_seen_is_given_at_once() -> None:
+    settler = a_settler()
+    settler.feed(seen(), 10.0, age=3.0)
+    assert given_at(settler, 10.0) == [Settled(seen(), "quiet", 3.0, 7.0)]
+
+
+def test_a_file_from_the_future_waits_for_the_quiet_period() -> None:
+    settler = a_settler()
+    settler.feed(seen(), 10.0, age=-50.0)
+    assert settler.next_due() == 12.0
+
+
+def test_a_change_begins_the_quiet_period_again_and_another_look_does_not() -> None:
+    settler = a_settler()
+    settler.feed(seen(1), 10.0)
+    settler.feed(seen(1), 11.0)
+    assert settler.next_due() == 12.0
+    settler.feed(seen(2), 11.0)
+    assert given_at(settler, 12.5) == []
+    assert given_at(settler, 13.0) == [Settled(seen(2), "quiet", 2.0, 11.0)]
+
+
+def test_a_change_is_not_believed_to_be_older_than_the_last_look() -> None:
+    settler = a_settler()
+    settler.feed(seen(1), 10.0)
+    settler.feed(seen(1), 11.0)
+    settler.feed(seen(2), 11.5, age=3600.0)  # the file server's clock is an hour behind
+    assert settler.next_due() == 13.0
+
+
+def test_no_more_are_given_than_asked_for_and_the_rest_stays_due() -> None:
+    settler = a_settler()
+    for number in range(5):
+        settler.feed(seen(1, b"%d" % number), float(number))
+    assert [one.sighting.path for one in settler.settled(50.0, 2)] == [b"0", b"1"]
+    assert list(settler.settled(50.0, 0)) == []
+    assert settler.next_due() == 4.0
+    assert len(given_at(settler, 50.0)) == 3
+
+
+# --- what is said of a file ---
+
+
+def test_a_close_and_a_hint_are_the_evidence_that_is_told() -> None:
+    settler = a_settler()
+    settler.feed(seen(1, b"quiet"), 0.0)
+    settler.feed(seen(1, b"closed"), 0.0)
+    settler.closed(b"closed", 0.0)
+    settler.feed(seen(1, b"hinted"), 0.0)
+    settler.closed(b"hinted", 0.0)
+    settler.hinted(b"hinted", 0.5)
+    assert rungs(settler, 0.5) == ["hinted"]
+    assert sorted(rungs(settler, 2.0)) == ["closed", "quiet"]
+
+
+def test_what_was_said_of_a_file_says_nothing_of_its_next_version() -> None:
+    settler = a_settler()
+    settler.feed(seen(1), 0.0)
+    settler.closed(A, 0.0)
+    settler.hinted(A, 1.0)
+    settler.feed(seen(2), 1.0)
+    assert rungs(settler, 2.9) == []
+    assert rungs(settler, 3.0) == ["quiet"]
+
+
+def test_a_close_ends_a_long_pause() -> None:
+    settler = a_settler()
+    settler.feed(seen(), 0.0)
+    for at in (10.0, 20.0, 40.0, 80.0):
+        assert given_at(settler, at)
+        settler.postpone(A, seen().identity, BUSY, at)
+    assert settler.next_due() == 88.0
+    settler.closed(A, 81.0)
+    assert rungs(settler, 81.0) == ["closed"]
+
+
+def test_nothing_is_made_of_files_that_are_not_waited_for() -> None:
+    settler = a_settler()
+    settler.closed(A, 0.0)
+    settler.hinted(A, 0.0)
+    settler.postpone(A, seen().identity, BUSY, 0.0)
+    settler.done(A, seen().identity)
+    settler.forget(A)
+    assert len(settler) == 0
+    assert not settler.probing(A)
+    assert settler.next_due() is None
+
+
+# --- while it is looked at ---
+
+
+def a_probed_settler() -> Settler:
+    settler = a_settler()
+    settler.feed(seen(1), 0.0)
+    assert len(given_at(settler, 2.0)) == 1
+    assert settler.probing(A)
+    return settler
+
+
+def test_a_file_that_is_done_with_is_forgotten() -> None:
+    settler = a_probed_settler()
+    settler.done(A, seen(1).identity)
+    assert A not in settler
+
+
+def test_a_change_during_the_look_is_waited_for_after_it_is_done() -> None:
+    settler = a_probed_settler()
+    settler.feed(seen(2), 3.0)
+    assert given_at(settler, 9.0) == []
+    settler.done(A, seen(1).identity)
+    assert not settler.probing(A)
+    assert given_at(settler, 9.0) == [Settled(seen(2), "quiet", 6.0, 3.0)]
+
+
+def test_a_change_and_a_close_during_the_look_count_after_a_postponement() -> None:
+    settler = a_probed_settler()
+    settler.feed(seen(2), 3.0)
+    settler.closed(A, 3.0)
+    settler.postpone(A, seen(1).identity, BUSY, 4.0)
+    assert settler.next_due() == 5.0
+    assert given_at(settler, 5.0) == [Settled(seen(2), "closed", 2.0, 3.0)]
+
+
+@pytest.mark.parametrize("said", [Settler.closed, Settler.hinted])
+def test_a_close_or_a_hint_during_the_look_brings_the_next_one_at_once(said: object) -> None:
+    settler = a_probed_settler()
+    assert callable(said)
+    said(settler, A, 3.0)
+    settler.postpone(A, seen(1).identity, BUSY, 3.5)
+    assert settler.next_due() == 3.0
+    assert len(given_at(settler, 3.5)) == 1
+
+
+def test_a_hint_counts_for_one_look() -> None:
+    settler = a_settler()
+    settler.feed(seen(), 0.0)
+    settler.hinted(A, 0.0)
+    assert rungs(settler, 0.0) == ["hinted"]
+    settler.postpone(A, seen().identity, BUSY, 0.0)
+    assert rungs(settler, 2.0) == ["quiet"]
+
+
+def test_a_change_that_the_look_itself_found_is_waited_for() -> None:
+    settler = a_probed_settler()
+    settler.postpone(A, seen(2).identity, Incomplete("it changed while it was read"), 4.0)
+    assert settler.next_due() == 6.0
+    assert given_at(settler, 6.0) == [Settled(seen(2), "quiet", 2.0, 4.0)]
+
+
+def test_looks_at_a_busy_file_come_less_and_less_often_up_to_ten_quiet_periods() -> None:
+    settler, now, pauses = a_probed_settler(), 2.0, []
+    for _ in range(14):
+        settler.postpone(A, seen().identity, BUSY, now)
+        due = settler.next_due()
+        assert due is not None
+        pauses.append(due - now)
+        now = due
+        assert len(given_at(settler, now)) == 1
+    assert pauses == [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 20, 20, 20, 20]
+
+
+def test_where_the_kernel_does_not_say_who_writes_the_wait_is_longer() -> None:
+    settler = a_probed_settler()
+    settler.postpone(A, seen().identity, Incomplete("unknown", 5.0), 2.0)
+    assert settler.next_due() == 10.0
+
+
+# --- what people are told ---
+
+
+def test_a_file_that_is_waited_for_too_long_is_told_once_and_kept() -> None:
+    settler = a_settler()
+    settler.feed(seen(1), 0.0)
+    assert not list(settler.overdue(MAX_WAIT))
+    (told,) = settler.overdue(MAX_WAIT + 1)
+    assert (told.path, told.size, told.seconds, told.overdue) == (A, 1, MAX_WAIT + 1, True)
+    assert told.reason == "still changing: within the quiet period"
+    assert not list(settler.overdue(MAX_WAIT + 2))
+    assert A in settler
+    (waiting,) = settler.waiting(5.0)
+    assert (waiting.reason, waiting.overdue) == ("within the quiet period", False)
+
+
+def test_the_reason_of_the_last_look_is_told() -> None:
+    settler = a_probed_settler()
+    settler.postpone(A, seen().identity, BUSY, 2.0)
+    assert [one.reason for one in settler.waiting(3.0)] == ["open for writing"]
+
+
+def test_after_an_export_the_wait_is_counted_anew() -> None:
+    settler = a_probed_settler()
+    settler.feed(seen(2), 90.0)
+    settler.done(A, seen(1).identity)
+    assert not list(settler.overdue(MAX_WAIT + 50))
+    assert [one.seconds for one in settler.waiting(100.0)] == [10.0]
+
+
+# --- invariants ---
+
+
+@given(st.lists(st.floats(0.001, QUIET - 0.001), min_size=1, max_size=150))
+def test_a_file_that_changes_all_the_time_is_never_given_never_dropped_and_told_of_once(
+    gaps: list[float],
+) -> None:
+    settler, now, told = a_settler(), 0.0, 0
+    for version, gap in enumerate(gaps):
+        settler.feed(seen(version), now)
+        now += gap
+        assert given_at(settler, now) == []
+        told += len(list(settler.overdue(now)))
+    assert A in settler
+    assert told == (now > MAX_WAIT)
+
+
+@dataclass
+class World:
+    """Files as they really are, and what the settler was told of them."""
+
+    settler: Settler = field(default_factory=a_settler)
+    now: float = 0.0
+    version: dict[bytes, int] = field(default_factory=dict)
+    changed: dict[bytes, float] = field(default_factory=dict)
+    hinted: set[bytes] = field(default_factory=set)
+    looked_at: dict[bytes, int] = field(default_factory=dict)
+    exported: dict[bytes, int] = field(default_factory=dict)
+
+    def act(self, what: str, path: bytes) -> None:
+        version = self.version.get(path, 0)
+        match what:
+            case "change":
+                self.version[path], self.changed[path] = version + 1, self.now
+                self.hinted.discard(path)
+                self.settler.feed(seen(version + 1, path), self.now)
+            case "close":
+                self.settler.closed(path, self.now)
+            case "hint" if path in self.settler:
+                self.settler.hinted(path, self.now)
+                self.hinted.add(path)
+            case "done" if path in self.looked_at:
+                given = self.exported[path] = self.looked_at.pop(path)
+                self.settler.done(path, seen(given, path).identity)
+            case "postpone" if path in self.looked_at:
+                self.looked_at.pop(path)
+                self.settler.postpone(path, seen(version, path).identity, BUSY, self.now)
+            case "give":
+                for one in given_at(self.settler, self.now):
+                    self._given(one)
+            case _:
+                pass  # nobody says that of a file that is not looked at, or not waited for
+
+    def _given(self, one: Settled) -> None:
+        path = one.sighting.path
+        assert path not in self.looked_at
+        assert one.sighting.identity.size == self.version[path]
+        assert self.now - self.changed[path] >= QUIET or path in self.hinted
+        self.looked_at[path] = self.version[path]
+
+    def check(self) -> None:
+        for path, version in self.version.items():
+            assert path in self.settler or self.exported.get(path) == version, "a file was dropped"
+            assert self.settler.probing(path) == (path in self.looked_at)
+
+
+ACTS = ("change", "close", "hint", "done", "postpone", "give")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(ACTS), st.sampled_from([b"a", b"b", b"c"]), st.floats(0, 5)), max_size=60
+    )
+)
+@settings(max_examples=300)
+def test_whatever_happens_no_change_is_lost(happened: list[tuple[str, bytes, float]]) -> None:
+    world = World()
+    for what, path, pause in happened:
+        world.now += pause
+        world.act(what, path)
+        world.check()
+        if what == "give":
+            due = world.settler.next_due()
+            assert due is None or due > world.now
+    for _ in range(3):
+        world.now += 1000.0
+        for path in (b"a", b"b", b"c"):
+            world.act("done", path)
+        world.act("give", b"")
+    assert len(world.settler) == 0 or world.looked_at
+    assert world.settler.next_due() is None
+
+
+def test_the_queue_stays_in_proportion_to_the_files() -> None:
+    settler = a_settler()
+    for turn in range(200):
+        for number in range(500):
+            settler.feed(seen(turn, b"%d" % number), turn / 1000)
+    assert len(settler) == 500
+    assert len(settler._queue) <= 2 * 500 + 1001  # noqa: SLF001 - memory shows nowhere else
+    assert len(given_at(settler, 100.0)) == 500
