@@ -115,9 +115,13 @@ class Site:
         return list((self.exports / ".artifactd" / "tmp").glob("*"))
 
     def stamps(self) -> dict[Path, tuple[int, int, int]]:
-        """What any write to the destination or the state would change; the watcher's heartbeat aside."""
-        below = [path for top in (self.exports, self.state) for path in top.rglob("*")]
-        found = {path: path.stat() for path in below if "heartbeat" not in path.parts}
+        """What a write to the destination or the state would change.
+
+        The watcher's heartbeat aside, and the memory that SQLite's readers share.
+        """
+        below = (path for top in (self.exports, self.state) for path in top.rglob("*"))
+        counted = (path for path in below if "heartbeat" not in path.parts and not path.name.endswith("-shm"))
+        found = {path: path.stat() for path in counted}
         return {path: (one.st_ino, one.st_size, one.st_mtime_ns) for path, one in found.items()}
 
     # --- artifactd ---

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,21 @@ from artifactd.mirror import Mirror
 from artifactd.recorder import Recorder
 from artifactd.requests import ByHand
 from artifactd.stores.base import Store
-from tests.faults import ManualClock
+from artifactd.stores.memory import MemoryStore
+from tests.faults import FaultyStore, ManualClock
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Real seconds after which something that should have happened never will."""
+
+HEAD = """
+enable_artifacts_upload = true
+data_directory = "data"
+artifacts_file_system_directory = "unused"
+[layout]
+user = "carol"
+[artifactd]
+state_directory = "state"
+"""
 
 SETTINGS = """
 [watch]
@@ -38,6 +49,10 @@ ALL_CSV = """
 name = "all"
 match = ["*.csv", "*.zip"]
 """
+
+
+LARGE = b"0123456789abcdef" * (20 << 10)
+"""More than the reader keeps in memory: its descriptor stays open until it is put."""
 
 
 class Rig:
@@ -64,12 +79,7 @@ class Rig:
 
     def configure(self, policy: str, *, keys: str = "", tables: str = SETTINGS) -> None:
         """The configuration of the next mirror."""
-        head = 'enable_artifacts_upload = true\ndata_directory = "data"\nartifacts_file_system_directory = "unused"\n'
-        text = (
-            head
-            + f'[artifactd]\nstate_directory = "state"\n{keys}\n[layout]\nuser = "carol"\n{tables}\n{policy}'
-        )
-        (self.base / "config.toml").write_text(text)
+        (self.base / "config.toml").write_text(f"{HEAD}{keys}\n{tables}\n{policy}")
         self.config = load(self.base / "config.toml", {})
 
     def open(self) -> None:
@@ -79,9 +89,12 @@ class Rig:
         )
         self.clock = self.time.clock
         self.recorder = Recorder(self.ledger, log, self.clock)
-        self.recorder.listeners += [self.recorded.append, lambda recorded: self.listener(recorded)]
+        self.recorder.listeners += [self.recorded.append, self._tell]
         self.mirror = Mirror(self.config, self.stores, self.recorder, self.clock)
         self.by_hand = ByHand(self.mirror, self.recorder)
+
+    def _tell(self, recorded: Recorded) -> None:
+        self.listener(recorded)
 
     def crash(self) -> None:
         """What the threads are at still happens or does not; nobody hears of it."""
@@ -94,7 +107,7 @@ class Rig:
         self.open()
         self.mirror.begin()
 
-    # --- the tree ---------------------------------------------------------------------------------------------
+    # --- the tree ---
 
     def path(self, name: str, experiment: str = "alice/h2oai_experiment_one") -> bytes:
         return os.fsencode(f"{experiment}/{name}")
@@ -111,7 +124,7 @@ class Rig:
     def new(self, name: str, content: bytes, experiment: str = "alice/h2oai_experiment_one") -> bytes:
         return self.write(self.path(name, experiment), content)
 
-    # --- time and turns ---------------------------------------------------------------------------------------
+    # --- time and turns ---
 
     def until(self, happened: Callable[[], bool], what: str = "it") -> None:
         """Take turns until it happened."""
@@ -151,7 +164,7 @@ class Rig:
             self.pass_time(seconds)
             self.settle()
 
-    # --- what came of it --------------------------------------------------------------------------------------
+    # --- what came of it ---
 
     def rows(self, path: bytes | None = None, store: str | None = None) -> list[Row]:
         return [row for row in self.ledger.rows(store=store) if path is None or row.artifact.path == path]
@@ -182,3 +195,18 @@ class Rig:
 
     def key(self, name: str, experiment: str = "one", user: str = "alice") -> Key:
         return Key.of(user, experiment, name)
+
+
+def rigged(base: Path, *stores: FaultyStore) -> Iterator[Rig]:
+    """A rig for the length of a test; stores may be left hanging."""
+    rig = Rig(base, {store.name: store for store in stores})
+    yield rig
+    for store in stores:
+        store.gate.open()
+    rig.crash()
+
+
+def copies(store: FaultyStore) -> dict[str, bytes]:
+    """What it holds, looked at from outside."""
+    assert isinstance(store.inner, MemoryStore)
+    return {key.text: content for key, content in store.inner.copies.items()}

@@ -48,7 +48,7 @@ def row(state: State, digest: Digest | None, ours: tuple[Digest, ...]) -> Row:
     ],
 )
 def test_what_the_store_holds_is_compared_with_what_is_on_record(
-    known: Row, found: Digest | None | StoreError, expected: Condition
+    known: Row, found: Digest | StoreError | None, expected: Condition
 ) -> None:
     finding = audit.compare(known, found)
     assert finding.condition is expected
@@ -168,3 +168,13 @@ def test_anchors_of_another_record_and_files_that_are_no_anchors_say_nothing(
     put(store, f"{audit.ANCHORS}{first}/000000000009-{A}", b"not what its name says")
     put(store, f"{audit.ANCHORS}{first}/notes.txt", b"x")
     assert list(audit.contradictions(mine, store)) == []
+
+
+def test_other_records_that_are_anchored_in_the_store_are_named(tmp_path: Path, store: MemoryStore) -> None:
+    before, after = Ledger.open(tmp_path / "before"), Ledger.open(tmp_path / "after")
+    noted(before, 2)
+    anchored(before, store)
+    after.note(77.0, {"action": "ledger.rebuilt", "outcome": "success"})
+    anchored(after, store)
+    assert audit.other_records(before, store) == [next(after.entries()).hash[:12]]
+    assert audit.other_records(after, store) == [next(before.entries()).hash[:12]]

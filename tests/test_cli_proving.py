@@ -120,7 +120,7 @@ def test_a_sample_of_none_reads_no_copy_and_walks_the_record_all_the_same(export
     [
         "UPDATE events SET line = replace(line, 'alice', 'mallory') WHERE seq = 2",
         "DELETE FROM events WHERE seq = 3",
-        "UPDATE events SET line = replace(line, 'success', 'failure') WHERE seq = (SELECT max(seq) FROM events)",
+        "UPDATE events SET line = replace(line, 'success', 'x') WHERE seq = (SELECT max(seq) FROM events)",
     ],
 )
 def test_an_altered_record_ends_with_10(exported: Site, statement: str) -> None:
@@ -135,6 +135,14 @@ def test_a_record_whose_tail_was_cut_shows_against_its_anchor(exported: Site) ->
     done = exported.command("verify")
     assert done.returncode == 10
     assert "anchored in file_system" in done.stderr
+
+
+def test_a_record_that_was_written_anew_from_its_first_entry_is_told(exported: Site) -> None:
+    (exported.state / "ledger.sqlite3").unlink()
+    exported.ok("sync")
+    done = exported.command("verify")
+    assert done.returncode == 0
+    assert "If there are none, this record was written anew" in done.stderr
 
 
 def test_an_altered_row_ends_with_6_and_says_so(exported: Site) -> None:

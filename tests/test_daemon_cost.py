@@ -1,5 +1,6 @@
 """What the real daemon costs: nothing when nothing changed, and never more than a bound."""
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -15,15 +16,19 @@ def test_when_nothing_changed_no_artifact_is_read_and_nothing_is_written(site: S
         until(lambda: _stands_still(site), "rest")
         before = site.stamps()
         pid = str(daemon.process.pid)
-        trace = subprocess.run(
-            ["timeout", "-s", "INT", "2", "strace", "-f", "-y", "-e", "trace=open,openat,openat2,read", "-p", pid],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stderr
-        assert "h2oai_experiment_one" in trace, "no scan was seen, so nothing is proven"
-        assert "train_preds.csv" not in trace
+        trace = site.base / "trace"
+        calls = ["-y", "-e", "trace=open,openat,openat2,read", "-o", str(trace), "-p", pid]
+        with subprocess.Popen(["strace", "-f", *calls], stderr=subprocess.DEVNULL) as strace:
+            until(lambda: trace.exists() and _scans(trace.read_text()) >= 2, "two scans")
+            strace.send_signal(signal.SIGINT)
+        said = trace.read_text()
+        assert "train_preds.csv" not in said
         assert site.stamps() == before
+
+
+def _scans(trace: str) -> int:
+    """How often the experiment's folder was opened."""
+    return trace.count('"alice/h2oai_experiment_one"')
 
 
 def _stands_still(site: Site) -> bool:
@@ -45,7 +50,7 @@ def test_open_files_and_threads_do_not_grow_with_exports(site: Site) -> None:
 
         first, _, last = batch(0), batch(1), batch(2)
         assert last[0] <= first[0] + 2
-        assert last[1] <= first[1]
+        assert last[1] <= first[1] + 4, "two pools of two threads, which begin one by one"
 
 
 def test_two_thousand_files_at_once_are_not_two_thousand_open_files(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""The real daemon while things break: nothing lost, nothing half-written visible, and all of it mends itself."""
+"""The real daemon while things break: nothing lost, nothing half-written seen, and all of it mends itself."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def test_a_full_destination_is_told_once_and_gets_everything_when_space_returns(
     tmpfs(site.exports, "2m")
     site.configure("[retry]\nfirst_seconds = 0.2\ncap_seconds = 0.5")
     ballast = site.exports / "ballast"
-    ballast.write_bytes(bytes(1 << 20))
+    ballast.write_bytes(bytes((2 << 20) - 200_000))
     contents = {f"{number}_preds_0000000{number}.csv": os.urandom(300_000) for number in range(5)}
     with site.daemon() as daemon:
         for name, content in contents.items():
@@ -49,10 +49,7 @@ def test_a_full_destination_is_told_once_and_gets_everything_when_space_returns(
         daemon.hear("store.unavailable")
         time.sleep(1.0)
         assert len(daemon.heard("store.unavailable")) == 1
-        half_way = {key: content for key, content in site.exported().items() if key != "ballast"}
-        assert (
-            half_way.items() <= {f"alice/one/{name}": content for name, content in contents.items()}.items()
-        )
+        assert site.exported().keys() == {"ballast"}
         ballast.unlink()
         daemon.hear("artifact.exported", 5)
     assert site.exported() == {f"alice/one/{name}": content for name, content in contents.items()}

@@ -11,7 +11,7 @@ import pytest
 
 from artifactd.artifact import Artifact, Kind
 from artifactd.chain import breaks
-from artifactd.ledger import FILE, MIGRATIONS, Change, Damaged, Ledger, Newer, Unwritable
+from artifactd.ledger import Change, Ledger
 from artifactd.lifecycle import (
     Confirmed,
     Event,
@@ -26,6 +26,7 @@ from artifactd.lifecycle import (
     Unchanged,
     step,
 )
+from artifactd.schema import FILE, MIGRATIONS, Damaged, Newer, Unwritable
 from tests.rows import D1, D2, a_row, an_artifact, digest, identity, proven, started
 
 CONTEXT = {"version": "1", "host": "h"}

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from artifactd.chain import breaks
-from artifactd.ledger import FILE, Change, Damaged, InUse, Ledger, Unwritable, lock, set_aside
+from artifactd.ledger import Change, Ledger
 from artifactd.lifecycle import Row, State
+from artifactd.lock import InUse, lock
+from artifactd.schema import FILE, Damaged, Unwritable, set_aside
 from tests.rows import D1, a_row, proven, started
 
 REPOSITORY = Path(__file__).parents[1]
@@ -38,7 +40,7 @@ ledger.close()
 HOLDER = """
 import sys
 from pathlib import Path
-from artifactd.ledger import lock
+from artifactd.lock import lock
 
 with lock(Path(sys.argv[1])):
     print("held", flush=True)

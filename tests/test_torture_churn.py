@@ -1,4 +1,4 @@
-"""The daemon on a tree that many programs write at once, stopped and killed at random: zero lost, zero wrong."""
+"""The daemon on a tree that many programs write at once, killed at random: zero lost, zero wrong."""
 
 import hashlib
 import json
@@ -54,7 +54,9 @@ class Tree:
 
     def experiment(self, chance: random.Random) -> str:
         """A folder below the data directory: few of them, so that writers meet."""
-        return chance.choice(["alice/h2oai_experiment_%d", "bob@x.org/h2oai_experiment_%d"]) % chance.randrange(6)
+        return chance.choice(
+            ["alice/h2oai_experiment_%d", "bob@x.org/h2oai_experiment_%d"]
+        ) % chance.randrange(6)
 
     def fresh(self, suffix: str = "csv") -> str:
         """A name that nobody has used."""
@@ -96,7 +98,7 @@ def content_of(chance: random.Random, path: str) -> bytes:
     return buffer.getvalue()
 
 
-# --- writers; each may find that another has taken its directory away meanwhile -----------------------------------
+# --- writers; each may find that another has taken its directory away meanwhile ---
 
 
 def slowly(tree: Tree, chance: random.Random) -> None:
@@ -204,7 +206,7 @@ def deleted(tree: Tree, chance: random.Random) -> None:
 
 
 def clutter(tree: Tree, chance: random.Random) -> None:
-    """Files that nobody wants, in bursts that fill the kernel's queue of events while the daemon stands still."""
+    """Files that nobody wants, in bursts that fill the kernel's queue while the daemon stands still."""
     folder = tree.file(f"{tree.experiment(chance)}/clutter")
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(1500):
@@ -235,7 +237,7 @@ def files_of(chance: random.Random) -> list[str]:
 
 @contextmanager
 def writing(tree: Tree, seed: int) -> Iterator[None]:
-    """All writers, each in a thread, for the length of the block. What goes wrong in one is raised at the end."""
+    """All writers, each in a thread, for the length of the block. It raises what goes wrong in one."""
     ending = threading.Event()
     errors: list[BaseException] = []
 
@@ -260,7 +262,7 @@ def writing(tree: Tree, seed: int) -> Iterator[None]:
     assert not errors, errors
 
 
-# --- the daemon ---------------------------------------------------------------------------------------------------
+# --- the daemon ---
 
 
 class Daemon:
@@ -295,7 +297,9 @@ class Daemon:
         assert self.process.wait(timeout=60) == Exit.OK, self.log.read_text()[-3000:]
 
     def events(self) -> list[str]:
-        return [json.loads(line)["event"] for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [
+            json.loads(line)["event"] for line in self.log.read_text().splitlines() if line.startswith("{")
+        ]
 
 
 def exported(tree: Tree) -> Iterator[tuple[str, Path]]:
@@ -309,7 +313,9 @@ def exported(tree: Tree) -> Iterator[tuple[str, Path]]:
 def wrong(tree: Tree) -> list[str]:
     """Copies that are nothing that their file ever was."""
     return [
-        key for key, file in exported(tree) if hashlib.sha256(file.read_bytes()).hexdigest() not in tree.ever(key)
+        key
+        for key, file in exported(tree)
+        if hashlib.sha256(file.read_bytes()).hexdigest() not in tree.ever(key)
     ]
 
 

@@ -1,7 +1,6 @@
 """`artifactd sync` under strace: killed, or failed by the kernel, at every durable step it takes."""
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -67,7 +66,7 @@ class Life:
         self.change()
 
     def change(self) -> None:
-        """Artifacts that are new, changed, and unchanged; small and large; few enough for each of its own, or a batch."""
+        """Artifacts that are new, changed, and unchanged; small and large; a few, or a batch."""
         self.rounds += 1
         shutil.rmtree(self.folder(f"new{self.rounds - 1}"), ignore_errors=True)
         for number in range(2 if self.rounds % 2 else 6):
@@ -94,7 +93,7 @@ class Life:
         strace = ("-e", f"trace={step}", "-e", f"inject={step}:{how}") if step else ()
         return self.command("sync", "--wait", "20", strace=strace)
 
-    # --- looked at from outside ---------------------------------------------------------------------------------
+    # --- looked at from outside ---
 
     def visible(self) -> Iterator[tuple[str, bytes]]:
         exports = self.base / "exports"
@@ -130,7 +129,7 @@ def life(tmp_path: Path) -> Life:
 
 
 def killed(life: Life, step: str, number: int) -> bool:
-    """Whether the sync took that step so often, and so was killed at it; either way it ended well afterwards."""
+    """Whether the sync took that step so often, and so was killed at it. It ends well afterwards."""
     ended = life.sync(step, f"signal=KILL:when={number}")
     assert ended.returncode in (-9, 137, Exit.OK), ended.stderr
     life.nothing_half_written()
@@ -212,5 +211,5 @@ def calls(life: Life, step: str) -> int:
             of_threads[line.split()[0]] += f"{step}(" in line
         most = max(most, *of_threads.values(), 0)
         life.change()
-    os.unlink(trace)
+    trace.unlink()
     return most

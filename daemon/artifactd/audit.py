@@ -1,6 +1,7 @@
 """Proving afterwards: the record hangs together, and the stores hold what it says.
 
-"Cannot be read" is never "different": what cannot be verified is told as that, and nothing is ever repaired by deleting.
+"Cannot be read" is never "different": what cannot be verified is told as that.
+Nothing is ever repaired by deleting.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ class Finding:
     reason: str = ""
 
 
-def compare(row: Row, found: Digest | None | StoreError) -> Finding:
+def compare(row: Row, found: Digest | StoreError | None) -> Finding:
     """What it means that the store holds `found` at the row's key. Pure."""
     match found:
         case StoreError():
@@ -78,19 +79,19 @@ def unknown(store: Store, ledger: Ledger) -> Iterator[Key]:
     Raises:
         StoreError: the store cannot be listed.
     """
-    for key in store.keys():
+    for key in store.keys():  # noqa: SIM118 - a store is no mapping
         if not key.text.startswith("_artifactd/") and not ledger.knows(store.name, key.text):
             yield key
 
 
-# --- anchors ------------------------------------------------------------------------------------------------------
+# --- anchors ---
 
 
 def anchor(ledger: Ledger) -> tuple[Put, Entry] | None:
     """The put that anchors the end of the record: the last entry itself, under its own number and hash.
 
-    Cutting the record's tail, or rewriting all of it, shows against an anchor and against nothing else. None where
-    the record is empty.
+    Cutting the record's tail, or rewriting all of it, shows against an anchor and against nothing else.
+    None where the record is empty.
     """
     head = ledger.head()
     last = next(ledger.entries(head.seq - 1), None)
@@ -104,7 +105,7 @@ def anchor(ledger: Ledger) -> tuple[Put, Entry] | None:
 def contradictions(ledger: Ledger, store: Store) -> Iterator[Break]:
     """Where an anchor of this record in the store contradicts it: the tail was cut, or all was rewritten.
 
-    Anchors of another record (of another host, or from before a damaged ledger was rebuilt) say nothing of this one.
+    Anchors of another record say nothing of this one; see `other_records`.
 
     Raises:
         StoreError: the store cannot be listed or read.
@@ -116,6 +117,18 @@ def contradictions(ledger: Ledger, store: Store) -> Iterator[Break]:
         entry = next(ledger.entries(int(number) - 1), None)
         if entry is None or entry.hash != hashed:
             yield Break(int(number), f"the record does not hold the entry that is anchored in {store.name}")
+
+
+def other_records(ledger: Ledger, store: Store) -> list[str]:
+    """Other records that are anchored in the store: of other hosts, or of ledgers before this one.
+
+    If there is no such host or ledger, this record was written anew from its first entry on.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    names = {key.text.removeprefix(ANCHORS).partition("/")[0] for key in store.keys(ANCHORS)}
+    return sorted(names - {_record_id(ledger)})
 
 
 def _record_id(ledger: Ledger) -> str:

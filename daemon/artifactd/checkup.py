@@ -13,8 +13,9 @@ from artifactd.chain import rfc3339
 from artifactd.config import Config
 from artifactd.engine import account, named
 from artifactd.inotify import limits, remote_file_system
-from artifactd.ledger import Ledger, LedgerError
+from artifactd.ledger import Ledger
 from artifactd.rehearsal import self_test
+from artifactd.schema import LedgerError
 from artifactd.stores.base import Conflict, Put, Receipt, Result, Source, Store, StoreError
 from artifactd.stores.open import open_store
 

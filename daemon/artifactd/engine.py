@@ -1,22 +1,23 @@
-"""Everything an export needs, set up in order and taken down in reverse: lock, ledger, stores, recorder, mirror."""
+"""All that an export needs, set up in order and taken down in reverse: lock, ledger, stores, mirror."""
 
 import os
 import pwd
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from artifactd import __version__, audit
-from artifactd import ledger as ledgers
 from artifactd.chain import Value, rfc3339
 from artifactd.config import Config, Destination
-from artifactd.ledger import Damaged, Ledger
+from artifactd.ledger import Ledger
+from artifactd.lock import lock
 from artifactd.log import Log
 from artifactd.mirror import Mirror
 from artifactd.recorder import Recorder
 from artifactd.requests import ByHand
+from artifactd.schema import Damaged, set_aside
+from artifactd.stopping import Stopping
 from artifactd.stores.base import Receipt, Store
 from artifactd.stores.open import open_store
 from artifactd.times import Clock
@@ -38,8 +39,8 @@ class Engine:
     def anchor(self) -> None:
         """Put the end of the record into each store, out of reach of whoever can rewrite the ledger.
 
-        A store that does not take it is passed over: the next anchor covers the same entries. Where one hangs,
-        none is asked.
+        A store that does not take it is passed over: the next anchor covers the same entries.
+        Where one hangs, none is asked.
         """
         if self.mirror.pipeline.abandoned:
             return
@@ -62,7 +63,7 @@ class Engine:
 
 @contextmanager
 def engine(
-    config: Config, log: Log, clock: Clock, stopping: threading.Event, *, eager: bool
+    config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager: bool
 ) -> Iterator[Engine]:
     """An engine for the length of the block. `eager`: copies that wait for their next try are tried at once.
 
@@ -72,7 +73,7 @@ def engine(
         Unwritable: its state directory cannot be written.
     """
     with ExitStack() as stack:
-        stack.enter_context(ledgers.lock(config.state_directory))
+        stack.enter_context(lock(config.state_directory))
         ledger = open_ledger(config, log, clock)
         stack.callback(ledger.close)
         stores = open_stores(config, ledger)
@@ -94,8 +95,8 @@ def open_ledger(config: Config, log: Log, clock: Clock) -> Ledger:
     try:
         ledger = Ledger.open(config.state_directory, context(config))
     except Damaged as error:
-        aside = ledgers.set_aside(config.state_directory, rfc3339(clock.now()).replace(":", ""))
-        log.error("ledger.damaged", reason=str(error), set_aside=str(aside))
+        aside = set_aside(config.state_directory, rfc3339(clock.now()).replace(":", ""))
+        log.error("ledger.damaged", reason=str(error), set_aside=str(aside))  # noqa: TRY400 - it says all there is
         fields = {
             "action": "ledger.rebuilt",
             "outcome": "success",

@@ -19,7 +19,7 @@ from artifactd.settle import Writers
 
 
 def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict[str, Any]:
-    """Title → sentences, for the file at `path` below the data directory; `now` is seconds since the epoch."""
+    """Title → sentences, on the file at `path` below the data directory; `now` is seconds since the epoch."""
     said: dict[str, Any] = {"file": printable(path)}
     intake = Intake(os.fsencode(config.data_directory), config.policy, config.user)
     found = intake.artifact(path)

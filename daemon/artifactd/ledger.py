@@ -5,8 +5,6 @@ Each row carries a hash of its own, because a flipped byte can pass SQLite's own
 hash of the one before it (`chain`). Several processes may use one ledger; only the lock's holder exports.
 """
 
-import fcntl
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,54 +14,20 @@ from typing import Final
 
 from artifactd import chain
 from artifactd.chain import Entry, Fields, Head
-from artifactd.columns import COLUMNS, Altered, check, decoded, encoded
+from artifactd.columns import COLUMNS, check, decoded, encoded
 from artifactd.lifecycle import Confirmed, Event, Lost, Replayed, Row, State, step
-
-FILE: Final = "ledger.sqlite3"
-
-
-class LedgerError(Exception):
-    """The ledger cannot be used. The message says what to do."""
-
-
-class Newer(LedgerError):  # noqa: N818 - says an outcome, not a mistake
-    """A newer artifactd wrote this ledger; nothing was changed."""
-
-
-class Damaged(LedgerError):  # noqa: N818 - as Newer
-    """The ledger's bytes are not what was written; nothing in it is to be trusted."""
-
-
-class Unwritable(LedgerError):  # noqa: N818 - as Newer
-    """The record cannot be used now: no space, no permission, an error of the disk. Nothing was committed."""
-
-
-class InUse(LedgerError):  # noqa: N818 - as Newer
-    """Another artifactd works on this state."""
-
-
-MIGRATIONS: Final[tuple[str, ...]] = (
-    """
-    CREATE TABLE copies (
-        source BLOB NOT NULL, store TEXT NOT NULL, key TEXT NOT NULL, wanted_key TEXT NOT NULL,
-        user TEXT NOT NULL, experiment_id TEXT NOT NULL, inside BLOB NOT NULL,
-        kind TEXT NOT NULL, rule TEXT NOT NULL, state TEXT NOT NULL, identity TEXT, digest TEXT,
-        size INTEGER NOT NULL, ours TEXT NOT NULL,
-        failures INTEGER NOT NULL, retry_at REAL, reason TEXT NOT NULL, evidence TEXT NOT NULL,
-        proof TEXT NOT NULL, version TEXT NOT NULL, changed_at REAL NOT NULL, hash BLOB NOT NULL,
-        PRIMARY KEY (source, store, key, wanted_key)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX copies_by_key ON copies (store, key);
-    CREATE INDEX copies_by_experiment ON copies (user, experiment_id);
-    CREATE INDEX copies_retrying ON copies (retry_at) WHERE state = 'retrying';
-    CREATE TABLE events (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, hash TEXT NOT NULL) STRICT;
-    CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
-        BEGIN SELECT RAISE(ABORT, 'append-only'); END;
-    CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
-        BEGIN SELECT RAISE(ABORT, 'append-only'); END;
-    """,
+from artifactd.schema import (
+    FILE,
+    MIGRATIONS,
+    Damaged,
+    closed_on_error,
+    make,
+    migrate,
+    other_version,
+    sqlite_errors,
+    unwritable,
+    version_of,
 )
-"""From schema version n to n + 1. The first makes the schema. A step that was released is never changed."""
 
 _KEPT: Final = ("source", "store", "key", "wanted_key")  # the primary key of `copies`
 _CHANGED: Final = ", ".join(
@@ -103,41 +67,6 @@ class Recorded:
     entry: Entry
 
 
-@contextmanager
-def lock(state_directory: Path) -> Iterator[None]:
-    """Be the only one who exports from this state, for the length of the block or of the process.
-
-    Raises:
-        InUse: another process is. Nothing was written.
-        Unwritable: the state directory cannot be written.
-    """
-    fd = -1
-    try:
-        state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(state_directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        owner = _owner(fd)
-        if fd >= 0:
-            os.close(fd)
-        if isinstance(error, BlockingIOError):
-            raise InUse(f"another artifactd ({owner}) already works on {state_directory}") from None
-        raise _unwritable(state_directory, error) from error
-    try:
-        with suppress(OSError):  # no space: the lock holds, and only its message to others is poorer
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _owner(fd: int) -> str:
-    """Who says in the lock's file to hold it."""
-    pid = os.pread(fd, 20, 0).decode("ascii", "replace").strip() if fd >= 0 else ""
-    return f"process {pid}" if pid else "its process is not known"
-
-
 class Ledger:
     """An open ledger. One thread at a time uses it."""
 
@@ -160,19 +89,19 @@ class Ledger:
         """
         path = state_directory / FILE
         try:
-            _make(path)
+            make(path)
         except OSError as error:
-            raise _unwritable(state_directory, error) from error
-        with _sqlite_errors():
+            raise unwritable(state_directory, error) from error
+        with sqlite_errors():
             connection = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
-            with _closed_on_error(connection):
-                if _version(connection) > len(migrations):
-                    raise _other_version(_version(connection), len(migrations))
+            with closed_on_error(connection):
+                if version_of(connection) > len(migrations):
+                    raise other_version(version_of(connection), len(migrations))
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
                 connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
-                _migrate(connection, migrations)
+                migrate(connection, migrations)
                 ledger = cls(connection, context or {})
                 ledger._check()
                 return ledger
@@ -194,22 +123,22 @@ class Ledger:
             mode = "mode=ro" if path.with_name(f"{FILE}-wal").exists() else "immutable=1"
             exists = path.exists()
         except OSError as error:
-            raise _unwritable(state_directory, error) from error
-        with _sqlite_errors():
+            raise unwritable(state_directory, error) from error
+        with sqlite_errors():
             if exists and (found := cls._found(f"{path.absolute().as_uri()}?{mode}")) is not None:
                 return found
             connection = sqlite3.connect(":memory:", isolation_level=None)
-            _migrate(connection, MIGRATIONS)
+            migrate(connection, MIGRATIONS)
             return cls(connection, {})
 
     @classmethod
     def _found(cls, uri: str) -> "Ledger | None":
         """The ledger in an existing file; None where its schema is still being made."""
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-        with _closed_on_error(connection):
-            version = _version(connection)
+        with closed_on_error(connection):
+            version = version_of(connection)
             if version not in (0, len(MIGRATIONS)):
-                raise _other_version(version, len(MIGRATIONS))
+                raise other_version(version, len(MIGRATIONS))
         if version == 0:
             connection.close()
             return None
@@ -275,7 +204,7 @@ class Ledger:
 
     def count(self) -> dict[State, int]:
         """How many copies are in each state."""
-        with _sqlite_errors():
+        with sqlite_errors():
             return {
                 State(state): n
                 for state, n in self._db.execute("SELECT state, count(*) FROM copies GROUP BY 1")
@@ -283,19 +212,19 @@ class Ledger:
 
     def used(self, store: str) -> bool:
         """Whether a copy was ever proven in `store`."""
-        with _sqlite_errors():
+        with sqlite_errors():
             query = "SELECT 1 FROM copies WHERE store = ? AND proof <> '' LIMIT 1"
             return self._db.execute(query, (store,)).fetchone() is not None
 
     def knows(self, store: str, key: str) -> bool:
         """Whether any copy is on record at `key` of `store`."""
-        with _sqlite_errors():
+        with sqlite_errors():
             query = "SELECT 1 FROM copies WHERE store = ? AND key = ? LIMIT 1"
             return self._db.execute(query, (store, key)).fetchone() is not None
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """The record, from the entry after number `after`."""
-        with _sqlite_errors():
+        with sqlite_errors():
             columns = "seq, CAST(line AS BLOB), CAST(hash AS BLOB)"
             query = f"SELECT {columns} FROM events WHERE seq > ? ORDER BY seq"  # noqa: S608 - constants
             for seq, line, stored in self._db.execute(query, (after,)):
@@ -303,12 +232,12 @@ class Ledger:
 
     def head(self) -> Head:
         """The end of the record."""
-        with _sqlite_errors():
+        with sqlite_errors():
             found = self._db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
             return Head(*found) if found else Head()
 
     def _select(self, where: str, values: Sequence[object]) -> Iterator[Row]:
-        with _sqlite_errors():
+        with sqlite_errors():
             for found in self._db.execute(f"{_READ} {where}", values):
                 yield decoded(found)
 
@@ -375,7 +304,7 @@ class Ledger:
     @contextmanager
     def _transaction(self) -> Iterator[Head]:
         """One transaction, given the end of the record as it is now, whoever wrote it."""
-        with _sqlite_errors():
+        with sqlite_errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.head()
@@ -384,85 +313,6 @@ class Ledger:
                 with suppress(sqlite3.Error):  # what made the commit fail may have rolled it back already
                     self._db.execute("ROLLBACK")
                 raise
-
-
-def set_aside(state_directory: Path, stamp: str) -> Path:
-    """Move a damaged ledger out of the way, to be looked at by a person. Returns where it is now.
-
-    Raises:
-        OSError: it cannot be moved.
-    """
-    target = state_directory / f"{FILE}.damaged-{stamp}"
-    # The database goes first: without it SQLite drops a log that is left behind, but not the other way round.
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            (state_directory / f"{FILE}{suffix}").rename(f"{target}{suffix}")
-    return target
-
-
-def _make(path: Path) -> None:
-    """An empty ledger where there is none, for its owner only, as are the files SQLite puts beside it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version
-
-
-def _migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
-    """Bring the schema up to date, each step a transaction."""
-    for number in range(_version(connection) + 1, len(migrations) + 1):
-        script = f"BEGIN IMMEDIATE; {migrations[number - 1]} PRAGMA user_version = {number}; COMMIT;"
-        try:
-            connection.executescript(script)
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            if _version(connection) < number:  # it was not another process that did it at the same time
-                raise
-
-
-def _other_version(version: int, known: int) -> LedgerError:
-    if version > known:
-        return Newer(
-            f"the ledger has schema {version}, this artifactd knows {known}: install the newer one again"
-        )
-    return Unwritable(
-        f"the ledger has the older schema {version}: `artifactd run` or `artifactd sync` migrates it"
-    )
-
-
-def _unwritable(state_directory: Path, error: OSError) -> Unwritable:
-    return Unwritable(f"{state_directory}: {error.strerror}. The state directory has to be writable")
-
-
-@contextmanager
-def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        connection.close()
-        raise
-
-
-@contextmanager
-def _sqlite_errors() -> Iterator[None]:
-    """What SQLite raises, in this file's words. A mistake of ours (`ProgrammingError`) stays what it is."""
-    try:
-        yield
-    except Altered as error:
-        raise Damaged(f"the ledger: {error}") from error
-    except sqlite3.ProgrammingError:
-        raise
-    except sqlite3.OperationalError as error:
-        # Python's own "Could not decode to UTF-8" has no code of SQLite's: bytes that nobody wrote.
-        kind = Unwritable if hasattr(error, "sqlite_errorcode") else Damaged
-        raise kind(f"the ledger: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise Damaged(f"the ledger: {error}") from error
 
 
 _Name = tuple[bytes, str, str, str]

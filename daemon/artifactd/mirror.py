@@ -1,6 +1,6 @@
 """What there is to do, found out again and again: the scan is the truth, events and hints make it quick.
 
-A `Mirror` belongs to one thread, which calls `turn` until it has had enough. Everything that comes in (a thread's
+A `Mirror` belongs to one thread, which calls `turn` until it has had enough. Whatever comes in (a thread's
 result, a hint, a person's request) comes through one inbox and is acted on here, so no decision needs a lock.
 """
 
@@ -85,7 +85,7 @@ class Mirror:
         self.on_found: Callable[[Sighting], None] = lambda _sighting: None
         self.on_missed: Callable[[int], None] = lambda _count: None
         self.watching_since: float | None = None
-        """seconds since the epoch from which events should tell of every new file; None: they are not listened to"""
+        """seconds since the epoch from which events should tell of each new file; None: nobody listens"""
         self.scan: Scan | None = None
         self._scan_again: str | None = None
         self._blind: set[tuple[bytes, str]] = set()  # as the last scan found it, and told it
@@ -94,7 +94,7 @@ class Mirror:
         self._longest_wait = 0.0 if eager else config.retry.cap_seconds
         self._retry_look = 0.0
 
-    # --- what its owner calls ---------------------------------------------------------------------------------
+    # --- what its owner calls ---
 
     def begin(self) -> None:
         """Take up what a crash interrupted, and look at everything."""
@@ -141,14 +141,14 @@ class Mirror:
         return list(self.settler.waiting(self._clock.monotonic()))
 
     def drain(self, seconds: float) -> None:
-        """Finish what is in flight within `seconds`, start nothing new. The rest is repeated by the next run."""
+        """Finish what is in flight within `seconds`, start nothing new. The next run repeats the rest."""
         until = self._clock.monotonic() + seconds
         with suppress(queue.Empty):
             while self.pipeline.in_flight > 0:
                 self.inbox.get(timeout=max(0.0, until - self._clock.monotonic()))()
         self.pipeline.abandoned = self.pipeline.in_flight > 0
 
-    # --- what comes in ----------------------------------------------------------------------------------------
+    # --- what comes in ---
 
     def touched(self, paths: Mapping[bytes, bool]) -> None:
         """Something happened to these files; true: the file was closed after writing, or moved into place."""
@@ -195,7 +195,7 @@ class Mirror:
     def sight(
         self, sightings: Sequence[Sighting], under: Scan | None = None, *, thorough: bool = False
     ) -> None:
-        """These files were seen. `thorough`: ask the ledger even for what no rule names, which costs a look-up each."""
+        """These files were seen. `thorough`: ask the ledger even for what no rule names, a look-up each."""
         decided = [
             (sighting, found, self.intake.decide(found, sighting.identity.size))
             for sighting in sightings
@@ -231,7 +231,7 @@ class Mirror:
     def _given_up(
         self, sighting: Sighting, decision: Decision, copies: Sequence[Wanted], rows: Sequence[Row]
     ) -> Iterator[Change]:
-        """Unfinished copies, of an earlier run or size, that are not wanted any more, or not under their key."""
+        """Unfinished copies, of an earlier run or size, that are not wanted any more, or elsewhere."""
         if sighting.path in self.intake.asked:
             return  # the decision is a person's, and says nothing of the policy's copy
         reason = (
@@ -307,7 +307,7 @@ class Mirror:
         return self.watching_since < changed < self._clock.now() - self._config.watch.quiet_seconds
 
     def _gone(self, path: bytes, device: int) -> None:
-        """Nothing is at `path` any more, in a tree on `device`. Of a file of another device that says nothing."""
+        """Nothing is at `path` any more, in a tree on `device`. It says nothing of another device's file."""
         if self.settler.probing(path):
             return  # what is read or put of it is told first; two puts of one key must not be under way
         self.settler.forget(path)
@@ -316,7 +316,7 @@ class Mirror:
         gone = [row for row in unfinished if row.identity is None or row.identity.dev == device]
         self._recorder.record([Change(row, Vanished("deleted before it was exported")) for row in gone])
 
-    # --- what the pipeline tells ------------------------------------------------------------------------------
+    # --- what the pipeline tells ---
 
     def done(self, path: bytes, identity: Identity) -> None:
         """The file with this identity needs nothing more for now."""
@@ -337,7 +337,7 @@ class Mirror:
         """The store takes copies again, and some were passed over."""
         self.rescan(f"{store} takes copies again")
 
-    # --- what is due ------------------------------------------------------------------------------------------
+    # --- what is due ---
 
     def _advance(self) -> None:
         now = self._clock.monotonic()
@@ -421,7 +421,7 @@ class Mirror:
 
 
 def _plain_key(found: Artifact) -> str:
-    """The key that the artifact would have under its own name, for the record of a skip; "" where it makes none."""
+    """The key the artifact would have under its own name, for the record of a skip; "" if it makes none."""
     try:
         return Key.of(found.user, found.experiment_id, found.name.decode()).text
     except (InvalidKey, UnicodeDecodeError):
@@ -434,6 +434,6 @@ def _destinations(config: Config) -> frozenset[tuple[int, int]]:
     for destination in config.destinations:
         if isinstance(destination, FileSystem):
             with suppress(OSError):
-                status = os.stat(destination.directory)
+                status = destination.directory.stat()
                 found.add((status.st_dev, status.st_ino))
     return frozenset(found)

@@ -1,7 +1,7 @@
 """From files that may be complete to copies on record: read → plan → started → put → proven.
 
-Reading and putting happen in threads; planning and recording in the owner's thread, to which the threads' results
-come back through `inbox`. Each store has threads and a lane of its own.
+Reading and putting happen in threads; planning and recording in the owner's thread, to which the threads'
+results come back through `inbox`. Each store has threads and a lane of its own.
 """
 
 import queue
@@ -81,7 +81,7 @@ class _Plans:
 class Pipeline:
     """Carries files to their copies. What is under way at once is bounded: see `room`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - one of each, and each of a type of its own
         self,
         config: Config,
         stores: Mapping[str, Store],
@@ -128,7 +128,7 @@ class Pipeline:
             future.add_done_callback(self._back(partial(self._examined, batch)))
 
     def close(self) -> None:
-        """Wait for the threads, unless they were given up. What they found is not acted on; the next run repeats it."""
+        """Wait for the threads, unless they were given up. The next run repeats what they were at."""
         for pool in (self._readers, *self._senders.values()):
             pool.shutdown(wait=not self.abandoned, cancel_futures=True)
 
@@ -141,7 +141,7 @@ class Pipeline:
 
         return arrive
 
-    # --- read -------------------------------------------------------------------------------------------------
+    # --- read ---
 
     def _read(self, batch: Sequence[Settled]) -> list[digest.Outcome]:
         quiet, largest = self._config.watch.quiet_seconds, self._config.limits.max_file_size
@@ -183,7 +183,7 @@ class Pipeline:
             if isinstance(outcome, Unfit | Unreadable):
                 self._owner.done(outcome.settled.sighting.path, outcome.settled.sighting.identity)
 
-    # --- plan -------------------------------------------------------------------------------------------------
+    # --- plan ---
 
     def _plan(self, held: _Held, rows: Sequence[Row], plans: _Plans) -> None:
         """What the bytes that were read mean for each copy that is wanted of them."""
@@ -230,7 +230,7 @@ class Pipeline:
                 elif needed:
                     yield found, wanted, store
 
-    # --- put --------------------------------------------------------------------------------------------------
+    # --- put ---
 
     def _send(self, store: str, uploads: Sequence[tuple[_Held, Upload]]) -> None:
         for batch in batches(uploads, lambda one: one[1].reading.source.size):

@@ -58,7 +58,7 @@ def forecast(
             yield from _of_file(sighting, found, decision, rows.get(sighting.path, []), stores, now)
 
 
-def _of_file(
+def _of_file(  # noqa: PLR0917 - each of a type of its own
     sighting: Sighting,
     found: Artifact,
     decision: Decision,

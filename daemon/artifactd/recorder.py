@@ -1,13 +1,12 @@
 """Puts changes on record, and tells the log and whoever listens. While it cannot, nothing goes on."""
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import Final, TypeVar
 
 from artifactd.chain import Entry, Fields
-from artifactd.ledger import Change, Ledger, Recorded, Unwritable
+from artifactd.ledger import Change, Ledger, Recorded
 from artifactd.lifecycle import (
     Confirmed,
     Failed,
@@ -22,6 +21,8 @@ from artifactd.lifecycle import (
     Vanished,
 )
 from artifactd.log import LINES, Log
+from artifactd.schema import Unwritable
+from artifactd.stopping import Stopping
 from artifactd.times import Clock
 
 T = TypeVar("T")
@@ -54,7 +55,7 @@ class Recorder:
     ledger: Ledger
     log: Log
     clock: Clock
-    stopping: threading.Event = field(default_factory=threading.Event)
+    stopping: Stopping = field(default_factory=Stopping)
     listeners: list[Callable[[Recorded], None]] = field(default_factory=list)
 
     def record(self, changes: Sequence[Change]) -> list[Recorded]:

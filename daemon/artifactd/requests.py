@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from artifactd import scan
-from artifactd.artifact import Sighting, printable
+from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.chain import ACTIONS
 from artifactd.layout import EXPERIMENT
 from artifactd.ledger import Recorded
@@ -57,6 +58,7 @@ class _Asked:
 
     key: str
     """where its copies are wanted; another copy of the artifact may be under way to another key"""
+    name: str | None
     answer: Answer
     stores: set[str]
     """whose outcome is not known yet"""
@@ -83,6 +85,10 @@ class ByHand:
             answer(_final(path, ok=False, reason="it is no part of an experiment in the data directory"))
             return
         self.recorder.log.info("export.requested", source=printable(path), name=name, principal=principal)
+        self._export(found, name, answer)
+
+    def _export(self, found: Artifact, name: str | None, answer: Answer) -> None:
+        path, intake = found.path, self.mirror.intake
         sighting = self._sighting(path)
         if isinstance(sighting, str):
             answer(_final(path, ok=False, reason=sighting))
@@ -93,7 +99,7 @@ class ByHand:
             intake.asked.pop(path)
             answer(_final(path, ok=False, reason=decision.reason))
             return
-        asked = _Asked(decision.key.text, answer, self._stores())
+        asked = _Asked(decision.key.text, name, answer, self._stores())
         self._asked.setdefault(path, []).append(asked)
         self.mirror.look_at([path], thorough=True)
         if asked.stores and path not in self.mirror.settler:
@@ -139,8 +145,16 @@ class ByHand:
     def _heard(self, item: Recorded) -> None:
         row = item.row
         for asked in tuple(self._asked.get(row.artifact.path, ())):
-            if asked.key == row.wanted_key and row.store in asked.stores:
+            if asked.key != row.wanted_key and isinstance(item.event, _FINAL):
+                self.mirror.inbox.put(partial(self._again, row.artifact, asked))
+            elif asked.key == row.wanted_key and row.store in asked.stores:
                 self._tell(asked, item)
+
+    def _again(self, found: Artifact, asked: _Asked) -> None:
+        """Another copy of the artifact is done with, and with it the look that was to serve this one too."""
+        if asked in self._asked.get(found.path, ()) and found.path not in self.mirror.settler:
+            self._end(found.path, asked)
+            self._export(found, asked.name, asked.answer)
 
     def _tell(self, asked: _Asked, item: Recorded) -> None:
         ok = isinstance(item.event, Proven | Unchanged)

@@ -1,4 +1,4 @@
-"""The daemon: a mirror kept going beside a watcher, until it is told to stop. The only file that knows the order."""
+"""The daemon: a mirror beside a watcher, until it is told to stop. The only file that knows the order."""
 
 import os
 import random
@@ -18,11 +18,12 @@ from artifactd.config import Config
 from artifactd.control import Request, Server
 from artifactd.engine import Engine, engine
 from artifactd.inotify import inotify_watches
-from artifactd.ledger import Damaged
 from artifactd.log import Log
 from artifactd.mirror import Mirror
 from artifactd.recorder import Stopped
 from artifactd.requests import hint, relative
+from artifactd.schema import Damaged
+from artifactd.stopping import Stopping
 from artifactd.times import Clock
 from artifactd.watch import Appeared, Doubt, Hint, Touched, Watch
 
@@ -33,7 +34,7 @@ _TURN_SECONDS: Final = 1.0
 """The longest the daemon sleeps: how late it can be to notice that its watcher is deaf."""
 
 _DRAIN_SECONDS: Final = 20.0
-"""For what is in flight at the end; service managers wait 90 (systemd) or 30 (Kubernetes) before they kill."""
+"""For what is in flight at the end. Before they kill, systemd waits 90 seconds and Kubernetes 30."""
 
 _SCAN_SHARE: Final = 0.02
 """Of the time, as much may go into scans on the timer: a tree that takes 6 s is scanned every 5 minutes."""
@@ -52,7 +53,7 @@ class Ended:
 
 
 @contextmanager
-def signals(stopping: threading.Event, stop: Any) -> Iterator[None]:  # noqa: ANN401 - a callable that takes the signal's name
+def signals(stopping: Stopping, stop: Any) -> Iterator[None]:  # noqa: ANN401 - a callable that takes the signal's name
     """SIGTERM and SIGINT set `stopping` and call `stop`, for the length of the block. Main thread only."""
 
     def told(number: int, _frame: object) -> None:
@@ -73,7 +74,7 @@ def run(config: Config, log: Log, clock: Clock = SYSTEM) -> Ended:
     Raises:
         InUse, Newer, Unwritable: see `engine`. Nothing was exported.
     """
-    stopping = threading.Event()
+    stopping = Stopping()
     evidence.prepare()
     if not config.enabled:
         return _disabled(log, stopping)
@@ -82,13 +83,13 @@ def run(config: Config, log: Log, clock: Clock = SYSTEM) -> Ended:
             with engine(config, log, clock, stopping, eager=False) as set_up:
                 return _Daemon(set_up).run()
         except Damaged as error:
-            # The engine sets the ledger aside when it opens it again. A second run is a loop only if the disk is dying.
-            log.error("ledger.damaged", reason=str(error))
+            # The engine sets the ledger aside when it opens it again. It is a loop only if the disk is dying.
+            log.error("ledger.damaged", reason=str(error))  # noqa: TRY400 - it says all there is
         except Stopped:
             return Ended("the record could not be written", 0)
 
 
-def _disabled(log: Log, stopping: threading.Event) -> Ended:
+def _disabled(log: Log, stopping: Stopping) -> Ended:
     log.warning("daemon.disabled", reason="enable_artifacts_upload is false: nothing is exported")
     reasons: list[str] = []
     with signals(stopping, reasons.append):
@@ -210,7 +211,7 @@ class _Daemon:
             self._anchored = now
             self.engine.anchor()
 
-    # --- what commands ask ------------------------------------------------------------------------------------
+    # --- what commands ask ---
 
     def _asked(self, request: Request) -> None:
         """From the server's threads: everything is answered in the mirror's."""

@@ -1,6 +1,5 @@
-"""One pass over what is there now: everything that the policy wants is brought to its stores, or it is told why not."""
+"""One pass over what is there now: all that the policy wants gets to its stores, or it is told why not."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +13,7 @@ from artifactd.ledger import Recorded
 from artifactd.lifecycle import Failed, Postponed, Proven, Refused, Started, Unchanged, Vanished
 from artifactd.log import Log
 from artifactd.run import SYSTEM, signals
+from artifactd.stopping import Stopping
 from artifactd.times import Clock
 
 _TURN_SECONDS: Final = 0.2
@@ -73,7 +73,7 @@ class Watcher:
 def sync(
     config: Config, log: Log, *, wait_seconds: float, watcher: Watcher | None = None, clock: Clock = SYSTEM
 ) -> Report:
-    """Export everything that is there, complete and wanted; wait at most `wait_seconds` for what is not complete.
+    """Export what is there, complete and wanted; wait at most `wait_seconds` for what is not complete.
 
     Raises:
         InUse, Newer, Unwritable: see `engine`. Nothing was exported.
@@ -83,14 +83,14 @@ def sync(
     watcher = watcher or Watcher()
     report = Report()
     began = clock.monotonic()
-    stopping = threading.Event()
+    stopping = Stopping()
     evidence.prepare()
     with engine(config, log, clock, stopping, eager=True) as set_up:
         set_up.recorder.listeners += [watcher.recorded, _counting(report)]
         set_up.mirror.on_found = watcher.found
         with signals(stopping, lambda name: setattr(report, "stopped", name)):
             set_up.mirror.begin()
-            _turns(set_up, report, began + wait_seconds, watcher)
+            _turns(set_up, report, wait_seconds, watcher)
             set_up.mirror.drain(wait_seconds)
             report.in_flight = set_up.mirror.pipeline.in_flight
         _close(set_up, report)
@@ -100,17 +100,21 @@ def sync(
     return report
 
 
-def _turns(set_up: Engine, report: Report, until: float, watcher: Watcher) -> None:
+def _turns(set_up: Engine, report: Report, wait_seconds: float, watcher: Watcher) -> None:
+    """Go on until all is done, or for `wait_seconds` nothing was found or proven any more."""
     mirror, lanes = set_up.mirror, set_up.mirror.pipeline.lanes.values()
+    since, exported = set_up.clock.monotonic(), 0
     while report.stopped is None:
         mirror.turn(_TURN_SECONDS if mirror.pipeline.in_flight or len(mirror.settler) else 0.0)
         watcher.turned(set_up)
-        if mirror.busy and not all(lane.out_since is not None and not lane.under_way for lane in lanes):
-            continue
-        if len(mirror.settler) == 0 or set_up.clock.monotonic() >= until:
-            return
-        if all(lane.out_since is not None for lane in lanes):
+        if all(lane.out_since is not None and not lane.under_way for lane in lanes):
             return  # no store takes anything: waiting for files would be for nothing
+        if mirror.scanning or report.exported > exported:
+            since, exported = set_up.clock.monotonic(), report.exported
+        elif not mirror.busy and (
+            len(mirror.settler) == 0 or set_up.clock.monotonic() - since >= wait_seconds
+        ):
+            return
 
 
 def _counting(report: Report) -> Callable[[Recorded], None]:
@@ -161,7 +165,7 @@ def by_hand(
 
     Returns the last answer about each, in order, after at most `wait_seconds`. Raises as `sync`.
     """
-    stopping = threading.Event()
+    stopping = Stopping()
     answers: dict[str, dict[str, Any]] = {}
     evidence.prepare()
     with engine(config, log, clock, stopping, eager=True) as set_up, signals(stopping, lambda _name: None):

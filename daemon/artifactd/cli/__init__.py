@@ -1,4 +1,4 @@
-"""The command line: run · sync · export · hint · retry, list · explain · plan · config, verify · audit · check."""
+"""The command line: commands that export, that show, and that prove."""
 
 import typer
 
@@ -7,8 +7,8 @@ from artifactd.cli import exporting, proving, showing
 app = typer.Typer(
     name="artifactd",
     help=(
-        "Exports Driverless AI's finished artifacts to a store you control: each byte proven by checksum, nothing"
-        " twice, nothing lost, every decision on record."
+        "Exports Driverless AI's finished artifacts to a store you control: each byte proven by checksum,"
+        " nothing twice, nothing lost, every decision on record."
     ),
     no_args_is_help=True,
     add_completion=False,

@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
 def run(config: ConfigPath = None) -> None:
     """Watch the data directory and export what is complete, until SIGTERM or SIGINT.
 
-    What is in flight then is finished if that takes no longer than 20 seconds; the rest is repeated by the next run.
+    What is in flight then is finished if that takes no longer than 20 seconds. The next run repeats the rest.
     """
     from artifactd.run import run as run_daemon  # noqa: PLC0415 - the watcher and its library, for this command only
 
@@ -60,7 +60,7 @@ def run(config: ConfigPath = None) -> None:
 
 
 def _leave(code: Exit) -> NoReturn:
-    """End at once. Threads that hang in a dead mount would keep the interpreter from it; what they do is repeated."""
+    """End at once: threads that hang in a dead mount would keep the interpreter from it."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -72,12 +72,13 @@ def sync(
         float, typer.Option(min=0.0, help="Seconds to wait for files that are still being written.")
     ] = 30.0,
 ) -> None:
-    """Export once everything that is there, and end with 0 only if all that the policy wants is proven in the store.
+    """Export everything that is there, once. It ends with 0 only if all that the policy wants is proven.
 
-    On a terminal it shows progress, elsewhere JSON lines. It ends with 5 where something is not proven, and says what.
+    On a terminal it shows progress, elsewhere JSON lines.
+    It ends with 5 where something is not proven, and says what and why.
     """
     from artifactd.sync import Watcher  # noqa: PLC0415 - as in `run`
-    from artifactd.sync import sync as sync_once
+    from artifactd.sync import sync as sync_once  # noqa: PLC0415 - as in `run`
 
     settings = configuration(config)
     if not settings.enabled:
@@ -117,7 +118,7 @@ def _progress() -> Iterator[Any]:
         TransferSpeedColumn,
     )
 
-    from artifactd.sync import Watcher
+    from artifactd.sync import Watcher  # noqa: PLC0415 - as in `run`
 
     with Progress(
         TextColumn("{task.fields[files]}/{task.fields[found]} files"),
@@ -153,6 +154,7 @@ def _progress() -> Iterator[Any]:
 
 def export(
     path: Annotated[str | None, typer.Argument(help="The artifact, below the data directory.")] = None,
+    *,
     config: ConfigPath = None,
     name: Annotated[
         str | None, typer.Option("--as", help="The name of the copy; default: by the policy.")
@@ -161,11 +163,12 @@ def export(
         str | None, typer.Option(help="Export everything wanted of this experiment.")
     ] = None,
     wait: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for the outcome.")] = 60.0,
-    as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
+    as_json: AsJson = False,
 ) -> None:
     """Export one artifact by hand, or all of an experiment, through the same ledger as the daemon.
 
-    The running daemon does it; where none runs, this command does. A rule that ignores the artifact still holds.
+    The running daemon does it; where none runs, this command does.
+    A rule that ignores the artifact still holds.
     """
     if (path is None) == (experiment is None) or (experiment is not None and name is not None):
         fail(Exit.USAGE, "name one artifact (with --as, if you like), or --experiment")
@@ -196,9 +199,9 @@ def _sentence(outcome: Mapping[str, Any]) -> str:
 def _wanted_of(settings: Config, experiment: str) -> list[str]:
     """The artifacts of the experiment that the policy wants."""
     from artifactd import scan  # noqa: PLC0415 - for this command only
-    from artifactd.intake import Intake
-    from artifactd.policy import Wanted
-    from artifactd.requests import experiments
+    from artifactd.intake import Intake  # noqa: PLC0415 - as above
+    from artifactd.policy import Wanted  # noqa: PLC0415 - as above
+    from artifactd.requests import experiments  # noqa: PLC0415 - as above
 
     intake = Intake(os.fsencode(settings.data_directory), settings.policy, settings.user)
     folders = experiments(settings.data_directory, os.fsencode(experiment))
@@ -210,7 +213,7 @@ def _wanted_of(settings: Config, experiment: str) -> list[str]:
             fail(Exit.FAILED, f"{printable(found.path)}: {found.reason}")
         sightings += found.sightings
     wanted = [
-        os.path.join(settings.data_directory, os.fsdecode(sighting.path))
+        str(settings.data_directory / os.fsdecode(sighting.path))
         for sighting in sightings
         if (artifact := intake.artifact(sighting.path)) is not None
         and isinstance(intake.decide(artifact, sighting.identity.size), Wanted)
@@ -237,9 +240,8 @@ def _by_daemon(settings: Config, path: str, name: str | None, wait: float) -> Ma
     until = time.monotonic() + wait
     seconds = max(wait, _FIRST_ANSWER_SECONDS)
     with suppress(TimeoutError):
-        for answer in control.ask(
-            settings.state_directory, "export", timeout=seconds, path=os.path.abspath(path), name=name
-        ):
+        whole = os.path.abspath(path)  # noqa: PTH100 - of a link itself, not of what it leads to
+        for answer in control.ask(settings.state_directory, "export", timeout=seconds, path=whole, name=name):
             last = answer
             if answer["final"] or time.monotonic() >= until:
                 break
@@ -253,7 +255,7 @@ def _done_here(
     settings: Config, paths: list[str], name: str | None, wait: float
 ) -> Iterator[Mapping[str, Any]]:
     from artifactd.run import SYSTEM  # noqa: PLC0415 - as in `run`
-    from artifactd.sync import by_hand
+    from artifactd.sync import by_hand  # noqa: PLC0415 - as in `run`
 
     with ends_well():
         sources = [(path, relative(settings.data_directory, path) or b"") for path in paths]
@@ -269,8 +271,8 @@ def hint(
 ) -> None:
     """Tell the daemon that an experiment's artifacts are done, so that it need not wait to see.
 
-    Made for Driverless AI's listeners_*_done hooks. It ends with 0 even where no daemon runs or nobody knows the
-    experiment: nothing depends on a hint. See README.md for a hook script.
+    Made for Driverless AI's listeners_*_done hooks, with the experiment's id as its argument.
+    It ends with 0 even where no daemon runs or nobody knows the experiment: nothing depends on a hint.
     """
     settings = configuration(config)
     try:
@@ -290,7 +292,7 @@ def hint(
 def retry(
     paths: Annotated[list[str] | None, typer.Argument(help="Artifacts below the data directory.")] = None,
     config: ConfigPath = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that was refused, lost or waits.")] = False,  # noqa: FBT002 - as above
+    everything: Annotated[bool, typer.Option("--all", help="All that was refused, lost or waits.")] = False,  # noqa: FBT002 - typer's way to a flag
 ) -> None:
     """Try again what was refused, given up or found lost. The running daemon takes it up within a second."""
     if bool(paths) == everything:

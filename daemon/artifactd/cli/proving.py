@@ -5,6 +5,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Annotated, Final
 
 import typer
@@ -24,8 +25,9 @@ from artifactd.cli.terminal import (
 )
 from artifactd.config import Config, FileSystem
 from artifactd.engine import context, named, open_stores
-from artifactd.ledger import FILE, Change, Ledger, LedgerError
+from artifactd.ledger import Change, Ledger
 from artifactd.lifecycle import Confirmed, Lost, Row, State
+from artifactd.schema import FILE, LedgerError
 from artifactd.stores.base import Store, StoreError
 
 PROVING = "Proving"
@@ -57,10 +59,15 @@ def verify(
 ) -> None:
     """Prove afterwards: the record hangs together, and the stores hold what it says, read back byte by byte.
 
-    It ends with 10 where the record was altered, 11 where a copy is different, 12 missing, 13 unreadable, 14 where a
-    store holds keys that the ledger does not know; with the first of these that is true, and with 0 if none is.
-    Where the destination holds the data directory itself, unknown keys are not looked for.
+    It ends with the first of these that is true, or with 0:
+    10 the record was altered
+    11 a copy holds other bytes than are on record
+    12 a copy is missing
+    13 a copy or a store cannot be read
+    14 a store holds keys that the ledger does not know
+
     Copies that are missing or different are marked as lost, for `artifactd retry`. Nothing is deleted.
+    Unknown keys are not looked for in a destination that holds the data directory itself.
     """
     settings = configuration(config)
     began = time.monotonic()
@@ -70,6 +77,7 @@ def verify(
         findings = list(_findings(ledger, stores, sample))
         problems += [_problem(one) for one in findings if one.condition is not Condition.WHOLE]
         problems += _unknown(settings, ledger, stores)
+        others = _other_records(ledger, stores)
     _note(settings, findings, problems)
     counts = Counter(problem["problem"] for problem in problems)
     if as_json:
@@ -79,6 +87,7 @@ def verify(
                 {
                     "verified": len(findings),
                     "problems": dict(counts),
+                    "other_records": others,
                     "seconds": round(time.monotonic() - began, 3),
                 }
             ]
@@ -87,6 +96,12 @@ def verify(
         for problem in problems:
             shown = "  ".join(value for value in problem.values() if value)
             typer.echo(printable(shown.encode("utf-8", "surrogateescape")), err=True)
+        for store, names in others.items():
+            typer.echo(
+                f"{store} also has anchors of other records ({', '.join(names)}): of other hosts or of"
+                " earlier ledgers. If there are none, this record was written anew.",
+                err=True,
+            )
         found = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing wrong"
         typer.echo(
             f"{len(findings)} copies and the record verified in {time.monotonic() - began:.1f} s: {found}"
@@ -110,6 +125,16 @@ def _record_problems(ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Pr
             }
     for one in breaks:
         yield {"problem": "record", "store": "", "key": f"entry {one.seq}", "reason": one.reason}
+
+
+def _other_records(ledger: Ledger, stores: Mapping[str, Store]) -> dict[str, list[str]]:
+    """Store → other records that are anchored there. A store that cannot be listed was told of already."""
+    others: dict[str, list[str]] = {}
+    for store in stores.values():
+        with suppress(StoreError):
+            if names := auditing.other_records(ledger, store):
+                others[store.name] = names
+    return others
 
 
 def _findings(ledger: Ledger, stores: Mapping[str, Store], sample: float) -> Iterator[Finding]:
@@ -150,7 +175,7 @@ def _unknown(settings: Config, ledger: Ledger, stores: Mapping[str, Store]) -> I
 
 
 def _holding(settings: Config) -> set[str]:
-    """The stores that hold the data directory itself, where Driverless AI writes what the ledger does not know."""
+    """The stores that hold the data directory itself: what Driverless AI writes, the ledger does not know."""
     return {
         name
         for name, destination in named(settings)
@@ -203,7 +228,8 @@ def audit(
 def check(config: ConfigPath = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - as above
     """Check that everything is as it has to be: configuration, directories, stores, inotify, clock.
 
-    The probe of a store puts one small file at _artifactd/check, reads it back, and tries to overwrite it. It may stay.
+    The probe of a store puts one small file at _artifactd/check, reads it back, and tries to overwrite it.
+    The file may stay.
     """
     from artifactd.checkup import checkup  # noqa: PLC0415 - the watcher's library, for this command only
 

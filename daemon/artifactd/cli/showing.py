@@ -69,7 +69,7 @@ def list_copies(
     ] = None,
     as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
 ) -> None:
-    """List the exported artifacts of each experiment, and those that wait or were refused, with the reason."""
+    """List each experiment's exported artifacts, and those that wait or were refused, with the reason."""
     settings = configuration(config)
     chosen = set(state or Shown)
     with reading(settings) as ledger:
@@ -210,10 +210,11 @@ def explain(
 
 def plan(
     config: ConfigPath = None,
+    *,
     everything: Annotated[
         bool, typer.Option("--all", help="Also what is left alone or done already.")
     ] = False,
-    as_json: AsJson = False,  # noqa: FBT002 - as above
+    as_json: AsJson = False,
 ) -> None:
     """Show what a sync would do, and touch nothing."""
     settings = configuration(config)
@@ -278,10 +279,10 @@ def config_show(config: ConfigPath = None, as_json: AsJson = False) -> None:  # 
 
 
 def demo() -> None:
-    """Show the daemon at work: an experiment is written step by step in a temporary directory, and exported live."""
+    """Show the daemon at work: it exports an experiment while that is written, in a temporary directory."""
     from artifactd.demo import DemoFailed  # noqa: PLC0415 - for this command only
-    from artifactd.demo import demo as tell_story
-    from artifactd.run import SYSTEM
+    from artifactd.demo import demo as tell_story  # noqa: PLC0415 - as above
+    from artifactd.run import SYSTEM  # noqa: PLC0415 - as above
 
     try:
         tell_story(typer.echo, time.sleep, SYSTEM)

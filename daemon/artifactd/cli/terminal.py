@@ -1,4 +1,4 @@
-"""What commands share: loading the configuration, opening the ledger to read, tables, progress, and ending well."""
+"""What commands share: the configuration, the ledger to read, tables, progress, and ending well."""
 
 import json
 import os
@@ -15,8 +15,10 @@ from artifactd import __version__
 from artifactd.artifact import printable
 from artifactd.cli.exits import Exit
 from artifactd.config import Config, ConfigError, load
-from artifactd.ledger import InUse, Ledger, LedgerError
+from artifactd.ledger import Ledger
+from artifactd.lock import InUse
 from artifactd.log import Log, configure
+from artifactd.schema import LedgerError
 
 ConfigPath = Annotated[
     Path | None,
@@ -104,14 +106,14 @@ def lines(objects: Iterable[Mapping[str, Any]]) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
-    """Rows for a person: a table on a terminal, columns parted by tabs elsewhere. Nothing in a cell is markup."""
+    """Rows for a person: a table on a terminal, parted by tabs elsewhere. Nothing in a cell is markup."""
     if not on_terminal():
         for row in rows:
             typer.echo("\t".join(printable(cell.encode("utf-8", "surrogateescape")) for cell in row))
         return
     from rich.console import Console  # noqa: PLC0415 - costs 50 ms, which only a table is worth
-    from rich.table import Table
-    from rich.text import Text
+    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415 - as above
 
     shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:

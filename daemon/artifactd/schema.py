@@ -1,0 +1,131 @@
+"""The ledger's file: its tables, their migrations, and what can be wrong with it."""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from artifactd.columns import Altered
+
+FILE: Final = "ledger.sqlite3"
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used. The message says what to do."""
+
+
+class Newer(LedgerError):  # noqa: N818 - says an outcome, not a mistake
+    """A newer artifactd wrote this ledger; nothing was changed."""
+
+
+class Damaged(LedgerError):  # noqa: N818 - as Newer
+    """The ledger's bytes are not what was written; nothing in it is to be trusted."""
+
+
+class Unwritable(LedgerError):  # noqa: N818 - as Newer
+    """The record cannot be used now: no space, no permission, an error of the disk. Nothing was committed."""
+
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    """
+    CREATE TABLE copies (
+        source BLOB NOT NULL, store TEXT NOT NULL, key TEXT NOT NULL, wanted_key TEXT NOT NULL,
+        user TEXT NOT NULL, experiment_id TEXT NOT NULL, inside BLOB NOT NULL,
+        kind TEXT NOT NULL, rule TEXT NOT NULL, state TEXT NOT NULL, identity TEXT, digest TEXT,
+        size INTEGER NOT NULL, ours TEXT NOT NULL,
+        failures INTEGER NOT NULL, retry_at REAL, reason TEXT NOT NULL, evidence TEXT NOT NULL,
+        proof TEXT NOT NULL, version TEXT NOT NULL, changed_at REAL NOT NULL, hash BLOB NOT NULL,
+        PRIMARY KEY (source, store, key, wanted_key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX copies_by_key ON copies (store, key);
+    CREATE INDEX copies_by_experiment ON copies (user, experiment_id);
+    CREATE INDEX copies_retrying ON copies (retry_at) WHERE state = 'retrying';
+    CREATE TABLE events (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, hash TEXT NOT NULL) STRICT;
+    CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
+        BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+    CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
+        BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+    """,
+)
+"""From schema version n to n + 1. The first makes the schema. A step that was released is never changed."""
+
+
+def set_aside(state_directory: Path, stamp: str) -> Path:
+    """Move a damaged ledger out of the way, to be looked at by a person. Returns where it is now.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    target = state_directory / f"{FILE}.damaged-{stamp}"
+    # The database goes first: without it SQLite drops a log that is left behind, but not the other way round.
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            (state_directory / f"{FILE}{suffix}").rename(f"{target}{suffix}")
+    return target
+
+
+def make(path: Path) -> None:
+    """An empty ledger where there is none, for its owner only, as are the files SQLite puts beside it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+    """Bring the schema up to date, each step a transaction."""
+    for number in range(version_of(connection) + 1, len(migrations) + 1):
+        script = f"BEGIN IMMEDIATE; {migrations[number - 1]} PRAGMA user_version = {number}; COMMIT;"
+        try:
+            connection.executescript(script)
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if version_of(connection) < number:  # it was not another process that did it at the same time
+                raise
+
+
+def other_version(version: int, known: int) -> LedgerError:
+    if version > known:
+        return Newer(
+            f"the ledger has schema {version}, this artifactd knows {known}: install the newer one again"
+        )
+    return Unwritable(
+        f"the ledger has the older schema {version}: `artifactd run` or `artifactd sync` migrates it"
+    )
+
+
+def unwritable(state_directory: Path, error: OSError) -> Unwritable:
+    return Unwritable(f"{state_directory}: {error.strerror}. The state directory has to be writable")
+
+
+@contextmanager
+def closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+@contextmanager
+def sqlite_errors() -> Iterator[None]:
+    """What SQLite raises, in this file's words. A mistake of ours (`ProgrammingError`) stays what it is."""
+    try:
+        yield
+    except Altered as error:
+        raise Damaged(f"the ledger: {error}") from error
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.OperationalError as error:
+        # Python's own "Could not decode to UTF-8" has no code of SQLite's: bytes that nobody wrote.
+        kind = Unwritable if hasattr(error, "sqlite_errorcode") else Damaged
+        raise kind(f"the ledger: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise Damaged(f"the ledger: {error}") from error
