@@ -263,3 +263,15 @@ def test_reading_a_configuration_needs_neither_a_terminal_nor_a_watcher() -> Non
     code = f"import sys, artifactd.config; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("destination", ["data", "data/exports", "data/not-there-yet", "elsewhere"])
+def test_the_destination_may_be_any_directory_without_experiments_of_its_own(
+    destination: str, tmp_path: Path
+) -> None:
+    (tmp_path / "data/exports/alice/one").mkdir(parents=True)
+    (tmp_path / "data/h2oai_experiment_two").mkdir()
+    text = f'data_directory = "data"\nartifacts_file_system_directory = "{destination}"'
+    (found,) = config(tmp_path, text).destinations
+    assert isinstance(found, FileSystem)
+    assert found.directory == tmp_path / destination

@@ -203,3 +203,11 @@ def test_the_state_may_not_lie_in_the_data_directory(state: str, tmp_path: Path)
     text = f'data_directory = "data"\n[artifactd]\nstate_directory = "{state}"'
     (line,) = problems(tmp_path, text)
     assert line.startswith(f"config.toml: artifactd.state_directory: {state} lies in the data directory")
+
+
+def test_the_destination_may_not_be_a_folder_with_experiments(tmp_path: Path) -> None:
+    (tmp_path / "data/alice/h2oai_experiment_one").mkdir(parents=True)
+    text = 'data_directory = "data"\nartifacts_file_system_directory = "data/alice"'
+    (line,) = problems(tmp_path, text)
+    assert "artifacts_file_system_directory" in line
+    assert "with experiments in it; choose a directory of its own" in line

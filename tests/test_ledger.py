@@ -197,16 +197,15 @@ def test_due_are_the_oldest_whose_time_has_come_at_the_stores_that_are_asked(led
     assert due(9.0, "file_system") == due(99.0) == []
 
 
-def test_a_claimant_is_another_file_that_may_have_bytes_at_the_key(ledger: Ledger) -> None:
+def test_a_key_is_claimed_by_the_files_that_may_have_bytes_there(ledger: Ledger) -> None:
     key, store = "alice/e0/mojo.zip", "file_system"
     other = replace(a_row(1), key=key)
     row = record(ledger, other, Refused("no", identity()))
-    assert ledger.claimant(store, key, an_artifact(0).path) is None
+    assert ledger.claimants(store, [key]) == {}
     row = record(ledger, row, started())
-    assert ledger.claimant(store, key, an_artifact(0).path) == row
-    assert ledger.claimant(store, key, an_artifact(1).path) is None
-    assert ledger.claimant("s3", key, an_artifact(0).path) is None
-    assert ledger.claimant(store, "alice/e1/mojo.zip", an_artifact(0).path) is None
+    assert ledger.claimants(store, ["alice/e1/mojo.zip", key]) == {key: [row]}
+    assert ledger.claimants("s3", [key]) == {}
+    assert ledger.claimants(store, ["alice/e1/mojo.zip"]) == {}
 
 
 def test_a_store_is_used_once_a_copy_was_proven_there(ledger: Ledger) -> None:
@@ -232,7 +231,7 @@ def test_the_questions_of_every_second_look_at_no_more_than_they_find(tmp_path: 
     seen: list[str] = []
     ledger._db.set_trace_callback(seen.append)  # noqa: SLF001 - the plan shows nowhere else
     ledger.due(10.0, ["file_system", "s3"], 5)
-    ledger.claimant("file_system", "k", b"p")
+    ledger.claimants("file_system", ["k", "l"])
     ledger.of_sources([b"a", b"b"])
     ledger.knows("file_system", "k")
     with sqlite3.connect(tmp_path / FILE) as db:

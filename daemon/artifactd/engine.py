@@ -62,9 +62,7 @@ class Engine:
 
 
 @contextmanager
-def engine(
-    config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager: bool
-) -> Iterator[Engine]:
+def engine(config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager: bool) -> Iterator[Engine]:
     """An engine for the length of the block. `eager`: copies that wait for their next try are tried at once.
 
     Raises:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from artifactd import chain
 from artifactd.chain import Entry, Fields, Head
@@ -29,6 +29,8 @@ from artifactd.schema import (
     version_of,
 )
 
+T = TypeVar("T")
+
 _KEPT: Final = ("source", "store", "key", "wanted_key")  # the primary key of `copies`
 _CHANGED: Final = ", ".join(
     f"{name} = excluded.{name}" for name in (*COLUMNS.split(", "), "hash") if name not in _KEPT
@@ -42,9 +44,12 @@ _LOG_PAGES: Final = 4_000
 
 _READ: Final = f"SELECT {COLUMNS}, hash FROM copies"  # noqa: S608 - constants
 _ONE: Final = "WHERE source = ? AND store = ? AND key = ? AND wanted_key = ?"
-_STANDS: Final = f"SELECT state, changed_at, ours FROM copies {_ONE}"  # noqa: S608 - constants
+_STAND: Final = "SELECT source, store, key, wanted_key, state, changed_at, ours FROM copies"
 _AT_A_TIME: Final = 500  # placeholders of one query, well below SQLITE_MAX_VARIABLE_NUMBER
 
+
+_Name = tuple[bytes, str, str, str]  # the primary key of a row
+_Stand = tuple[str, float, str]  # what of a row tells whether it is still the one that was read
 
 _FROM_OUTSIDE: Final = (Replayed, Lost, Confirmed)
 """What other processes than the exporting one put on record, about rows that they read some time ago."""
@@ -163,18 +168,18 @@ class Ledger:
     def of_sources(self, sources: Sequence[bytes]) -> dict[bytes, list[Row]]:
         """The rows of these paths, by path."""
         found: dict[bytes, list[Row]] = {}
-        for start in range(0, len(sources), _AT_A_TIME):
-            some = sources[start : start + _AT_A_TIME]
-            for row in self._select(f"WHERE source IN ({', '.join('?' * len(some))})", some):
+        for some, marks in _portions(sources):
+            for row in self._select(f"WHERE source IN ({marks})", some):
                 found.setdefault(row.artifact.path, []).append(row)
         return found
 
-    def claimant(self, store: str, key: str, source: bytes) -> Row | None:
-        """The row of another file that has, or may have, bytes at `key`."""
-        found = self._select(
-            "WHERE store = ? AND key = ? AND source <> ? AND ours <> '' LIMIT 1", (store, key, source)
-        )
-        return next(found, None)
+    def claimants(self, store: str, keys: Sequence[str]) -> dict[str, list[Row]]:
+        """The rows of files that have, or may have, bytes at these keys of `store`, by key."""
+        found: dict[str, list[Row]] = {}
+        for some, marks in _portions(keys):
+            for row in self._select(f"WHERE store = ? AND key IN ({marks}) AND ours <> ''", (store, *some)):
+                found.setdefault(row.key, []).append(row)
+        return found
 
     def due(self, now: float, stores: Sequence[str], limit: int) -> list[Row]:
         """Copies to these stores whose next try is due at `now` (seconds since the epoch), oldest first."""
@@ -259,10 +264,10 @@ class Ledger:
         recorded: list[Recorded] = []
         latest: dict[_Name, Row] = {}
         with self._transaction() as end:
-            head = end
+            head, stand = end, self._stand(changes)
             for change in changes:
                 name = _name(change.row)
-                before = latest.get(name) or self._stands(change, name)
+                before = latest.get(name) or self._before(change, name, stand.get(name))
                 if before is None:
                     continue
                 after = step(before, change.event, at)
@@ -275,11 +280,20 @@ class Ledger:
             self._append(item.entry for item in recorded)
         return recorded
 
-    def _stands(self, change: Change, name: "_Name") -> Row | None:
+    def _stand(self, changes: Sequence[Change]) -> dict[_Name, _Stand]:
+        """How the copies of these changes stand in the ledger: asked for all at once, as `record` is in a hurry."""
+        stand: dict[_Name, _Stand] = {}
+        for some, marks in _portions([change.row.artifact.path for change in changes]):
+            for *name, state, changed_at, ours in self._db.execute(
+                f"{_STAND} WHERE source IN ({marks})", some
+            ):
+                stand[tuple(name)] = (state, changed_at, ours)
+        return stand
+
+    def _before(self, change: Change, name: _Name, stands: _Stand | None) -> Row | None:
         """The row that `change` happens to; None where another process has moved the copy on."""
         row = change.row
-        found = self._db.execute(_STANDS, name).fetchone()
-        if found is None or found == (row.state.value, row.changed_at, " ".join(row.ours)):
+        if stands is None or stands == (row.state.value, row.changed_at, " ".join(row.ours)):
             return row
         if isinstance(change.event, _FROM_OUTSIDE):
             return None
@@ -315,12 +329,16 @@ class Ledger:
                 raise
 
 
-_Name = tuple[bytes, str, str, str]
-
-
 def _name(row: Row) -> _Name:
     """The primary key of the row."""
     return row.artifact.path, row.store, row.key, row.wanted_key
+
+
+def _portions(values: Sequence[T]) -> Iterator[tuple[Sequence[T], str]]:
+    """The values as many at a time as one query takes, with as many placeholders."""
+    for start in range(0, len(values), _AT_A_TIME):
+        some = values[start : start + _AT_A_TIME]
+        yield some, ", ".join("?" * len(some))
 
 
 def _as_found(text: bytes) -> str:

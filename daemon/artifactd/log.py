@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO, Final, cast
 from urllib.parse import quote
 
@@ -108,34 +108,43 @@ def configure(level: str, *, console: bool, common: Mapping[str, Any], secrets: 
             ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _Forgiving(sys.stdout.buffer))),
+        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _Lines(sys.stdout.buffer))),
         cache_logger_on_first_use=False,
     )
     log: Log = structlog.get_logger().bind(schema=SCHEMA, **common)
     return log
 
 
-class _Forgiving:
-    """A stream that loses what it cannot write, because its disk is full. That a reader hung up is raised."""
+class _Lines:
+    """A stream that loses lines it cannot write, and never a part of one. That a reader hung up is raised.
+
+    It writes past the buffer of `stream`: what that one could not write would come out torn later.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self._write = getattr(stream, "raw", stream).write
+        self._rest = b""
+        """of a line that was cut when the disk was full"""
 
     def write(self, line: bytes) -> None:
         """Called by structlog, under its lock."""
-        self._do(self._stream.write, line)
+        self._rest = self._unwritten(self._rest)
+        if not self._rest:
+            unwritten = self._unwritten(line)
+            self._rest = unwritten if len(unwritten) < len(line) else b""
 
     def flush(self) -> None:
-        """As `write`."""
-        self._do(self._stream.flush)
+        """Nothing is held back."""
 
-    def _do(self, act: Callable[..., object], *arguments: bytes) -> None:
+    def _unwritten(self, line: bytes) -> bytes:
         try:
-            act(*arguments)
+            while line and (count := self._write(line)):
+                line = line[count:]
         except BrokenPipeError:
             raise
         except OSError:
             pass
+        return line
 
 
 class _Cleaner:

@@ -58,6 +58,16 @@ class _Held:
     uses: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A file that was looked into: what it is, which copies of it are wanted, and what is known of them."""
+
+    settled: Settled
+    artifact: Artifact | None
+    copies: list[Wanted]
+    rows: list[Row]
+
+
 @dataclass(slots=True)
 class _Plans:
     """What a batch comes to: changes for the record, and the puts that begin with some of them."""
@@ -65,8 +75,13 @@ class _Plans:
     changes: list[Change] = field(default_factory=list)
     starts: list[tuple[int, str, _Held]] = field(default_factory=list)
     """index of the change that starts it, store, bytes"""
-    claims: dict[tuple[str, str], Row] = field(default_factory=dict)
-    """who claims a key of a store within this batch"""
+    claims: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
+    """who has, or may have, bytes at a key of a store"""
+
+    def claimant(self, store: str, key: str, path: bytes) -> Row | None:
+        """Another file that claims the key."""
+        claims = self.claims.get((store, key), ())
+        return next((row for row in claims if row.artifact.path != path), None)
 
     def start(self, row: Row, held: _Held) -> None:
         """A put is to begin."""
@@ -74,7 +89,7 @@ class _Plans:
         started = Started(reading.identity, reading.digest, reading.source.size, reading.evidence)
         self.starts.append((len(self.changes), row.store, held))
         self.changes.append(Change(row, started))
-        self.claims[row.store, row.key] = replace(row, digest=reading.digest)
+        self.claims.setdefault((row.store, row.key), []).append(replace(row, digest=reading.digest))
         held.uses += 1
 
 
@@ -155,15 +170,15 @@ class Pipeline:
     def _examined(self, batch: Sequence[Settled], outcomes: Sequence[digest.Outcome]) -> None:
         """Decide what is to be put, have it on record as started, and send it."""
         rows = self._recorder.ledger.of_sources([settled.sighting.path for settled in batch])
-        plans, held = _Plans(), []
-        for settled, outcome in zip(batch, outcomes, strict=True):
-            known = rows.get(settled.sighting.path, [])
+        subjects = [self._subject(settled, rows.get(settled.sighting.path, [])) for settled in batch]
+        plans, held = _Plans(claims=self._claims(subjects)), []
+        for settled, outcome, subject in zip(batch, outcomes, subjects, strict=True):
             match outcome:
                 case Reading():
                     held.append(_Held(outcome))
-                    self._plan(held[-1], known, plans)
+                    self._plan(held[-1], subject, plans)
                 case Unfit() | Unreadable():
-                    self._unread(outcome, known, plans)
+                    self._unread(outcome, subject, plans)
                 case NotYet():
                     self._owner.postponed(outcome)
                 case Missing():
@@ -185,14 +200,28 @@ class Pipeline:
 
     # --- plan ---
 
-    def _plan(self, held: _Held, rows: Sequence[Row], plans: _Plans) -> None:
+    def _subject(self, settled: Settled, rows: list[Row]) -> _Subject:
+        found = self._intake.artifact(settled.sighting.path)
+        if found is None:
+            return _Subject(settled, None, [], rows)
+        decision = self._intake.decide(found, settled.sighting.identity.size)
+        return _Subject(settled, found, self._intake.copies(decision, rows), rows)
+
+    def _claims(self, subjects: Sequence[_Subject]) -> dict[tuple[str, str], list[Row]]:
+        """Who claims the keys that these files want: asked for all at once, because each question costs."""
+        keys = [wanted.key.text for subject in subjects for wanted in subject.copies]
+        return {
+            (store, key): rows
+            for store in self.lanes
+            for key, rows in self._recorder.ledger.claimants(store, keys).items()
+        }
+
+    def _plan(self, held: _Held, subject: _Subject, plans: _Plans) -> None:
         """What the bytes that were read mean for each copy that is wanted of them."""
         reading = held.reading
-        for found, wanted, store in self._targets(reading.settled, rows):
-            claimant = plans.claims.get((store, wanted.key.text))
-            if claimant is None or claimant.artifact.path == found.path:
-                claimant = self._recorder.ledger.claimant(store, wanted.key.text, found.path)
-            match plan(found, wanted, store, rows, claimant, reading.digest, self._config.on_change):
+        for found, wanted, store in self._targets(subject):
+            claimant = plans.claimant(store, wanted.key.text, found.path)
+            match plan(found, wanted, store, subject.rows, claimant, reading.digest, self._config.on_change):
                 case Send(row):
                     self.lanes[store].under_way += 1  # now: a store that is out takes one file, not one batch
                     plans.start(row, held)
@@ -203,27 +232,26 @@ class Pipeline:
                 case other:
                     assert_never(other)
 
-    def _unread(self, outcome: Unfit | Unreadable, rows: Sequence[Row], plans: _Plans) -> None:
+    def _unread(self, outcome: Unfit | Unreadable, subject: _Subject, plans: _Plans) -> None:
         """What it means for each wanted copy that the bytes could not be read."""
         identity = outcome.settled.sighting.identity
-        for found, wanted, store in self._targets(outcome.settled, rows):
-            row = row_of(rows, store, found, wanted)
+        for found, wanted, store in self._targets(subject):
+            row = row_of(subject.rows, store, found, wanted)
             if isinstance(outcome, Unfit):
                 plans.changes.append(Change(row, Refused(outcome.reason, identity)))
             else:
                 plans.changes.append(Change(row, failure(outcome.reason, row, identity, self._times)))
 
-    def _targets(self, settled: Settled, rows: Sequence[Row]) -> Iterator[tuple[Artifact, Wanted, str]]:
+    def _targets(self, subject: _Subject) -> Iterator[tuple[Artifact, Wanted, str]]:
         """The copies that are wanted of the file, at stores that take something and do not have it."""
-        identity, now = settled.sighting.identity, self._clock.now()
-        found = self._intake.artifact(settled.sighting.path)
+        found, identity, now = subject.artifact, subject.settled.sighting.identity, self._clock.now()
         if found is None:
             return
-        for wanted in self._intake.copies(self._intake.decide(found, identity.size), rows):
+        asked = found.path in self._intake.asked
+        for wanted in subject.copies:
             for store, lane in self.lanes.items():
-                asked = found.path in self._intake.asked
                 needed = asked or isinstance(
-                    outlook(rows, store, wanted, identity, now, self._longest_wait), Read
+                    outlook(subject.rows, store, wanted, identity, now, self._longest_wait), Read
                 )
                 if needed and not lane.open(self._clock.monotonic()):
                     lane.behind = True

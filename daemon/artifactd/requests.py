@@ -79,8 +79,7 @@ class ByHand:
 
     def ask(self, path: bytes, name: str | None, principal: str, answer: Answer) -> None:
         """Export the file at `path` below the data directory, under `name` if one is given."""
-        intake = self.mirror.intake
-        found = intake.artifact(path)
+        found = self.mirror.intake.artifact(path)
         if found is None:
             answer(_final(path, ok=False, reason="it is no part of an experiment in the data directory"))
             return
@@ -93,12 +92,11 @@ class ByHand:
         if isinstance(sighting, str):
             answer(_final(path, ok=False, reason=sighting))
             return
-        intake.asked[path] = name
-        decision = intake.decide(found, sighting.identity.size)
+        decision = intake.policy.by_hand(found, sighting.identity.size, name)
         if not isinstance(decision, Wanted):
-            intake.asked.pop(path)
             answer(_final(path, ok=False, reason=decision.reason))
             return
+        intake.asked[path] = name
         asked = _Asked(decision.key.text, name, answer, self._stores())
         self._asked.setdefault(path, []).append(asked)
         self.mirror.look_at([path], thorough=True)

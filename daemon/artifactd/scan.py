@@ -95,36 +95,46 @@ def below(
         yield Unobservable(path, _why(error))
 
 
-def _walks(
-    top: int, folders: Iterable[bytes | Unobservable], skip: frozenset[tuple[int, int]]
-) -> Iterator[Seen | Unobservable]:
-    for folder in folders:
-        if isinstance(folder, Unobservable):
-            yield folder
-        else:
-            yield from walk(top, folder, skip)
-
-
 def walk(
     top: int, folder: bytes, skip: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[Seen | Unobservable]:
     """Every file below `folder`, itself below the open directory `top`. A missing folder holds none."""
-    waiting = [folder]
+    return _batched(_walk(top, folder, skip))
+
+
+def _walks(
+    top: int, folders: Iterable[bytes | Unobservable], skip: frozenset[tuple[int, int]]
+) -> Iterator[Seen | Unobservable]:
+    """As `walk`, of several folders: many small experiments fill one batch, and so share what a batch costs."""
+    return _batched(
+        found
+        for folder in folders
+        for found in ((folder,) if isinstance(folder, Unobservable) else _walk(top, folder, skip))
+    )
+
+
+def _batched(found: Iterable[Sighting | Unobservable]) -> Iterator[Seen | Unobservable]:
     batch: list[Sighting] = []
-    while waiting:
-        for found in _listed(top, waiting.pop(), skip):
-            match found:
-                case Sighting():
-                    batch.append(found)
-                case Unobservable():
-                    yield found
-                case _:
-                    waiting.append(found)
-            if len(batch) == BATCH:
-                yield Seen(tuple(batch))
-                batch.clear()
+    for one in found:
+        if isinstance(one, Unobservable):
+            yield one
+            continue
+        batch.append(one)
+        if len(batch) == BATCH:
+            yield Seen(tuple(batch))
+            batch.clear()
     if batch:
         yield Seen(tuple(batch))
+
+
+def _walk(top: int, folder: bytes, skip: frozenset[tuple[int, int]]) -> Iterator[Sighting | Unobservable]:
+    waiting = [folder]
+    while waiting:
+        for found in _listed(top, waiting.pop(), skip):
+            if isinstance(found, bytes):
+                waiting.append(found)
+            else:
+                yield found
 
 
 def _listed(

@@ -17,6 +17,7 @@ from artifactd.config.layer import Layer, Origin, Setting
 from artifactd.config.problem import ConfigError, Problem, nearest
 from artifactd.config.rules import RULE_KEYS, used_twice
 from artifactd.config.values import shown
+from artifactd.layout import is_experiment
 from artifactd.policy import Policy
 
 Settings = Mapping[str, Setting]
@@ -135,6 +136,9 @@ def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -
     if _within(state, document.data_directory):
         mend = f"{state} lies in the data directory, where nothing may be added; choose another directory"
         yield _blame("artifactd.state_directory", settings).problem(mend)
+    if StoreKind.FILE_SYSTEM in document.artifacts_store and _holds_experiments(document):
+        mend = "it is a folder of the data directory with experiments in it; choose a directory of its own"
+        yield _blame("artifacts_file_system_directory", settings).problem(mend)
     store = _blame("artifacts_store", settings)
     for kind in document.artifacts_store:
         if kind not in SUPPORTED:
@@ -150,6 +154,19 @@ def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -
         yield _blame("policy", settings).problem(
             f"two rules are named {name!r}; each needs a name of its own"
         )
+
+
+def _holds_experiments(document: Document) -> bool:
+    """Whether the destination is a user's folder. Exports are passed over, so that user's artifacts would be too."""
+    directory = document.artifacts_file_system_directory
+    if not _within(directory, document.data_directory) or os.path.realpath(directory) == str(
+        document.data_directory
+    ):
+        return False
+    try:
+        return any(map(is_experiment, os.listdir(os.fsencode(directory))))
+    except OSError:
+        return False  # not there yet, or not readable: `check` tells of that
 
 
 def _blame(key: str, settings: Settings) -> Setting:
