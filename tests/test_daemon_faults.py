@@ -243,3 +243,16 @@ def test_told_to_stop_while_the_store_hangs_it_stops_all_the_same(site: Site) ->
     assert process.returncode == 5
     site.ok("sync")
     assert site.exported() == {KEY: CSV}
+
+
+def test_a_daemon_whose_log_nobody_reads_any_more_fails_rather_than_go_on_unheard(site: Site) -> None:
+    process = subprocess.Popen(
+        site.arguments("run"), stdout=subprocess.PIPE, cwd=site.base, env=site.environment
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    site.write("train_preds.csv", b"1")
+    assert process.wait(timeout=60) == 1
+    site.ok("sync")
+    assert list(site.exported().values()) == [b"1"]

@@ -182,8 +182,7 @@ def test_what_takes_a_files_place_after_it_was_seen_is_not_read(
     assert descriptors() == before
 
 
-def test_a_large_file_of_few_blocks_without_a_hole_is_no_sparse_file(data: Path) -> None:
-    """As on file systems that compress; here the blocks are reserved for it."""
+def test_a_large_file_without_a_hole_is_read(data: Path) -> None:
     with (data / "file").open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, 65 << 20)
     reading = the_reading(look(data, seen(data)))

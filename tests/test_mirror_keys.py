@@ -101,6 +101,24 @@ def test_under_keep_both_a_failed_read_of_a_new_version_leaves_nothing_to_retry_
     rig.crash()
 
 
+def test_under_keep_both_a_failed_version_that_newer_bytes_overtake_is_given_up(
+    tmp_path: Path, live: FaultyStore
+) -> None:
+    rig = Rig(tmp_path, {"live": live}, keys='on_change = "keep_both"')
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    rig.write(path, b"two")
+    live.scripted += [before(StoreError), before(StoreError)]
+    rig.settle()
+    rig.write(path, b"three")
+    rig.finish()
+    assert sorted(row.state for row in rig.rows(path)) == [State.GONE, State.PROVEN, State.PROVEN]
+    assert [row.reason for row in rig.rows(path) if row.state is State.GONE] == [
+        "another version took its place"
+    ]
+    rig.crash()
+
+
 # --- the policy ---
 
 

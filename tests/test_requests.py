@@ -106,22 +106,25 @@ def test_a_refusal_is_a_last_answer_that_says_why(rig: Rig, live: FaultyStore) -
     assert "injected" in answers[-1]["reason"]
 
 
-def test_with_two_stores_the_last_answer_comes_after_both(pair: Rig, other: FaultyStore) -> None:
-    other.scripted.append(before(Conflict))
+def test_with_two_stores_the_last_answer_comes_after_both_and_is_good_only_if_both_are(
+    pair: Rig, live: FaultyStore, other: FaultyStore
+) -> None:
+    live.scripted.append(before(Conflict))
     other.gate.shut()
     answers = ask(pair, pair.new("a.csv", b"one"))
     pair.mirror.turn(0.0)
     pair.time.advance(3.0)
-    pair.until(lambda: "artifact.exported" in answers.actions, "the first store's copy")
+    pair.until(lambda: "artifact.refused" in answers.actions, "the first store's answer")
     assert not answers.over
     other.gate.open()
     pair.finish()
-    assert (answers.over, answers[-1]["ok"]) == (True, False)
+    assert (answers.over, answers[-1]["ok"], answers.actions[-1]) == (True, False, "artifact.exported")
 
 
 def test_a_copy_under_another_key_is_no_answer(rig: Rig, live: FaultyStore) -> None:
     """The policy's own copy is under way while somebody asks for one under another name."""
     live.gate.shut()
+    live.scripted.append(before(StoreError))
     path = rig.new("a.csv", b"one")
     rig.mirror.rescan("test")
     rig.mirror.turn(0.0)
@@ -130,7 +133,8 @@ def test_a_copy_under_another_key_is_no_answer(rig: Rig, live: FaultyStore) -> N
     answers = ask(rig, path, "mine.csv")
     live.gate.open()
     rig.finish()
-    assert [answer["key"] for answer in answers if answer["final"]] == ["alice/one/mine.csv"]
+    assert {answer["key"] for answer in answers} == {"alice/one/mine.csv"}
+    assert answers.over
     assert set(copies(live)) == {"alice/one/a.csv", "alice/one/mine.csv"}
 
 

@@ -86,6 +86,7 @@ def test_experiments_are_found_with_and_without_a_user_level(data: Path) -> None
     }
     for path in inside | outside:
         write(data / path)
+    (data / "linked user").symlink_to(data / "alice")
     assert paths(scan(data)) == inside
     assert set(experiments(data)) == {
         b"alice/h2oai_experiment_one",
@@ -151,29 +152,32 @@ def test_the_data_directory_itself_may_be_a_link(data: Path, tmp_path: Path) -> 
 
 @contextmanager
 def dug(directory: Path, name: str, levels: int) -> Iterator[int]:
-    """So many directories of this name, one in the other; the last one, open."""
+    """So many directories of this name, one in the other, for the length of the block; the last one, open."""
     fd = os.open(directory, os.O_RDONLY)
     for _ in range(levels):
         os.mkdir(name, dir_fd=fd)
         lower = os.open(name, os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = lower
-    yield fd
-    os.close(fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+        subprocess.run(["rm", "-rf", directory / name], check=True)  # too deep for pytest, which uses shutil
 
 
 def test_a_tree_of_a_thousand_levels_is_walked_to_its_end(data: Path) -> None:
     (data / ONE).mkdir(parents=True)
     with dug(data / ONE, "d", 1000) as bottom:
         os.mknod("a.csv", dir_fd=bottom)
-    assert paths(scan(data)) == {f"{ONE}{'/d' * 1000}/a.csv"}
+        assert paths(scan(data)) == {f"{ONE}{'/d' * 1000}/a.csv"}
 
 
 def test_what_lies_deeper_than_a_path_can_name_is_unobservable_and_hides_nothing_else(data: Path) -> None:
     write(data / ONE / "a.csv")
     with dug(data / ONE, "d" * 250, 20) as bottom:
         os.mknod("b.csv", dir_fd=bottom)
-    found = list(scan(data))
+        found = list(scan(data))
     assert [sighting.path.decode() for sighting in sightings(iter(found))] == [f"{ONE}/a.csv"]
     assert list(hidden(iter(found)).values()) == ["File name too long"]
 

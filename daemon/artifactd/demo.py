@@ -1,7 +1,7 @@
-"""`artifactd demo`: the daemon at work on an experiment that is written before your eyes, in a temporary directory.
+"""`artifactd demo`: the daemon at work on an experiment that is written before your eyes.
 
-Nothing here is faked: it starts the same `artifactd run` as everybody, with the defaults (file system store, SQLite
-ledger), and believes only what the daemon's log and the destination say.
+Nothing here is faked: in a temporary directory it starts the same `artifactd run` as everybody, with the
+defaults (file system store, SQLite ledger), and believes only the daemon's log and the destination.
 """
 
 import json
@@ -142,7 +142,9 @@ def _zip(name: str, content: bytes) -> bytes:
 @contextmanager
 def _daemon(story: _Story) -> Iterator[None]:
     """The real daemon, its log followed; told to stop at the end as a service manager would."""
-    process = subprocess.Popen(_command(story, "run"), stdout=subprocess.PIPE, env=_environment())
+    process = subprocess.Popen(  # noqa: S603 - this very program
+        _command(story, "run"), stdout=subprocess.PIPE, env=_environment()
+    )
     follower = threading.Thread(target=_follow, args=(process, story.log), daemon=True)
     follower.start()
     try:
@@ -163,7 +165,7 @@ def _follow(process: subprocess.Popen[bytes], log: queue.SimpleQueue[dict[str, A
 def _artifactd(story: _Story, *arguments: str) -> None:
     """A command of ours, shown as a person would see it."""
     sys.stdout.flush()
-    code = subprocess.run(_command(story, *arguments), check=False).returncode
+    code = subprocess.run(_command(story, *arguments), check=False).returncode  # noqa: S603 - as above
     if code != 0:
         raise DemoFailed(f"artifactd {' '.join(arguments)} ended with {code}")
 

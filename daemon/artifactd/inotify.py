@@ -1,4 +1,4 @@
-"""What inotify can do here: its limits, what is used of them, file systems it does not tell of. Linux only."""
+"""What inotify can do here: its limits, what is used of them, where it does not tell. Linux only."""
 
 import ctypes
 import errno

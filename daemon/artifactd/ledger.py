@@ -281,7 +281,7 @@ class Ledger:
         return recorded
 
     def _stand(self, changes: Sequence[Change]) -> dict[_Name, _Stand]:
-        """How the copies of these changes stand in the ledger: asked for all at once, as `record` is in a hurry."""
+        """How the copies of these changes stand in the ledger, asked for all at once: each question costs."""
         stand: dict[_Name, _Stand] = {}
         for some, marks in _portions([change.row.artifact.path for change in changes]):
             for *name, state, changed_at, ours in self._db.execute(

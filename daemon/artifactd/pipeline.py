@@ -18,7 +18,7 @@ from artifactd.digest import Missing, NotYet, Reading, Unfit, Unreadable
 from artifactd.intake import Intake
 from artifactd.lane import Lane
 from artifactd.ledger import Change
-from artifactd.lifecycle import Proven, Refused, Row, Started, Unchanged
+from artifactd.lifecycle import Proven, Refused, Row, Started, State, Unchanged, Vanished
 from artifactd.plan import Read, Refuse, Same, Send, outlook, plan, row_of
 from artifactd.policy import Wanted
 from artifactd.recorder import Recorder
@@ -162,7 +162,7 @@ class Pipeline:
         quiet, largest = self._config.watch.quiet_seconds, self._config.limits.max_file_size
         try:
             with scan.root(self._config.data_directory) as root:
-                return [digest.read(root, settled, quiet, largest) for settled in batch]
+                return [_read(root, settled, quiet, largest) for settled in batch]
         except OSError as error:
             reason = Incomplete(f"the data directory cannot be opened: {error.strerror}")
             return [NotYet(settled, settled.sighting.identity, reason) for settled in batch]
@@ -224,6 +224,7 @@ class Pipeline:
             match plan(found, wanted, store, subject.rows, claimant, reading.digest, self._config.on_change):
                 case Send(row):
                     self.lanes[store].under_way += 1  # now: a store that is out takes one file, not one batch
+                    plans.changes += _superseded(subject.rows, row)
                     plans.start(row, held)
                 case Same(row):
                     plans.changes.append(Change(row, Unchanged(reading.identity)))
@@ -302,6 +303,22 @@ class Pipeline:
         if lane.behind and lane.open(self._clock.monotonic()):
             lane.behind = False
             self._owner.recovered(lane.store)
+
+
+def _superseded(rows: Sequence[Row], by: Row) -> Iterator[Change]:
+    """Unfinished versions of the copy under other keys, which newer bytes have overtaken."""
+    for row in rows:
+        same_copy = (row.store, row.wanted_key) == (by.store, by.wanted_key) and row.key != by.key
+        if same_copy and row.state in (State.UPLOADING, State.RETRYING):
+            yield Change(row, Vanished("another version took its place"))
+
+
+def _read(root: int, settled: Settled, quiet_seconds: float, max_size: int | None) -> digest.Outcome:
+    """`digest.read`, and a bound on the harm of its own mistakes: only this file has to wait."""
+    try:
+        return digest.read(root, settled, quiet_seconds, max_size)
+    except Exception as error:  # noqa: BLE001 - told as this file's trouble, and tried again
+        return Unreadable(settled, f"unexpected {type(error).__name__}: {error}")
 
 
 def batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:

@@ -105,7 +105,7 @@ def walk(
 def _walks(
     top: int, folders: Iterable[bytes | Unobservable], skip: frozenset[tuple[int, int]]
 ) -> Iterator[Seen | Unobservable]:
-    """As `walk`, of several folders: many small experiments fill one batch, and so share what a batch costs."""
+    """As `walk`, of several folders: small experiments share a batch, and what it costs."""
     return _batched(
         found
         for folder in folders

@@ -74,6 +74,7 @@ def make(path: Path) -> None:
 
 
 def version_of(connection: sqlite3.Connection) -> int:
+    """The number of migrations that made this schema; 0: none yet."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
 
@@ -92,6 +93,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
 
 
 def other_version(version: int, known: int) -> LedgerError:
+    """What to say of a schema that is not the one this program knows."""
     if version > known:
         return Newer(
             f"the ledger has schema {version}, this artifactd knows {known}: install the newer one again"
@@ -102,11 +104,13 @@ def other_version(version: int, known: int) -> LedgerError:
 
 
 def unwritable(state_directory: Path, error: OSError) -> Unwritable:
+    """What to say where the state directory cannot be used."""
     return Unwritable(f"{state_directory}: {error.strerror}. The state directory has to be writable")
 
 
 @contextmanager
 def closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    """Close the connection where the block raises."""
     try:
         yield
     except BaseException:

@@ -7,8 +7,9 @@ from contextlib import suppress
 class Stopping:
     """Told once, heard by whoever waits in the same thread.
 
-    A threading.Event would do, but for one thing: a signal's handler runs between two steps of the main thread, and
-    where those are inside the Event's own lock, its `set` waits for ever. SimpleQueue.put is made for handlers.
+    A threading.Event would do, but for one thing: a signal's handler runs between two steps of the main
+    thread, and where those are inside the Event's own lock, its `set` waits for ever. SimpleQueue.put is made
+    for handlers.
     """
 
     def __init__(self) -> None:

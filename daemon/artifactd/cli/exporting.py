@@ -53,7 +53,11 @@ def run(config: ConfigPath = None) -> None:
     settings = configuration(config)
     log = log_of(settings)
     with ends_well():
-        ended = run_daemon(settings, log)
+        try:
+            ended = run_daemon(settings, log)
+        except BrokenPipeError:
+            # Whoever started us starts us again, with a log that is read. Going on unheard would be worse.
+            fail(Exit.FAILED, "artifactd: nobody reads the log any more")
     log.info("daemon.stopped", reason=ended.reason, in_flight=ended.in_flight)
     if ended.in_flight:
         _leave(Exit.OK)

@@ -157,14 +157,14 @@ def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -
 
 
 def _holds_experiments(document: Document) -> bool:
-    """Whether the destination is a user's folder. Exports are passed over, so that user's artifacts would be too."""
+    """Whether the destination is a user's folder: what lies there is passed over, artifacts too."""
     directory = document.artifacts_file_system_directory
     if not _within(directory, document.data_directory) or os.path.realpath(directory) == str(
         document.data_directory
     ):
         return False
     try:
-        return any(map(is_experiment, os.listdir(os.fsencode(directory))))
+        return any(is_experiment(os.fsencode(entry.name)) for entry in directory.iterdir())
     except OSError:
         return False  # not there yet, or not readable: `check` tells of that
 

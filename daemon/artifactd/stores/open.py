@@ -1,4 +1,4 @@
-"""From a destination in the configuration to its store. An SDK is imported only for a store that is configured."""
+"""From a destination in the configuration to its store. SDKs are imported where needed."""
 
 from typing import assert_never
 
@@ -10,8 +10,8 @@ from artifactd.stores.filesystem import FileSystemStore
 def open_store(destination: Destination, *, owner: str, used_before: bool) -> Store:
     """The store for `destination`. Nothing is sent yet, so a store that is down does not matter here.
 
-    `owner` tells this daemon's unfinished business in the store from another's; `used_before` says that copies are
-    on record there.
+    `owner` tells this daemon's unfinished business in the store from another's; `used_before` says that
+    copies are on record there.
 
     Raises:
         NotImplementedError: this version has no store of the kind. The configuration tells people before.
