@@ -14,8 +14,8 @@ from structlog.testing import LogCapture
 from artifactd import chain, evidence
 from artifactd.artifact import Key
 from artifactd.config import load
-from artifactd.ledger import Change, Ledger, Recorded
-from artifactd.lifecycle import Proven, Replayed, Row, State
+from artifactd.ledger import Ledger, Recorded
+from artifactd.lifecycle import Change, Proven, Replayed, Row, State
 from artifactd.mirror import Mirror
 from artifactd.recorder import Recorder
 from artifactd.requests import ByHand

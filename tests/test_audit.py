@@ -7,8 +7,8 @@ import pytest
 from artifactd import audit, checksum
 from artifactd.artifact import Artifact, Digest, Identity, Key, Kind
 from artifactd.audit import Condition
-from artifactd.ledger import Change, Ledger
-from artifactd.lifecycle import Proven, Row, Started, State
+from artifactd.ledger import Ledger
+from artifactd.lifecycle import Change, Proven, Row, Started, State
 from artifactd.stores.base import Put, Receipt, Source, StoreError, Unavailable
 from artifactd.stores.memory import MemoryStore
 

@@ -75,6 +75,13 @@ def test_a_link_is_not_followed(root: int, tmp_path: Path, way: Open, path: str,
 
 
 @both_ways
+def test_a_link_in_the_place_of_a_directory_is_told_as_a_link(root: int, tmp_path: Path, way: Open) -> None:
+    (tmp_path / "root/link").symlink_to("a")
+    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
+        way(root, b"link", DIRECTORY, 0)
+
+
+@both_ways
 @pytest.mark.parametrize(
     ("path", "number"),
     [

@@ -34,3 +34,15 @@ def test_a_file_is_read_from_start_to_end_wherever_its_position_is(tmp_path: Pat
 def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file, pytest.raises(OSError, match="Bad file descriptor"):
         checksum.of_file(file.fileno())
+
+
+@pytest.mark.parametrize("at_most", [1, 5, checksum.BUFFER, checksum.BUFFER + 5])
+def test_no_more_of_a_growing_file_is_read_than_was_asked_for(at_most: int, tmp_path: Path) -> None:
+    content = bytes(range(256)) * (checksum.BUFFER // 64)
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with path.open("rb") as file:
+        assert checksum.of_file(file.fileno(), at_most=at_most) == (
+            checksum.of_bytes(content[:at_most]),
+            at_most,
+        )

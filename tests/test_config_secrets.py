@@ -1,11 +1,13 @@
 """A secret is used and never shown: in no repr, error, warning or digest, and not by `config show`."""
 
+import dataclasses
 import traceback
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from artifactd.config import Config, ConfigError, load
+from artifactd.config import Azure, Config, ConfigError, load
 from artifactd.config.assemble import assemble
 from artifactd.config.document import SECRETS
 from artifactd.config.sources import gather
@@ -161,3 +163,11 @@ def test_a_missing_directory_of_credentials_is_a_problem(tmp_path: Path) -> None
     assert f"$CREDENTIALS_DIRECTORY: {tmp_path}/none cannot be listed: No such file or directory" in str(
         error
     )
+
+
+def test_the_secrets_of_the_destinations_are_known_to_whoever_has_to_mask_them(tmp_path: Path) -> None:
+    loaded = load(written(tmp_path / "config.toml", ""), {})
+    azure = Azure("account", SecretStr(CANARY), None, SecretStr(f"{CANARY}-token"))
+    with_secrets = dataclasses.replace(loaded, destinations=(*loaded.destinations, azure))
+    assert list(with_secrets.secrets()) == [CANARY, f"{CANARY}-token"]
+    assert list(loaded.secrets()) == []

@@ -11,8 +11,9 @@ import pytest
 
 from artifactd.artifact import Artifact, Kind
 from artifactd.chain import breaks
-from artifactd.ledger import Change, Ledger
+from artifactd.ledger import Ledger
 from artifactd.lifecycle import (
+    Change,
     Confirmed,
     Event,
     Failed,

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from artifactd.chain import breaks
-from artifactd.ledger import Change, Ledger
-from artifactd.lifecycle import Row, State
+from artifactd.ledger import Ledger
+from artifactd.lifecycle import Change, Row, State
 from artifactd.lock import InUse, lock
 from artifactd.schema import FILE, Damaged, Unwritable, set_aside
 from tests.rows import D1, a_row, proven, started

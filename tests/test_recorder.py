@@ -9,8 +9,8 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from artifactd.ledger import Change, Ledger, Recorded
-from artifactd.lifecycle import Confirmed, ImpossibleStep, Refused, State
+from artifactd.ledger import Ledger, Recorded
+from artifactd.lifecycle import Change, Confirmed, ImpossibleStep, Refused, State
 from artifactd.log import LINES, Log
 from artifactd.recorder import Recorder, Stopped
 from artifactd.times import Clock

@@ -52,7 +52,8 @@ def open_beneath(root: int, path: bytes, flags: int, mode: int = 0) -> int:
 
 
 def _kernel(root: int, path: bytes, flags: int, mode: int) -> int:
-    how = _How(flags | os.O_CLOEXEC, mode, _RESOLVE)
+    # Without O_NOFOLLOW: with O_DIRECTORY it would say ENOTDIR of a link, which _RESOLVE refuses as a link.
+    how = _How((flags | os.O_CLOEXEC) & ~os.O_NOFOLLOW, mode, _RESOLVE)
     while True:
         descriptor: int = _libc.syscall(
             ctypes.c_long(_OPENAT2), ctypes.c_int(root), path, ctypes.byref(how), ctypes.c_size_t(24)

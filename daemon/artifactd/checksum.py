@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -16,10 +17,13 @@ def of_bytes(content: bytes) -> Digest:
     return Digest(hashlib.sha256(content).hexdigest())
 
 
-def of_file(fd: int, progress: Callable[[int], None] | None = None) -> tuple[Digest, int]:
+def of_file(
+    fd: int, progress: Callable[[int], None] | None = None, *, at_most: int = sys.maxsize
+) -> tuple[Digest, int]:
     """The digest and the size in bytes of what the open file `fd` holds, from its start to its end.
 
-    The descriptor's position stays where it is. `progress` is told the bytes as they pass.
+    Of a file that grows as fast as it is read, `at_most` bytes are read. The descriptor's position stays
+    where it is. `progress` is told the bytes as they pass.
 
     Raises:
         OSError: it cannot be read.
@@ -27,7 +31,7 @@ def of_file(fd: int, progress: Callable[[int], None] | None = None) -> tuple[Dig
     sha256 = hashlib.sha256()
     buffer = memoryview(bytearray(BUFFER))
     size = 0
-    while count := os.preadv(fd, [buffer], size):
+    while size < at_most and (count := os.preadv(fd, [buffer[: at_most - size]], size)):
         sha256.update(buffer[:count])
         size += count
         if progress is not None:

@@ -177,5 +177,5 @@ def _hashed(fd: int, size: int) -> tuple[Source, Digest]:
     if size <= SMALL:
         content = os.pread(fd, size + 1, 0)
         return Source(len(content), content), checksum.of_bytes(content)
-    digest, read_size = checksum.of_file(fd)
+    digest, read_size = checksum.of_file(fd, at_most=size + 1)
     return Source(read_size, fd=fd), digest

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from artifactd import chain
 from artifactd.chain import Entry, Fields, Head
 from artifactd.columns import COLUMNS, check, decoded, encoded
-from artifactd.lifecycle import Confirmed, Event, Lost, Replayed, Row, State, step
+from artifactd.lifecycle import Change, Confirmed, Event, Lost, Replayed, Row, State, step
 from artifactd.schema import (
     FILE,
     MIGRATIONS,
@@ -53,14 +53,6 @@ _Stand = tuple[str, float, str]  # what of a row tells whether it is still the o
 
 _FROM_OUTSIDE: Final = (Replayed, Lost, Confirmed)
 """What other processes than the exporting one put on record, about rows that they read some time ago."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An event that happens to a copy; `row` is what was known of it before."""
-
-    row: Row
-    event: Event
 
 
 @dataclass(frozen=True, slots=True)

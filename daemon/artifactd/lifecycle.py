@@ -169,6 +169,15 @@ Event = (
     | Confirmed
 )
 
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An event that happens to a copy; `row` is what was known of it before."""
+
+    row: Row
+    event: Event
+
+
 _S = State
 STEPS: Final[dict[tuple[State, type[Event]], State]] = {
     (_S.NEW, Started): _S.UPLOADING,

@@ -13,17 +13,17 @@ from itertools import islice
 from typing import Final, assert_never
 
 from artifactd import scan
-from artifactd.artifact import Artifact, Identity, InvalidKey, Key, Sighting, printable
+from artifactd.artifact import Identity, Sighting, printable
 from artifactd.config import Config, FileSystem
 from artifactd.digest import NotYet
 from artifactd.intake import Intake
-from artifactd.ledger import Change
-from artifactd.lifecycle import Refused, Row, Skipped, State, Vanished
+from artifactd.lifecycle import Change, Row, State, Vanished
 from artifactd.pipeline import BATCH_FILES, Pipeline
 from artifactd.plan import Nothing, Read, Wait, outlook
-from artifactd.policy import Decision, LeftAlone, Unnameable, Wanted
+from artifactd.policy import LeftAlone, Wanted
 from artifactd.recorder import Recorder
 from artifactd.settle import Incomplete, Settler, Waiting
+from artifactd.skips import given_up, skipped
 from artifactd.stores.base import Store
 from artifactd.times import Clock
 
@@ -214,8 +214,12 @@ class Mirror:
             known = rows.get(sighting.path, [])
             copies = self.intake.copies(decision, known)
             if not self.settler.probing(sighting.path):
-                changes += self._given_up(sighting, decision, copies, known)
-                changes += self._without_reading(sighting, found, decision, known)
+                identity, stores = sighting.identity, tuple(self.pipeline.lanes)
+                if (
+                    sighting.path not in self.intake.asked
+                ):  # else the decision is a person's, not the policy's
+                    changes += given_up(identity, decision, copies, known, stores)
+                changes += skipped(identity, found, decision, known, stores)
             if self._needed(sighting, copies, known, under):
                 under.new += 1
                 under.missed += self._missed(sighting, known)
@@ -227,47 +231,6 @@ class Mirror:
             self.on_found(sighting)
         age = self._clock.now() - sighting.identity.ctime_ns / 1e9
         self.settler.feed(sighting, self._clock.monotonic(), age)
-
-    def _given_up(
-        self, sighting: Sighting, decision: Decision, copies: Sequence[Wanted], rows: Sequence[Row]
-    ) -> Iterator[Change]:
-        """Unfinished copies, of an earlier run or size, that are not wanted any more, or elsewhere."""
-        if sighting.path in self.intake.asked:
-            return  # the decision is a person's, and says nothing of the policy's copy
-        reason = (
-            f"rule {decision.rule!r} wants it as {decision.key}"
-            if isinstance(decision, Wanted)
-            else decision.reason
-        )
-        wanted = {copy.key.text for copy in copies}
-        for row in rows:
-            if row.state in _UNFINISHED and row.wanted_key not in wanted and row.store in self.pipeline.lanes:
-                yield Change(row, Skipped(reason, sighting.identity))
-
-    def _without_reading(
-        self, sighting: Sighting, found: Artifact, decision: Decision, rows: Sequence[Row]
-    ) -> Iterator[Change]:
-        """What goes on record without a look into the file: skips, and names that make no key."""
-        match decision:
-            case LeftAlone(reason):
-                event: Skipped | Refused = Skipped(reason, sighting.identity)
-                key = _plain_key(found)
-            case Unnameable(reason):
-                event, key = Refused(reason, sighting.identity), ""
-            case Wanted():
-                return
-            case _:
-                assert_never(decision)
-        state = State.SKIPPED if isinstance(event, Skipped) else State.REFUSED
-        for store in self.pipeline.lanes:
-            mine = [row for row in rows if row.store == store]
-            on_record = not isinstance(decision, LeftAlone) or decision.on_record
-            if on_record and not mine:
-                yield Change(Row(store, found, key, key, decision.rule or ""), event)
-            elif on_record and all(row.state in (State.SKIPPED, State.REFUSED, State.GONE) for row in mine):
-                row = mine[0]
-                if (row.state, row.reason) != (state, reason):
-                    yield Change(row, event)
 
     def _needed(self, sighting: Sighting, copies: Sequence[Wanted], rows: Sequence[Row], under: Scan) -> bool:
         """Whether the file has to be read for a copy at a store that takes something."""
@@ -418,14 +381,6 @@ class Mirror:
         if self._scan_again is not None:
             reason, self._scan_again = self._scan_again, None
             self.rescan(reason)
-
-
-def _plain_key(found: Artifact) -> str:
-    """The key the artifact would have under its own name, for the record of a skip; "" if it makes none."""
-    try:
-        return Key.of(found.user, found.experiment_id, found.name.decode()).text
-    except (InvalidKey, UnicodeDecodeError):
-        return ""
 
 
 def _destinations(config: Config) -> frozenset[tuple[int, int]]:

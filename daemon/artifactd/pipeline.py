@@ -17,8 +17,7 @@ from artifactd.config import Config
 from artifactd.digest import Missing, NotYet, Reading, Unfit, Unreadable
 from artifactd.intake import Intake
 from artifactd.lane import Lane
-from artifactd.ledger import Change
-from artifactd.lifecycle import Proven, Refused, Row, Started, State, Unchanged, Vanished
+from artifactd.lifecycle import Change, Proven, Refused, Row, Started, State, Unchanged, Vanished
 from artifactd.plan import Read, Refuse, Same, Send, outlook, plan, row_of
 from artifactd.policy import Wanted
 from artifactd.recorder import Recorder

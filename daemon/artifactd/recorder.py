@@ -6,8 +6,9 @@ from logging import DEBUG, ERROR, INFO, WARNING
 from typing import Final, TypeVar
 
 from artifactd.chain import Entry, Fields
-from artifactd.ledger import Change, Ledger, Recorded
+from artifactd.ledger import Ledger, Recorded
 from artifactd.lifecycle import (
+    Change,
     Confirmed,
     Failed,
     Lost,

@@ -27,8 +27,8 @@ from artifactd.cli.terminal import (
 from artifactd.config import Config
 from artifactd.control import NoDaemon
 from artifactd.engine import Engine, account, context
-from artifactd.ledger import Change, Ledger, Recorded
-from artifactd.lifecycle import Failed, Postponed, Proven, Refused, Replayed, State, Unchanged
+from artifactd.ledger import Ledger, Recorded
+from artifactd.lifecycle import Change, Failed, Postponed, Proven, Refused, Replayed, State, Unchanged
 from artifactd.requests import relative
 
 EXPORTING = "Exporting"

@@ -25,8 +25,8 @@ from artifactd.cli.terminal import (
 )
 from artifactd.config import Config, FileSystem
 from artifactd.engine import context, named, open_stores
-from artifactd.ledger import Change, Ledger
-from artifactd.lifecycle import Confirmed, Lost, Row, State
+from artifactd.ledger import Ledger
+from artifactd.lifecycle import Change, Confirmed, Lost, Row, State
 from artifactd.schema import FILE, LedgerError
 from artifactd.stores.base import Store, StoreError
 

@@ -86,7 +86,7 @@ def log_of(config: Config, *, quiet: bool = False) -> Log:
             console = sys.stdout.isatty()
     common = {"version": __version__, "host": socket.gethostname(), "pid": os.getpid()}
     level = "critical" if quiet else config.log.level.value
-    log = configure(level, console=console, common=common)
+    log = configure(level, console=console, common=common, secrets=config.secrets())
     if console:  # a person sees one process, and knows which
         log = log.try_unbind("schema", *common)
     for warning in config.warnings:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from pydantic import SecretStr
 
 from artifactd.backoff import Backoff
 from artifactd.config.destination import Destination
@@ -49,6 +51,13 @@ class Config:
     digest: str
     """SHA-256, 64 hex digits, of the effective values, whatever their source; secrets are left out"""
     rows: tuple[Row, ...] = field(repr=False)
+
+    def secrets(self) -> Iterator[str]:
+        """Every secret of the destinations, for whoever has to keep it out of what is shown."""
+        for destination in self.destinations:
+            for name in destination.__slots__:
+                if isinstance(value := getattr(destination, name), SecretStr):
+                    yield value.get_secret_value()
 
     def effective(self) -> tuple[Row, ...]:
         """Every key with its value as shown and where it came from."""
