@@ -328,4 +328,5 @@ def test_nothing_is_left_of_a_server_that_was_closed(tmp_path: Path, owner: Owne
         asking = Asking(tmp_path, "waiting")
         owner.next().answer({"final": True})
         asking.done()
-    until(lambda: held() == before, "the server's end")
+    # Not "==": what an earlier test left in this process may end meanwhile.
+    until(lambda: all(map(int.__le__, held(), before)), "the server's end")
