@@ -76,7 +76,11 @@ def _data_directory(config: Config) -> Check:
         with scan.root(directory):
             pass
     except OSError as error:
-        mend = f"make {account()} a member of the group that owns it, or mend data_directory"
+        mend = (
+            "mount it, make it, or mend data_directory"
+            if isinstance(error, FileNotFoundError)
+            else f"make {account()} a member of the group that owns it, or mend data_directory"
+        )
         return Check(name, ok=False, found=f"{directory}: {error.strerror}", mend=mend)
     closed = [found for found in scan.scan(directory) if isinstance(found, scan.Unobservable)]
     if closed:
