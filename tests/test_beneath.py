@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -167,13 +169,16 @@ def test_a_folder_swapped_for_a_link_gives_no_secret_away(root: int, tmp_path: P
     swapping = threading.Thread(target=swap)
     swapping.start()
     try:
-        read = [_read(root, way, b"a/b/secret") for _ in range(3000)]
+        read = Counter(_read(root, way, b"a/b/secret") for _ in range(1000))
+        until = time.monotonic() + 60.0
+        while (
+            len(read) < 2 and time.monotonic() < until
+        ):  # on a busy machine one thread may stand still a while
+            read[_read(root, way, b"a/b/secret")] += 1
     finally:
         stop.set()
         swapping.join()
-    assert b"secret" not in read
-    assert b"inside" in read
-    assert None in read  # the swap was seen
+    assert set(read) == {b"inside", None}  # the swap was seen, and nothing else
 
 
 def _read(root: int, way: Open, path: bytes) -> bytes | None:
