@@ -39,7 +39,7 @@ format: $(STAMP) ## bring the code into the one format
 	$(BIN)/ruff format
 
 torture: $(STAMP) ## kill -9 at every durable step, a churning tree: minutes
-	$(BIN)/pytest -m torture --timeout 1800
+	$(BIN)/pytest -m torture --timeout 1800 --numprocesses 2
 
 bench: $(STAMP) ## side by side with cp, rsync and rclone: minutes
 	$(BIN)/python -m benchmarks
