@@ -238,6 +238,7 @@ def test_a_client_that_goes_away_gives_its_place_to_the_next(state: Path, owner:
             with connected(state) as client:
                 client.sendall(b'{"action": "export"}\n')
                 owner.next()
+            until(lambda: threading.active_count() < 40, "room for the next")
     asking = Asking(state, "waiting")
     owner.next().answer({"final": True})
     assert asking.done() == [{"final": True}]
