@@ -215,9 +215,7 @@ class Mirror:
             copies = self.intake.copies(decision, known)
             if not self.settler.probing(sighting.path):
                 identity, stores = sighting.identity, tuple(self.pipeline.lanes)
-                if (
-                    sighting.path not in self.intake.asked
-                ):  # else the decision is a person's, not the policy's
+                if sighting.path not in self.intake.asked:  # else a person decided, not the policy
                     changes += given_up(identity, decision, copies, known, stores)
                 changes += skipped(identity, found, decision, known, stores)
             if self._needed(sighting, copies, known, under):
