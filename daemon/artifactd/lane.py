@@ -42,12 +42,16 @@ class Lane:
         """When a store that is out is tried again; None where it is not out."""
         return None if self.out_since is None else self._until
 
-    def out(self, reason: str, now: float, u: float) -> float | None:
-        """The store refused as a whole. Returns the seconds to the next try if this is news, else None."""
+    def out(self, reason: str, now: float, u: float, at_least: float = 0.0) -> float | None:
+        """The store refused as a whole. Returns the seconds to the next try if this is news, else None.
+
+        The next try is not before `at_least` seconds have passed.
+        """
         news = self.out_since is None or reason != self.reason
         if self.out_since is None or now >= self._until:  # else it was under way when the store went out
             self._failures += 1
-            self._until = now + (self.backoff.seconds(self._failures, u) or self.backoff.cap_seconds)
+            pause = self.backoff.seconds(self._failures, u) or self.backoff.cap_seconds
+            self._until = now + max(pause, at_least)
         self.out_since = now if self.out_since is None else self.out_since
         self.reason = reason
         return self._until - now if news else None

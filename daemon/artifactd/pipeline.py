@@ -285,7 +285,7 @@ class Pipeline:
             self._owner.done(held.reading.settled.sighting.path, held.reading.identity)
 
     def _out(self, lane: Lane, outage: Outage) -> None:
-        seconds = lane.out(outage.reason, self._clock.monotonic(), self._clock.chance())
+        seconds = lane.out(outage.reason, self._clock.monotonic(), self._clock.chance(), outage.retry_after)
         if seconds is not None:
             self._recorder.log.error(
                 "store.unavailable",

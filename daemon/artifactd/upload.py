@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from artifactd.artifact import Identity, Key
+from artifactd.artifact import Identity, Key, printable
 from artifactd.digest import Reading
 from artifactd.lifecycle import Event, Failed, Postponed, Proven, Refused, Row
 from artifactd.stores.base import (
+    About,
     Corrupt,
     Denied,
     Put,
@@ -43,6 +44,8 @@ class Outage:
     reason: str
     needs_person: bool
     """whether waiting alone will not mend it"""
+    retry_after: float = 0.0
+    """seconds that the store asks to be left alone for"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,15 @@ def _outages(batch: Sequence[Upload], results: Sequence[Result]) -> Iterator[Out
     """What speaks of the store as a whole, told without the key that happened to meet it."""
     for one, result in zip(batch, results, strict=True):
         if isinstance(result, Unavailable | Denied):
-            yield Outage(str(result).removeprefix(f"{one.row.key}: "), isinstance(result, Denied))
+            reason = str(result).removeprefix(f"{one.row.key}: ")
+            pause = result.retry_after if isinstance(result, Unavailable) else 0.0
+            yield Outage(reason, isinstance(result, Denied), pause)
 
 
 def _put(one: Upload) -> Put:
-    return Put(Key(one.row.key), one.reading.source, one.reading.digest, one.row.ours)
+    row, artifact = one.row, one.row.artifact
+    about = About(printable(artifact.path), artifact.user, artifact.experiment_id, artifact.kind.value)
+    return Put(Key(row.key), one.reading.source, one.reading.digest, row.ours, row.version, about)
 
 
 def _event(one: Upload, result: Result, store: Store, times: Times) -> Event:

@@ -9,7 +9,7 @@ speak of the store as a whole (`Unavailable`, `Denied`): nothing else will succe
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -25,7 +25,12 @@ class StoreError(Exception):
 
 
 class Unavailable(StoreError):  # noqa: N818 - says an outcome, not a mistake
-    """The store as a whole does not answer or has no room."""
+    """The store as a whole does not answer, has no room, or asks for a pause."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """seconds that the store asks to be left alone for"""
 
 
 class Corrupt(StoreError):  # noqa: N818 - as Unavailable
@@ -65,7 +70,7 @@ class Receipt:
     """bytes"""
     proof: Proof
     version: str = ""
-    """what the store calls this version: an ETag, a version id, a commit; empty where it has no such name"""
+    """what the store calls these bytes: an ETag, a commit; empty where it has no such name"""
     written: bool = True
     """False where the same bytes were there already"""
 
@@ -77,6 +82,9 @@ class Stat:
     size: int
     """bytes"""
     version: str = ""
+    """as in a `Receipt`: while it is the same, so are the bytes"""
+    digest: Digest | None = None
+    """what the store's own checksum proves the bytes to hash to; None where it has no such checksum"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,17 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """Where a copy's bytes come from, for stores that keep such notes beside the bytes."""
+
+    source: str = ""
+    """path below the data directory, printable"""
+    user: str = ""
+    experiment_id: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
     """One copy to make."""
 
@@ -118,6 +137,9 @@ class Put:
     """what `source` hashed to; the store proves that it got exactly this"""
     ours: tuple[Digest, ...] = ()
     """digests that this daemon wrote, or may have written, at the key: only these may be replaced"""
+    version: str = ""
+    """the store's name for what this daemon last proved at the key, from its `Receipt`; empty: nothing yet"""
+    about: About = About()
 
     @property
     def size(self) -> int:
@@ -201,6 +223,13 @@ class Store(ABC):
         Raises:
             StoreError: the store cannot be listed (to the end).
         """
+
+    def requests(self) -> Mapping[str, int]:
+        """How many requests were sent since the store was opened, by the name of the operation.
+
+        Empty where a store sends none.
+        """
+        return {}
 
     def close(self) -> None:  # noqa: B027 - most stores hold nothing open
         """Let go of what is open. The store is not used again."""
