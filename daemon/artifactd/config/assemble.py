@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from artifactd.backoff import Backoff
-from artifactd.config.destination import S3, SUPPORTED, Azure, Bitbucket, Destination, FileSystem, StoreKind
+from artifactd.config.chosen import destination, missing
+from artifactd.config.destination import SUPPORTED, StoreKind
 from artifactd.config.document import DISCREET, TABLES, Document
 from artifactd.config.effective import Config, fingerprint, rows
 from artifactd.config.layer import Layer, Origin, Setting
@@ -39,7 +39,7 @@ def assemble(found: Layer) -> Config:
     return Config(
         enabled=document.enable_artifacts_upload,
         data_directory=document.data_directory,
-        destinations=tuple(_destination(kind, document) for kind in document.artifacts_store),
+        destinations=tuple(destination(kind, document) for kind in document.artifacts_store),
         state_directory=document.artifactd.state_directory,
         on_change=document.artifactd.on_change,
         watch=document.watch,
@@ -145,7 +145,7 @@ def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -
             yield store.problem(
                 f"'{kind}' is not supported by this version; supported: {', '.join(SUPPORTED)}"
             )
-        for key, needed in _missing(kind, document):
+        for key, needed in missing(kind, document):
             if key not in faulty:
                 yield Problem(
                     store.origin.name, key, f"missing; artifacts_store names {kind}, which needs {needed}"
@@ -171,70 +171,6 @@ def _holds_experiments(document: Document) -> bool:
 
 def _blame(key: str, settings: Settings) -> Setting:
     return settings.get(key) or Setting(key, None, Origin("default", Path()), key)
-
-
-def _missing(kind: StoreKind, document: Document) -> Iterator[tuple[str, str]]:
-    """Keys that a destination of this kind cannot do without, each with what is needed."""
-    match kind:
-        case StoreKind.FILE_SYSTEM:
-            return
-        case StoreKind.S3:
-            if not document.artifacts_s3_bucket:
-                yield "artifacts_s3_bucket", "a bucket"
-        case StoreKind.BITBUCKET:
-            if not document.artifacts_git_repo:
-                yield "artifacts_git_repo", "a repository"
-        case StoreKind.AZURE:
-            shared = document.artifacts_azure_blob_account_key or document.artifacts_azure_sas_token
-            account = document.artifacts_azure_blob_account_name and shared
-            if not account and not document.artifacts_azure_connection_string:
-                yield (
-                    "artifacts_azure_connection_string",
-                    "it, or an account name with an account key or a SAS token",
-                )
-        case _:
-            assert_never(kind)
-
-
-def _destination(kind: StoreKind, document: Document) -> Destination:
-    match kind:
-        case StoreKind.FILE_SYSTEM:
-            return FileSystem(
-                directory=document.artifacts_file_system_directory,
-                file_mode=document.file_system.file_mode,
-                directory_mode=document.file_system.directory_mode,
-            )
-        case StoreKind.S3:
-            return S3(
-                bucket=document.artifacts_s3_bucket,
-                region=document.aws_default_region,
-                endpoint_url=document.aws_s3_endpoint_url,
-                access_key_id=document.aws_access_key_id,
-                secret_access_key=document.aws_secret_access_key,
-                role_arn=document.aws_role_arn,
-                use_ec2_role_credentials=document.aws_use_ec2_role_credentials,
-                skip_cert_verification=document.s3_skip_cert_verification,
-                cert_location=document.s3_connector_cert_location,
-            )
-        case StoreKind.BITBUCKET:
-            return Bitbucket(
-                repo=document.artifacts_git_repo,
-                branch=document.artifacts_git_branch,
-                user=document.artifacts_git_user,
-                password=document.artifacts_git_password,
-                ssh_private_key_file=document.artifacts_git_ssh_private_key_file_location,
-                skip_cert_verification=document.bitbucket_skip_cert_verification,
-                tmp_relative_dir=document.bitbucket_tmp_relative_dir,
-            )
-        case StoreKind.AZURE:
-            return Azure(
-                account_name=document.artifacts_azure_blob_account_name,
-                account_key=document.artifacts_azure_blob_account_key,
-                connection_string=document.artifacts_azure_connection_string,
-                sas_token=document.artifacts_azure_sas_token,
-            )
-        case _:
-            assert_never(kind)
 
 
 def _doubts(document: Document) -> Iterator[str]:

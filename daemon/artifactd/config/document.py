@@ -8,13 +8,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainValidator, SecretStr
+from pydantic import BeforeValidator, Field, PlainValidator, SecretStr
 from pydantic.fields import FieldInfo
 
 from artifactd.artifact import InvalidKey, Key
 from artifactd.backoff import Backoff
-from artifactd.config import values
-from artifactd.config.destination import StoreKind
+from artifactd.config import objects, values
+from artifactd.config.destination import (
+    AddressingStyle,
+    Checksum,
+    Encryption,
+    ImmutabilityMode,
+    LockMode,
+    StoreKind,
+)
 from artifactd.config.rules import RuleTable, tables
 from artifactd.config.values import Mode, Table
 from artifactd.policy import OnChange
@@ -24,6 +31,14 @@ Text = Annotated[str, PlainValidator(values.text)]
 Place = Annotated[Path, PlainValidator(values.place)]
 MaybePlace = Annotated[Path | None, PlainValidator(values.optional(values.place))]
 Address = Annotated[str, PlainValidator(values.address)]
+Endpoint = Annotated[str, PlainValidator(objects.endpoint)]
+Region = Annotated[str, PlainValidator(objects.region)]
+Prefix = Annotated[str, PlainValidator(objects.prefix)]
+Connections = Annotated[int, PlainValidator(values.whole(1, 64))]
+# A bare number is bytes: one that is meant as megabytes would stop all traffic, so small ones are refused.
+Bandwidth = Annotated[int | None, PlainValidator(values.optional(values.size_within("1 kB", "1 TB")))]
+ConnectSeconds = Annotated[float, PlainValidator(values.seconds(600))]
+ReadSeconds = Annotated[float, PlainValidator(values.seconds(3600))]
 Secret = Annotated[SecretStr | None, PlainValidator(values.secret)]
 
 
@@ -97,6 +112,58 @@ class FileSystemTable(Table):
     directory_mode: Annotated[Mode, PlainValidator(values.mode(0o700))] = Mode(0o755)
 
 
+class S3Table(Table):
+    """`[s3]`. The sizes of a part are S3's own limits ("Amazon S3 multipart upload limits")."""
+
+    prefix: Prefix = ""
+    region: Region = ""
+    endpoint_url: Endpoint = ""
+    addressing_style: Annotated[AddressingStyle, PlainValidator(values.one_of(AddressingStyle))] = (
+        AddressingStyle.AUTO
+    )
+    storage_class: Text = ""
+    encryption: Annotated[Encryption, PlainValidator(values.one_of(Encryption))] = Encryption.NONE
+    kms_key_id: Text = ""
+    object_lock_mode: Annotated[LockMode, PlainValidator(values.one_of(LockMode))] = LockMode.NONE
+    object_lock_days: Annotated[int, PlainValidator(values.whole(0, 36_500))] = 0
+    legal_hold: Switch = False
+    tags: Annotated[dict[str, str], PlainValidator(objects.s3_tags)] = Field(default_factory=dict)
+    expected_bucket_owner: Annotated[str, PlainValidator(objects.bucket_owner)] = ""
+    checksum: Annotated[Checksum, PlainValidator(values.one_of(Checksum))] = Checksum.AUTO
+    part_size: Annotated[int, PlainValidator(values.size_within("5 MiB", "5 GiB"))] = 16 * 2**20
+    """bytes"""
+    connections: Connections = 8
+    bandwidth: Bandwidth = None
+    """bytes per second; None: no limit"""
+    connect_timeout_seconds: ConnectSeconds = 10.0
+    read_timeout_seconds: ReadSeconds = 60.0
+    abandon_after_days: Annotated[int, PlainValidator(values.whole(1, 3650))] = 7
+
+
+class AzureTable(Table):
+    """`[azure]`. Block sizes and days are Azure's own limits ("Put Block", "immutable storage")."""
+
+    container: Annotated[str, PlainValidator(objects.container)] = ""
+    prefix: Prefix = ""
+    endpoint_url: Endpoint = ""
+    endpoint_suffix: Annotated[str, PlainValidator(objects.suffix)] = "core.windows.net"
+    cert_location: MaybePlace = None
+    access_tier: Text = ""
+    immutability_mode: Annotated[ImmutabilityMode, PlainValidator(values.one_of(ImmutabilityMode))] = (
+        ImmutabilityMode.NONE
+    )
+    immutability_days: Annotated[int, PlainValidator(values.whole(0, 146_000))] = 0
+    legal_hold: Switch = False
+    tags: Annotated[dict[str, str], PlainValidator(objects.azure_tags)] = Field(default_factory=dict)
+    block_size: Annotated[int, PlainValidator(values.size_within("64 KiB", "4000 MiB"))] = 8 * 2**20
+    """bytes"""
+    connections: Connections = 8
+    bandwidth: Bandwidth = None
+    """bytes per second; None: no limit"""
+    connect_timeout_seconds: ConnectSeconds = 10.0
+    read_timeout_seconds: ReadSeconds = 60.0
+
+
 class Log(Table):
     """`[log]`."""
 
@@ -115,12 +182,12 @@ class Document(Table):
     data_directory: Place = Path("./tmp")
     user_config_directory: MaybePlace = None
     enable_dataset_downloading: Switch = True
-    artifacts_s3_bucket: Text = ""
+    artifacts_s3_bucket: Annotated[str, PlainValidator(objects.bucket)] = ""
     aws_access_key_id: Text = ""
     aws_secret_access_key: Secret = None
     aws_role_arn: Text = ""
-    aws_default_region: Text = ""
-    aws_s3_endpoint_url: Address = ""
+    aws_default_region: Region = ""
+    aws_s3_endpoint_url: Endpoint = ""
     aws_use_ec2_role_credentials: Switch = False
     s3_skip_cert_verification: Switch = False
     s3_connector_cert_location: MaybePlace = None
@@ -131,7 +198,7 @@ class Document(Table):
     artifacts_git_ssh_private_key_file_location: MaybePlace = None
     bitbucket_skip_cert_verification: Switch = False
     bitbucket_tmp_relative_dir: Text = "local_git_tmp"
-    artifacts_azure_blob_account_name: Text = ""
+    artifacts_azure_blob_account_name: Annotated[str, PlainValidator(objects.account)] = ""
     artifacts_azure_blob_account_key: Secret = None
     artifacts_azure_connection_string: Secret = None
     artifacts_azure_sas_token: Secret = None
@@ -142,6 +209,8 @@ class Document(Table):
     limits: Limits = Limits()
     retry: Retry = Retry()
     file_system: FileSystemTable = FileSystemTable()
+    s3: S3Table = S3Table()
+    azure: AzureTable = AzureTable()
     log: Log = Log()
     policy: Annotated[tuple[RuleTable, ...], BeforeValidator(tables)] = ()
 
@@ -170,6 +239,8 @@ SECRETS = frozenset(key for key, field in FIELDS.items() if field.annotation == 
 """Keys whose value is never shown."""
 
 DISCREET = SECRETS | {
-    key for key, field in FIELDS.items() if PlainValidator(values.address) in field.metadata
+    key
+    for key, field in FIELDS.items()
+    if not {PlainValidator(values.address), PlainValidator(objects.endpoint)}.isdisjoint(field.metadata)
 }
 """Keys whose value is not shown while it is wrong: an address may hold a password."""

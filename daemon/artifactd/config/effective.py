@@ -69,7 +69,7 @@ def rows(document: Document, policy: Policy, settings: Mapping[str, Setting]) ->
     fields = (Row(key, _shown(key, document), _source(key, settings)) for key in FIELDS)
     source = _source("policy", settings)
     rules = (
-        Row(f"policy.{number}", _inline(as_written(rule).items()), source)
+        Row(f"policy.{number}", shown(as_written(rule)), source)
         for number, rule in enumerate(policy.rules, start=1)
     )
     return (*fields, *rules)
@@ -91,7 +91,3 @@ def _shown(key: str, document: Document) -> str:
     if key in SECRETS:
         return "not set" if value is None else "set"
     return shown(value)
-
-
-def _inline(keys: Iterable[tuple[str, object]]) -> str:
-    return "{ " + ", ".join(f"{key} = {shown(value)}" for key, value in keys) + " }"

@@ -33,6 +33,9 @@ class Mode(int):
         return f'"{self:04o}"'
 
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+"""a key of TOML that needs no quotes"""
+
 _SIZE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) *(?:(?:([KMGTP])(I?))?B)?", re.IGNORECASE)
 _LARGEST = 2**63 - 1
 """bytes; no file of Linux is larger (off_t)"""
@@ -122,6 +125,18 @@ def size(value: object) -> int:
     return count
 
 
+def size_within(least: str, most: str) -> Callable[[object], int]:
+    """The parser of sizes between two that are written in the same way."""
+    smallest, largest = size(least), size(most)
+
+    def parse(value: object) -> int:
+        if not smallest <= size(value) <= largest:
+            raise ValueError(f"from {least} to {most}")
+        return size(value)
+
+    return parse
+
+
 def _bytes(written: str) -> int | None:
     found = _SIZE.fullmatch(written.strip())
     if found is None:
@@ -169,14 +184,14 @@ _Value = TypeVar("_Value")
 
 def one_of(names: type[_Name]) -> Callable[[object], _Name]:
     """The parser of one of these names, in any case: the guide writes `S3`, the configuration `s3`."""
-    known = {name.value: name for name in names}
+    known = {name.value.casefold(): name for name in names}
 
     def parse(value: object) -> _Name:
         word = str(value).strip().casefold()
         if word in known:
             return known[word]
         close = nearest(word, known)
-        raise ValueError(", ".join(known) + (f"; did you mean {close}?" if close else ""))
+        raise ValueError(", ".join(names) + (f"; did you mean {known[close]}?" if close else ""))
 
     return parse
 
@@ -218,6 +233,12 @@ def shown(value: object) -> str:
             return "not set"
         case bool():
             return str(value).lower()
+        case dict():
+            pairs = (
+                f"{key if _BARE.fullmatch(key) else shown(key)} = {shown(value)}"
+                for key, value in value.items()
+            )
+            return "{ " + ", ".join(pairs) + " }" if value else "{}"
         case tuple() | list():
             return "[" + ", ".join(map(shown, value)) + "]"
         case str() | Path():
