@@ -10,7 +10,7 @@ from unicodedata import normalize
 from urllib.parse import urlsplit
 
 from artifactd.artifact import InvalidKey, Key
-from artifactd.config.values import address, text, unquoted
+from artifactd.config.values import address, named, text, unquoted
 
 _MOST_TAGS = 10
 """of an object: S3's limit and Azure's"""
@@ -50,9 +50,14 @@ account = _matching(
 )
 """A name by Azure's "Storage account overview"."""
 
-suffix = _matching(
+_suffix = _matching(
     r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", 'the end of a host\'s name such as "core.windows.net"'
 )
+
+
+def suffix(value: object) -> str:
+    """The end of the hosts' names in one of Azure's clouds."""
+    return _suffix(named(value))
 
 
 def prefix(value: object) -> str:
@@ -79,9 +84,9 @@ def _plain(written: str) -> bool:
     return bool(whole) and re.search(r"[\s?#]", written) is None
 
 
-def _tags(words: str, allowed: str) -> Callable[[object], dict[str, str]]:
+def _tags(words: str, allowed: str, start: str = "") -> Callable[[object], dict[str, str]]:
     """The parser of tags, a table or "team=risk, retention=7y" in a text, from the characters `words`."""
-    name, content = re.compile(f"(?!aws:)[{words}]{{1,128}}"), re.compile(f"[{words}]{{0,256}}")
+    name, content = re.compile(f"{start}[{words}]{{1,128}}"), re.compile(f"[{words}]{{0,256}}")
     rule = f'at most {_MOST_TAGS} tags such as {{ team = "risk" }}; names up to 128 and values up to 256 of '
 
     def parse(value: object) -> dict[str, str]:
@@ -104,12 +109,20 @@ def _tags(words: str, allowed: str) -> Callable[[object], dict[str, str]]:
 def _pairs(value: object) -> Iterable[tuple[object, object]]:
     if isinstance(value, dict):
         return value.items()
-    parts = text(value).strip().removeprefix("{").removesuffix("}").split(",") if value != "" else []
-    pairs = (part.partition("=") for part in parts)
-    return ((unquoted(name), unquoted(said) if equals else None) for name, equals, said in pairs)
+    inner = text(value).strip().removeprefix("{").removesuffix("}").strip()
+    pairs = (part.partition("=") for part in inner.split(",") if inner)
+    return ((_word(name), _word(said) if equals else None) for name, equals, said in pairs)
 
 
-s3_tags = _tags(r"\w +\-=.:/@", 'letters, digits, spaces and + - = . _ : / @; no name starts with "aws:"')
+def _word(written: str) -> object:
+    return unquoted(written.strip())
+
+
+s3_tags = _tags(
+    r"\w +\-=.:/@",
+    'letters, digits, spaces and + - = . _ : / @; no name starts with "aws:"',
+    start="(?!aws:)",
+)
 """Tags by Amazon's "Object tagging"."""
 
 azure_tags = _tags(r"A-Za-z0-9 +\-=.:/_", "plain letters, digits, spaces and + - = . _ : /")

@@ -23,8 +23,10 @@ def is_ours(variable: str) -> bool:
 
 def variable_mend(variable: str) -> str:
     """What to do about a variable that `is_ours` but sets no key."""
-    close = nearest(variable.upper(), VARIABLES)
-    known = f"did you mean {close}?" if close else f"it would be {_PREFIX}<TABLE>__<KEY>"
+    close = nearest(
+        variable.upper().removeprefix(_PREFIX), (name.removeprefix(_PREFIX) for name in VARIABLES)
+    )
+    known = f"did you mean {_PREFIX}{close}?" if close else f"it would be {_PREFIX}<TABLE>__<KEY>"
     return f"unknown variable; {known}"
 
 
@@ -42,11 +44,19 @@ def _in_table(table: str, leaf: str) -> str:
     keys = tuple(TABLES[table].model_fields)
     if leaf in {*FLAT, *FILE_KEYS}:
         return "it belongs at the top of the file, before the first [table]"
+    if top := _top(table, leaf):
+        return f"unknown key; Driverless AI's name for it is {top}, at the top of the file"
     if close := nearest(leaf, keys):
         return f"unknown key; did you mean {close}?"
     if home := _home(leaf):
         return f"unknown key; {leaf} belongs into [{home}]"
     return f"unknown key; [{table}] has {', '.join(keys)}"
+
+
+def _top(table: str, leaf: str) -> str | None:
+    """The one key of Driverless AI that `leaf` is the end of, or the one that is about `table`."""
+    longer = [key for key in FLAT if key.endswith(f"_{leaf}")]
+    return next((key for key in longer if table in key or len(longer) == 1), None)
 
 
 def _table(name: str) -> str:
