@@ -6,10 +6,12 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from artifactd.artifact import Artifact, Kind
 from artifactd.backoff import Backoff
-from artifactd.config import Config, FileSystem, StoreKind, load
+from artifactd.config import S3, Azure, Config, FileSystem, StoreKind, load
+from artifactd.config.destination import AddressingStyle, Checksum, Encryption, ImmutabilityMode, LockMode
 from artifactd.policy import BUILT_IN, Action, LeftAlone, OnChange, Rule, Template
 
 
@@ -83,6 +85,206 @@ def test_every_table_reaches_the_daemon(tmp_path: Path) -> None:
     assert (found.limits.max_file_size, found.limits.workers) == (20 * 2**30, 8)
     assert found.retry == Backoff(0.5, 60.0, 3)
     assert (found.log.level, found.log.format) == ("debug", "json")
+
+
+def test_a_bucket_and_a_container_need_little(tmp_path: Path) -> None:
+    found = config(
+        tmp_path,
+        """
+        artifacts_store = ["s3", "azure"]
+        artifacts_s3_bucket = "exports"
+        artifacts_azure_blob_account_name = "account"
+        azure.container = "exports"
+        """,
+    )
+    s3 = S3(
+        bucket="exports",
+        prefix="",
+        region="",
+        endpoint_url="",
+        addressing_style=AddressingStyle.AUTO,
+        access_key_id="",
+        secret_access_key=None,
+        role_arn="",
+        use_ec2_role_credentials=False,
+        skip_cert_verification=False,
+        cert_location=None,
+        storage_class="",
+        encryption=Encryption.NONE,
+        kms_key_id="",
+        lock_mode=LockMode.NONE,
+        lock_days=0,
+        legal_hold=False,
+        tags=(),
+        expected_bucket_owner="",
+        checksum=Checksum.AUTO,
+        part_size=16 * 2**20,
+        connections=8,
+        bandwidth=None,
+        connect_timeout_seconds=10.0,
+        read_timeout_seconds=60.0,
+        abandon_after_seconds=7 * 24 * 3600.0,
+    )
+    azure = Azure(
+        container="exports",
+        prefix="",
+        account_name="account",
+        account_key=None,
+        connection_string=None,
+        sas_token=None,
+        endpoint_url="",
+        endpoint_suffix="core.windows.net",
+        cert_location=None,
+        access_tier="",
+        immutability_mode=ImmutabilityMode.NONE,
+        immutability_days=0,
+        legal_hold=False,
+        tags=(),
+        block_size=8 * 2**20,
+        connections=8,
+        bandwidth=None,
+        connect_timeout_seconds=10.0,
+        read_timeout_seconds=60.0,
+    )
+    assert found.destinations == (s3, azure)
+
+
+def test_every_key_of_a_bucket_reaches_its_store(tmp_path: Path) -> None:
+    found = config(
+        tmp_path,
+        """
+        artifacts_store = "S3"
+        artifacts_s3_bucket = "exports"
+        aws_access_key_id = "id"
+        aws_secret_access_key = "secret"
+        aws_role_arn = "arn:aws:iam::123456789012:role/exports"
+        s3_connector_cert_location = "ca.pem"
+        [s3]
+        prefix = "dai/exports"
+        region = "eu-central-1"
+        endpoint_url = "https://s3.example.org:9000"
+        addressing_style = "path"
+        storage_class = "STANDARD_IA"
+        encryption = "aws:kms"
+        kms_key_id = "key"
+        object_lock_mode = "COMPLIANCE"
+        object_lock_days = 2555
+        legal_hold = true
+        tags = { team = "risk", retention = "7y" }
+        expected_bucket_owner = "123456789012"
+        checksum = "sha256"
+        part_size = "64 MiB"
+        connections = 4
+        bandwidth = "50 MB"
+        connect_timeout_seconds = 3
+        read_timeout_seconds = 30
+        abandon_after_days = 1
+        """,
+    )
+    expected = S3(
+        bucket="exports",
+        prefix="dai/exports",
+        region="eu-central-1",
+        endpoint_url="https://s3.example.org:9000",
+        addressing_style=AddressingStyle.PATH,
+        access_key_id="id",
+        secret_access_key=SecretStr("secret"),
+        role_arn="arn:aws:iam::123456789012:role/exports",
+        use_ec2_role_credentials=False,
+        skip_cert_verification=False,
+        cert_location=tmp_path / "ca.pem",
+        storage_class="STANDARD_IA",
+        encryption=Encryption.KMS,
+        kms_key_id="key",
+        lock_mode=LockMode.COMPLIANCE,
+        lock_days=2555,
+        legal_hold=True,
+        tags=(("retention", "7y"), ("team", "risk")),
+        expected_bucket_owner="123456789012",
+        checksum=Checksum.SHA256,
+        part_size=64 * 2**20,
+        connections=4,
+        bandwidth=50_000_000,
+        connect_timeout_seconds=3.0,
+        read_timeout_seconds=30.0,
+        abandon_after_seconds=24 * 3600.0,
+    )
+    assert found.destinations == (expected,)
+    assert row(found, "s3.tags")[0] == '{ retention = "7y", team = "risk" }'
+    assert row(found, "s3.encryption")[0] == '"aws:kms"'
+
+
+def test_every_key_of_a_container_reaches_its_store(tmp_path: Path) -> None:
+    found = config(
+        tmp_path,
+        """
+        artifacts_store = "azure"
+        artifacts_azure_blob_account_name = "account"
+        artifacts_azure_blob_account_key = "a2V5"
+        [azure]
+        container = "exports"
+        prefix = "dai"
+        endpoint_url = "https://account.blob.example.org"
+        endpoint_suffix = "core.chinacloudapi.cn"
+        cert_location = "ca.pem"
+        access_tier = "Cool"
+        immutability_mode = "unlocked"
+        immutability_days = 146000
+        legal_hold = true
+        block_size = "4000 MiB"
+        connections = 64
+        bandwidth = 1000
+        connect_timeout_seconds = 3
+        read_timeout_seconds = 30
+        """,
+        ARTIFACTD_AZURE__TAGS="team=risk, retention=7y",
+    )
+    expected = Azure(
+        container="exports",
+        prefix="dai",
+        account_name="account",
+        account_key=SecretStr("a2V5"),
+        connection_string=None,
+        sas_token=None,
+        endpoint_url="https://account.blob.example.org",
+        endpoint_suffix="core.chinacloudapi.cn",
+        cert_location=tmp_path / "ca.pem",
+        access_tier="Cool",
+        immutability_mode=ImmutabilityMode.UNLOCKED,
+        immutability_days=146_000,
+        legal_hold=True,
+        tags=(("retention", "7y"), ("team", "risk")),
+        block_size=4000 * 2**20,
+        connections=64,
+        bandwidth=1000,
+        connect_timeout_seconds=3.0,
+        read_timeout_seconds=30.0,
+    )
+    assert found.destinations == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("ours", "region", "endpoint_url"),
+    [
+        ("", "theirs", "https://theirs.example"),
+        ('[s3]\nregion = "ours"\nendpoint_url = "https://ours.example"', "ours", "https://ours.example"),
+    ],
+)
+def test_our_own_region_and_address_of_s3_go_before_driverless_ai_s(
+    ours: str, region: str, endpoint_url: str, tmp_path: Path
+) -> None:
+    (s3,) = config(
+        tmp_path,
+        f"""
+        artifacts_store = "s3"
+        artifacts_s3_bucket = "exports"
+        aws_default_region = "theirs"
+        aws_s3_endpoint_url = "https://theirs.example"
+        {ours}
+        """,
+    ).destinations
+    assert isinstance(s3, S3)
+    assert (s3.region, s3.endpoint_url) == (region, endpoint_url)
 
 
 def test_a_configuration_cannot_be_changed(tmp_path: Path) -> None:

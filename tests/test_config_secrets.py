@@ -57,6 +57,13 @@ def test_the_digest_does_not_depend_on_a_secret(tmp_path: Path) -> None:
         f'artifacts_git_repo = "https://user:{CANARY}@example.org/x.git"',
         f'aws_s3_endpoint_url = "https://{CANARY}@example.org"',
         f'aws_s3_endpoint_url = "https://[{CANARY}"',
+        f'[s3]\nendpoint_url = "https://{CANARY}@example.org"',
+        f'[azure]\nendpoint_url = "https://example.org/?sv=1&sig={CANARY}"',
+        f'artifacts_store = "azure"\nartifacts_azure_connection_string = "{CANARY}"',
+        f'artifacts_store = "azure"\nartifacts_azure_connection_string = "AccountName={CANARY}"',
+        f'artifacts_store = "azure"\nartifacts_azure_sas_token = "{CANARY}"',
+        f'artifacts_store = "azure"\nartifacts_azure_blob_account_key = "{CANARY}"',
+        "\n".join(('artifacts_store = "s3, azure"', *(f'{key} = "{CANARY}"' for key in sorted(SECRETS)))),
         f'[artifactd]\naws_secret_access_key = "{CANARY}"',
         f'[[policy]]\nname = "x"\nas = "{{"\n[s3]\naws_secret_access_key = "{CANARY}"',
         f'aws_secret_access_key = "{CANARY}"\nx = ',
@@ -73,14 +80,14 @@ def test_a_secret_reaches_its_destination(tmp_path: Path) -> None:
     text = f"""
         artifacts_store = "azure"
         artifacts_azure_blob_account_name = "account"
-        artifacts_azure_sas_token = "{CANARY}"
+        artifacts_azure_sas_token = "sig={CANARY}"
         [azure]
         container = "exports"
         """
     (azure,) = load(written(tmp_path / "config.toml", text), {}).destinations
     assert isinstance(azure, Azure)
     assert azure.sas_token is not None
-    assert azure.sas_token.get_secret_value() == CANARY
+    assert azure.sas_token.get_secret_value() == f"sig={CANARY}"
     assert CANARY not in repr(azure)
 
 
@@ -168,19 +175,39 @@ def test_a_missing_directory_of_credentials_is_a_problem(tmp_path: Path) -> None
     )
 
 
-def test_the_secrets_of_the_destinations_are_known_to_whoever_has_to_mask_them(tmp_path: Path) -> None:
-    text = f"""
-        artifacts_store = ["file_system", "s3", "azure"]
-        artifacts_s3_bucket = "exports"
-        aws_access_key_id = "id"
-        aws_secret_access_key = "{CANARY}-s3"
-        artifacts_azure_blob_account_name = "account"
-        artifacts_azure_sas_token = "sv=1&sig={CANARY}"
-        [azure]
-        container = "exports"
-        """
-    assert list(load(written(tmp_path / "config.toml", text), {}).secrets()) == [
-        f"{CANARY}-s3",
-        f"sv=1&sig={CANARY}",
-    ]
-    assert list(load(written(tmp_path / "config.toml", ""), {}).secrets()) == []
+@pytest.mark.parametrize(
+    ("text", "secrets"),
+    [
+        ("", []),
+        (f'artifacts_azure_sas_token = "{CANARY}"', []),
+        (
+            f"""
+            artifacts_store = ["s3", "azure"]
+            artifacts_s3_bucket = "exports"
+            aws_access_key_id = "id"
+            aws_secret_access_key = "{CANARY}-s3"
+            artifacts_azure_blob_account_name = "account"
+            artifacts_azure_sas_token = "?sig={CANARY}%2f&se=2"
+            azure.container = "exports"
+            """,
+            [f"{CANARY}-s3", f"?sig={CANARY}%2f&se=2", f"{CANARY}%2f", f"{CANARY}/"],
+        ),
+        (
+            """
+            artifacts_store = "azure"
+            artifacts_azure_connection_string = "AccountName=a;AccountKey=YWJj;SharedAccessSignature=sig=x"
+            azure.container = "exports"
+            """,
+            [
+                "AccountName=a;AccountKey=YWJj;SharedAccessSignature=sig=x",
+                "YWJj",
+                "sig=x",
+                "x",
+            ],
+        ),
+    ],
+)
+def test_the_secrets_of_the_destinations_are_known_to_whoever_has_to_mask_them(
+    text: str, secrets: list[str], tmp_path: Path
+) -> None:
+    assert list(load(written(tmp_path / "config.toml", text), {}).secrets()) == secrets

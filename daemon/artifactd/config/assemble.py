@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from artifactd.backoff import Backoff
 from artifactd.config.chosen import destination, missing
+from artifactd.config.clashes import clashes, doubts
 from artifactd.config.destination import SUPPORTED, StoreKind
 from artifactd.config.document import DISCREET, TABLES, Document
 from artifactd.config.effective import Config, fingerprint, rows
@@ -139,21 +140,27 @@ def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -
     if StoreKind.FILE_SYSTEM in document.artifacts_store and _holds_experiments(document):
         mend = "it is a folder of the data directory with experiments in it; choose a directory of its own"
         yield _blame("artifacts_file_system_directory", settings).problem(mend)
-    store = _blame("artifacts_store", settings)
     for kind in document.artifacts_store:
-        if kind not in SUPPORTED:
-            yield store.problem(
-                f"'{kind}' is not supported by this version; supported: {', '.join(SUPPORTED)}"
-            )
-        for key, needed in missing(kind, document):
-            if key not in faulty:
-                yield Problem(
-                    store.origin.name, key, f"missing; artifacts_store names {kind}, which needs {needed}"
-                )
+        yield from _store_problems(kind, document, settings, faulty)
     for name in used_twice(_blame("policy", settings).value):
         yield _blame("policy", settings).problem(
             f"two rules are named {name!r}; each needs a name of its own"
         )
+
+
+def _store_problems(
+    kind: StoreKind, document: Document, settings: Settings, faulty: frozenset[str]
+) -> Iterator[Problem]:
+    store = _blame("artifacts_store", settings)
+    if kind not in SUPPORTED:
+        yield store.problem(f"'{kind}' is not supported by this version; it has {', '.join(SUPPORTED)}")
+    for keys, needed in missing(kind, document):
+        if faulty.isdisjoint(keys):
+            mend = f"missing; artifacts_store names {kind}, which needs {needed}"
+            yield Problem(store.origin.name, keys[0], mend)
+    for keys, mend in clashes(destination(kind, document)):
+        if faulty.isdisjoint(keys):
+            yield _blame(keys[0], settings).problem(mend)
 
 
 def _holds_experiments(document: Document) -> bool:
@@ -175,13 +182,17 @@ def _blame(key: str, settings: Settings) -> Setting:
 
 def _doubts(document: Document) -> Iterator[str]:
     """What is allowed but seldom meant."""
+    if not document.enable_artifacts_upload:
+        return
     directory = document.artifacts_file_system_directory
-    used = document.enable_artifacts_upload and StoreKind.FILE_SYSTEM in document.artifacts_store
+    used = StoreKind.FILE_SYSTEM in document.artifacts_store
     if used and _within(directory, document.data_directory):
         yield (
             f"artifacts_file_system_directory: {directory} lies in the data directory; exports are never "
             "exported again, but Driverless AI's support advises to add nothing there"
         )
+    for kind in document.artifacts_store:
+        yield from doubts(destination(kind, document))
 
 
 def _within(path: Path, directory: Path) -> bool:

@@ -1,38 +1,46 @@
 """What a destination of each kind is made of, and what it cannot do without. Pure."""
 
 from collections.abc import Iterator
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from artifactd.config.destination import S3, Azure, Bitbucket, Destination, FileSystem, StoreKind
 from artifactd.config.document import Document
+
+_ACCOUNT = (
+    "artifacts_azure_blob_account_name",
+    "artifacts_azure_connection_string",
+    "azure.endpoint_url",
+)
 
 _DAY = 24 * 3600.0
 """seconds"""
 
 
-def missing(kind: StoreKind, document: Document) -> Iterator[tuple[str, str]]:
-    """Keys that are not set and that a destination of this kind cannot do without, with what is needed."""
+class Missing(NamedTuple):
+    """What a destination cannot do without."""
+
+    keys: tuple[str, ...]
+    """any of them would do"""
+    needed: str
+
+
+def missing(kind: StoreKind, document: Document) -> Iterator[Missing]:
+    """All that is not set and that a destination of this kind cannot do without."""
     match kind:
         case StoreKind.FILE_SYSTEM:
             return
         case StoreKind.S3:
             if not document.artifacts_s3_bucket:
-                yield "artifacts_s3_bucket", "a bucket"
+                yield Missing(("artifacts_s3_bucket",), "a bucket")
         case StoreKind.BITBUCKET:
             if not document.artifacts_git_repo:
-                yield "artifacts_git_repo", "a repository"
+                yield Missing(("artifacts_git_repo",), "a repository")
         case StoreKind.AZURE:
             if not document.azure.container:
-                yield "azure.container", "a container"
-            if not (
-                document.artifacts_azure_blob_account_name
-                or document.artifacts_azure_connection_string
-                or document.azure.endpoint_url
-            ):
-                yield (
-                    "artifacts_azure_blob_account_name",
-                    "it, or artifacts_azure_connection_string, or endpoint_url in [azure]",
-                )
+                yield Missing(("azure.container",), "a container")
+            account = document.artifacts_azure_blob_account_name or document.azure.endpoint_url
+            if not account and not document.artifacts_azure_connection_string:
+                yield Missing(_ACCOUNT, f"it, or {_ACCOUNT[1]}, or {_ACCOUNT[2]}")
         case _:
             assert_never(kind)
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from pydantic import SecretStr
 
 from artifactd.backoff import Backoff
-from artifactd.config.destination import Destination
+from artifactd.config.azure import Connection, signatures
+from artifactd.config.destination import Azure, Destination
 from artifactd.config.document import FIELDS, SECRETS, Document, Limits, Log, Watch
 from artifactd.config.layer import Setting
 from artifactd.config.rules import as_written
@@ -53,15 +54,27 @@ class Config:
     rows: tuple[Row, ...] = field(repr=False)
 
     def secrets(self) -> Iterator[str]:
-        """Every secret of the destinations, for whoever has to keep it out of what is shown."""
+        """Every secret of the destinations, for whoever has to keep it out of what is shown.
+
+        What Azure puts together comes whole and in parts: a signature can show without its token.
+        """
         for destination in self.destinations:
             for name in destination.__slots__:
                 if isinstance(value := getattr(destination, name), SecretStr):
                     yield value.get_secret_value()
+            if isinstance(destination, Azure):
+                yield from _inner_secrets(destination)
 
     def effective(self) -> tuple[Row, ...]:
         """Every key with its value as shown and where it came from."""
         return self.rows
+
+
+def _inner_secrets(destination: Azure) -> Iterator[str]:
+    if destination.connection_string is not None:
+        yield from Connection.of(destination.connection_string.get_secret_value()).secrets
+    if destination.sas_token is not None:
+        yield from signatures(destination.sas_token.get_secret_value())
 
 
 def rows(document: Document, policy: Policy, settings: Mapping[str, Setting]) -> tuple[Row, ...]:
