@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from artifactd.artifact import Digest
@@ -15,6 +15,16 @@ BUFFER: Final = 256 << 10
 def of_bytes(content: bytes) -> Digest:
     """The digest of `content`."""
     return Digest(hashlib.sha256(content).hexdigest())
+
+
+def of_chunks(chunks: Iterable[bytes], progress: Callable[[int], None] | None = None) -> Digest:
+    """The digest of these chunks, one after the other. `progress` is told the bytes as they pass."""
+    sha256 = hashlib.sha256()
+    for chunk in chunks:
+        sha256.update(chunk)
+        if progress is not None:
+            progress(len(chunk))
+    return Digest(sha256.hexdigest())
 
 
 def of_file(
@@ -37,3 +47,26 @@ def of_file(
         if progress is not None:
             progress(count)
     return Digest(sha256.hexdigest()), size
+
+
+def of_parts(fd: int, size: int, part_size: int) -> tuple[Digest, tuple[bytes, ...], int]:
+    """The digest of the first `size` bytes of the open file, that of each part (32 bytes), and bytes read.
+
+    Whole and parts are hashed from the same buffer, so they speak of the same bytes. A file that was cut
+    gives fewer bytes than `size`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    whole, parts, read = hashlib.sha256(), list[bytes](), 0
+    buffer = memoryview(bytearray(BUFFER))
+    while read < size:
+        part, end = hashlib.sha256(), min(size, read + part_size)
+        while read < end and (count := os.preadv(fd, [buffer[: end - read]], read)):
+            whole.update(buffer[:count])
+            part.update(buffer[:count])
+            read += count
+        parts.append(part.digest())
+        if read < end:
+            break
+    return Digest(whole.hexdigest()), tuple(parts), read

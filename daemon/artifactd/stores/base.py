@@ -88,6 +88,19 @@ class Stat:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """A source in parts of one size, the last one smaller, with the SHA-256 of each.
+
+    They were hashed in the same pass as the whole: whoever has these parts has the bytes of its digest.
+    """
+
+    size: int
+    """bytes of each part but the last"""
+    digests: tuple[bytes, ...]
+    """32 bytes each"""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """The bytes to put: an open file, or its content where it is small.
 
@@ -98,6 +111,8 @@ class Source:
     """bytes"""
     content: bytes | None = None
     fd: int = -1
+    parts: Parts | None = None
+    """for stores that send large sources in parts"""
 
     def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
         """The bytes from the start: of a file at most `size` at a time, content in one piece.
@@ -149,6 +164,16 @@ class Put:
 
 Result = Receipt | StoreError
 
+MOST_PARTS: Final = 10_000
+"""Parts that Amazon S3 allows for one object; Azure Blob Storage allows 50,000."""
+
+
+def size_of_parts(size: int, preferred: int) -> int:
+    """Bytes of each part of a source of `size` bytes: as preferred, doubled until there are few enough."""
+    while size > preferred * MOST_PARTS:
+        preferred *= 2
+    return preferred
+
 
 def no_progress(_count: int) -> None:
     """For callers that show none."""
@@ -171,6 +196,8 @@ class Store(ABC):
 
     name: str
     """as in the configuration and the ledger"""
+    part_size: int | None = None
+    """bytes of the parts that this store wants larger sources hashed in; None: it sends them whole"""
 
     def put(self, puts: Sequence[Put]) -> list[Result]:
         """Make these copies; one result for each, in order. It never raises for what a store can meet.

@@ -26,6 +26,10 @@ class Unfinished:
     parts: dict[int, str] = field(default_factory=dict)
     """number of each part that the server has, from 1 → what the server calls it"""
 
+    def named(self, upload: str) -> "Unfinished":
+        """This put begun anew under another name of the server's: it has no part yet."""
+        return replace(self, upload=upload, parts={})
+
 
 class Notebook(Protocol):
     """Where a store writes down its unfinished puts, durably. Threads may use it at the same time.

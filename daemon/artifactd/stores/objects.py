@@ -1,0 +1,143 @@
+"""What servers of objects can do, said once for Amazon S3 and Azure Blob Storage."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from artifactd import checksum
+from artifactd.artifact import Digest
+from artifactd.stores.base import Corrupt, Proof, Put, StoreError
+from artifactd.stores.wire import Piece
+
+Notes = Mapping[str, str]
+"""What is kept beside an object's bytes: names without "-" and "_", values in ASCII."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The key has to hold nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """The key has to hold this version."""
+
+    version: str
+
+
+Expected = Absent | Holds
+
+
+class Taken(StoreError):  # noqa: N818 - says an outcome, as its siblings do
+    """The key does not hold what was expected. Nothing was written."""
+
+
+class Forgotten(StoreError):  # noqa: N818 - as Taken
+    """The server no longer knows the parts that it was sent: it has put them together, or dropped them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a server tells of an object without sending it."""
+
+    size: int
+    """bytes"""
+    version: str
+    attempt: str
+    """which try wrote it, as its notes say; empty where they do not"""
+    digest: Digest | None
+    """what a checksum that the server has verified proves; None where it has none that says enough"""
+
+
+class Objects(ABC):
+    """A bucket or a container. Keys are whole, with the prefix. Threads may call at the same time.
+
+    Every method may raise what the store's contract knows: `Unavailable` (with `retry_after` where the server
+    asks for a pause), `Denied`, `Unacceptable`, and `Unanswered` where it is not known what became of it.
+    """
+
+    honours_conditions: bool = True
+    """whether the server refuses a write whose condition does not hold; known once it is `ready`"""
+    proof: Proof = Proof.SERVER_CHECKSUM
+    """how it is known that it got the bytes; READ_BACK: not yet, they have to be read; known once `ready`"""
+
+    @abstractmethod
+    def ready(self) -> None:
+        """Find out what the server can do. Called before the first put, and again until it succeeds."""
+
+    @abstractmethod
+    def put(self, key: str, put: Put, notes: Notes, expected: Expected) -> str:
+        """Write the object in one request. Returns its version.
+
+        Raises:
+            Taken: the key does not hold what was expected.
+            Corrupt: the bytes do not have the digest; they are not visible.
+            OSError: the source cannot be read; nothing is visible.
+        """
+
+    @abstractmethod
+    def begin(self, key: str, put: Put, notes: Notes) -> str:
+        """Announce an object in parts. Returns the server's name for it. Nothing is visible yet."""
+
+    @abstractmethod
+    def part(self, key: str, upload: str, number: int, piece: Piece, digest: bytes) -> str:
+        """Send a part, numbered from 1, with this SHA-256 (32 bytes). Returns the server's name for it.
+
+        Raises:
+            Forgotten: the server does not know the upload.
+            Corrupt, OSError: as `put`.
+        """
+
+    @abstractmethod
+    def complete(  # noqa: PLR0917 - what is put together, as what, and when
+        self, key: str, upload: str, names: Mapping[int, str], put: Put, notes: Notes, expected: Expected
+    ) -> str:
+        """Put the parts together, which makes the object visible. Returns its version.
+
+        Raises:
+            Taken, Forgotten: as above.
+            Corrupt: the server put together something else than was sent.
+        """
+
+    @abstractmethod
+    def abandon(self, key: str, upload: str) -> None:
+        """Have the server drop the parts of an upload. One that it does not know is dropped already."""
+
+    @abstractmethod
+    def head(self, key: str, like: Put | None = None) -> Found | None:
+        """What is at `key`; None where nothing is.
+
+        A checksum over parts says nothing by itself, but may prove that the object has the bytes of `like`.
+        """
+
+    @abstractmethod
+    def read(self, key: str) -> Iterator[bytes] | None:
+        """The object's bytes; None where there is none."""
+
+    @abstractmethod
+    def list(self, prefix: str) -> Iterator[str]:
+        """Every key that starts with `prefix`."""
+
+    @abstractmethod
+    def uri(self, key: str) -> str:
+        """Where the object lies, for people and the record. It holds no secret."""
+
+    @abstractmethod
+    def requests(self) -> Mapping[str, int]:
+        """Requests sent so far, by operation."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+def checked(content: bytes, digest: bytes, what: str) -> bytes:
+    """`content`, which has this SHA-256 (32 bytes): for servers that verify another checksum than that.
+
+    Raises:
+        Corrupt: it has not.
+    """
+    there = checksum.of_bytes(content)
+    if there != digest.hex():
+        raise Corrupt(f"{what}: the bytes to send have sha256 {there}, not {digest.hex()}")
+    return content

@@ -1,0 +1,279 @@
+"""A store on a server of objects: small copies in one request each, large ones in parts.
+
+A small copy costs one request. Only where the server refuses its condition, or loses its answer, is the key
+looked at: our own attempt or the same bytes are a success, bytes of ours are replaced on the version that was
+seen, anything else is a conflict. A large copy is looked for first, because its bytes cost more than a look.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from threading import Event, Lock
+from typing import Final, TypeVar
+from uuid import uuid4
+
+from artifactd import checksum
+from artifactd.artifact import Digest, InvalidKey, Key
+from artifactd.stores.base import (
+    Conflict,
+    Denied,
+    Proof,
+    Put,
+    Receipt,
+    Refusal,
+    Result,
+    Stat,
+    Store,
+    StoreError,
+    Unavailable,
+    no_progress,
+)
+from artifactd.stores.crew import Crew
+from artifactd.stores.objects import Absent, Expected, Forgotten, Found, Holds, Objects, Taken
+from artifactd.stores.sending import InParts, Sending, Whole, in_parts, resumed
+from artifactd.stores.unfinished import Notebook, Unfinished
+from artifactd.stores.wire import Unanswered
+from artifactd.times import Clock
+
+T = TypeVar("T")
+
+_TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put
+_PAUSES: Final = 3
+"""Times that a server's wish for a pause is granted before the store counts as unavailable."""
+
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds to wait with the copy in hand. Who asks for more gets it from the lane: nothing waits in memory."""
+
+
+class ObjectStore(Store):
+    """Copies as objects below `prefix`.
+
+    `connections` bounds what is sent at a time; of a large copy that many parts. Unfinished uploads of ours
+    that are older than `abandon_after` seconds are dropped before the first put; nobody else's are touched.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        server: Objects,
+        *,
+        prefix: str,
+        part_size: int,
+        connections: int,
+        abandon_after: float,
+        notebook: Notebook,
+        clock: Clock,
+    ) -> None:
+        self.name = name
+        self.part_size: int = part_size
+        self._server = server
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._abandon_after = abandon_after
+        self._notebook = notebook
+        self._clock = clock
+        self._crew = Crew(f"send-{name}", connections)
+        self._closing = Event()
+        self._readying = Lock()
+        self._ready = False
+
+    # --- puts ---
+
+    def _put(self, puts: Sequence[Put]) -> list[Result]:
+        results = dict[int, Result]()
+        out: list[StoreError] = []
+
+        def deliver(number: int) -> None:
+            result = out[0] if out else self._result(puts[number])
+            if isinstance(result, Unavailable | Denied):
+                out.append(result)  # the others are not tried: they would hear the same
+            results[number] = result
+
+        try:
+            self._make_ready()
+        except StoreError as error:
+            return [error] * len(puts)
+        self._crew.each(deliver, [n for n, put in enumerate(puts) if not self._is_large(put)])
+        for number in (n for n, put in enumerate(puts) if self._is_large(put)):
+            deliver(number)  # its parts keep the crew busy
+        return [results[number] for number in range(len(puts))]
+
+    def _result(self, put: Put) -> Result:
+        try:
+            return self._delivered(put)
+        except StoreError as error:
+            return error
+        except OSError as error:
+            return StoreError(f"{put.key}: the source cannot be read: {error.strerror}")
+
+    def _delivered(self, put: Put) -> Receipt:
+        if self._is_large(put):
+            put = replace(put, source=replace(put.source, parts=in_parts(put, self.part_size)))
+        sending = self._sending(put)
+        try:
+            receipt = self._settled(put, sending)
+        except Refusal:
+            sending.give_up()
+            raise
+        if not receipt.written:
+            sending.give_up()
+        return receipt
+
+    def _settled(self, put: Put, sending: Sending) -> Receipt:
+        """Send until the key holds the bytes.
+
+        Raises:
+            StoreError: it does not, or that cannot be known.
+        """
+        expected = self._first_expectation(put)
+        if self._is_large(put) or not self._server.honours_conditions:
+            looked = self._look(put, sending.attempt, or_else=expected)
+            if isinstance(looked, Receipt):
+                return looked
+            expected = looked
+        for _ in range(_TRIES):
+            try:
+                version = self._patiently(partial(sending.send, expected))
+                if self._proven(put):
+                    return Receipt(put.digest, put.size, self._server.proof, version)
+                expected = Holds(version)
+            except (Taken, Unanswered, Forgotten) as error:
+                looked = self._look(put, sending.attempt)
+                if isinstance(looked, Receipt):
+                    return looked
+                if isinstance(error, Unanswered):
+                    raise Unavailable(str(error)) from error
+                expected = looked
+        raise StoreError(f"{put.key} is being changed by somebody else, or on its way")
+
+    def _first_expectation(self, put: Put) -> Expected:
+        # Where all of ours has the very bytes that are to be put, only a look can tell that nothing is to do.
+        others = put.version and put.ours != (put.digest,)
+        return Holds(put.version) if others else Absent()
+
+    def _proven(self, put: Put) -> bool:
+        """Whether the server has the bytes: by its own checksum, or read back where it verifies none."""
+        return self._server.proof is Proof.SERVER_CHECKSUM or self.digest(put.key) == put.digest
+
+    def _look(self, put: Put, attempt: str, or_else: Expected | None = None) -> Receipt | Expected:
+        """What the key holds: the bytes, or something that may be replaced, or nothing.
+
+        Without permission to list, a server does not tell a missing key from a forbidden one; then it is
+        `or_else`, where that is given, and the write's own condition decides.
+
+        Raises:
+            Conflict: somebody else's bytes.
+            StoreError: it cannot be known.
+        """
+        try:
+            found = self._server.head(self._name(put.key), put)
+        except Denied:
+            if or_else is None:
+                raise
+            return or_else
+        if found is None:
+            return Absent()
+        return self._judged(put, found, attempt)
+
+    def _judged(self, put: Put, found: Found, attempt: str) -> Receipt | Expected:
+        sent = found.attempt == attempt and self._server.proof is Proof.SERVER_CHECKSUM
+        known = put.digest if sent else found.digest
+        if known is None and (found.size == put.size or put.ours not in ((), (put.digest,))):
+            there, proof = self.digest(put.key), Proof.READ_BACK
+        else:
+            there, proof = known, self._server.proof
+        if there == put.digest:
+            return Receipt(put.digest, found.size, proof, found.version, written=found.attempt == attempt)
+        if there in put.ours or found.attempt == attempt:
+            return Holds(found.version)
+        what = f"(sha256 {there})" if there else f"({found.size} bytes)"
+        raise Conflict(f"{put.key} holds other bytes {what}, which artifactd did not write")
+
+    def _patiently(self, act: Callable[[], T]) -> T:
+        """`act`, with the pauses that a busy server asks for. Raises as `act`."""
+        for number in range(_PAUSES):
+            try:
+                return act()
+            except Unavailable as error:
+                if not 0 < error.retry_after <= _LONGEST_PAUSE:
+                    raise
+                pause = error.retry_after * 2**number * (0.5 + 0.5 * self._clock.chance())
+                if self._closing.wait(min(_LONGEST_PAUSE, pause)):
+                    raise
+        return act()
+
+    # --- large copies ---
+
+    def _is_large(self, put: Put) -> bool:
+        return put.source.content is None and put.size > self.part_size
+
+    def _sending(self, put: Put) -> Sending:
+        parts = put.source.parts
+        if not self._is_large(put) or parts is None:
+            return Whole(self._server, self._name(put.key), put)
+        known = [one for one in self._notebook.unfinished(self.name) if one.key == put.key]
+        begun = resumed(put, parts, known)
+        for one in known:
+            if one is not begun:
+                self._abandon(one)
+        fresh = Unfinished(self.name, put.key, put.digest, parts.size, "", uuid4().hex, self._clock.now())
+        return InParts(
+            self._server,
+            self._name(put.key),
+            put,
+            parts,
+            begun or fresh,
+            self._notebook,
+            self._crew,
+            self._patiently,
+        )
+
+    def _make_ready(self) -> None:
+        with self._readying:
+            if not self._ready:
+                self._patiently(self._server.ready)
+                for one in self._notebook.unfinished(self.name):
+                    if one.began < self._clock.now() - self._abandon_after:
+                        self._abandon(one)
+                self._ready = True
+
+    def _abandon(self, one: Unfinished) -> None:
+        """Drop an unfinished upload of ours. If the server does not, it is tried again at the next start."""
+        with suppress(StoreError):
+            self._server.abandon(self._name(one.key), one.upload)
+            self._notebook.ended(one.upload)
+
+    # --- reads ---
+
+    def _name(self, key: Key) -> str:
+        return self._prefix + key.text
+
+    def uri(self, key: Key) -> str:
+        """As `Store.uri`."""
+        return self._server.uri(self._name(key))
+
+    def stat(self, key: Key) -> Stat | None:
+        """As `Store.stat`."""
+        found = self._server.head(self._name(key))
+        return None if found is None else Stat(found.size, found.version, found.digest)
+
+    def digest(self, key: Key, progress: Callable[[int], None] = no_progress) -> Digest | None:
+        """As `Store.digest`."""
+        chunks = self._server.read(self._name(key))
+        return None if chunks is None else checksum.of_chunks(chunks, progress)
+
+    def keys(self, prefix: str = "") -> Iterator[Key]:
+        """As `Store.keys`."""
+        for name in self._server.list(self._prefix + prefix):
+            with suppress(InvalidKey):
+                yield Key(name.removeprefix(self._prefix))
+
+    def requests(self) -> Mapping[str, int]:
+        """As `Store.requests`."""
+        return self._server.requests()
+
+    def close(self) -> None:
+        """As `Store.close`. Pauses end at once."""
+        self._closing.set()
+        self._crew.close()
+        self._server.close()

@@ -1,0 +1,119 @@
+"""What an answer of S3 means to whoever asked. Pure.
+
+"List of error codes", Amazon S3 API Reference; what other servers say instead was seen with them.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from artifactd.artifact import printable
+from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
+from artifactd.stores.objects import Forgotten, Taken
+
+PAUSE_SECONDS: Final = 0.5
+"""The first pause where a busy server does not say how long."""
+
+_LONGEST: Final = 300  # characters of a server's own words
+
+_MENDS: Final = {
+    "AccessDenied": "the account may not do this; docs/s3.md has the policy that it needs",
+    "AllAccessDisabled": "the bucket is disabled",
+    "AuthorizationHeaderMalformed": "the bucket is in another region: set region in [s3]",
+    "ExpiredToken": "the session's token has expired: renew it",
+    "IllegalLocationConstraintException": "the bucket is in another region: set region in [s3]",
+    "InvalidAccessKeyId": "the server does not know this access key: mend aws_access_key_id",
+    "InvalidBucketName": "this can be no bucket's name: mend artifacts_s3_bucket",
+    "InvalidClientTokenId": "the server does not know this access key: mend aws_access_key_id",
+    "InvalidToken": "the session's token is not valid: renew it",
+    "MethodNotAllowed": "the server does not do this: is aws_s3_endpoint_url the address of an S3 server?",
+    "NoSuchBucket": "there is no such bucket: make it, or mend artifacts_s3_bucket",
+    "NotSignedUp": "the account has no S3",
+    "ObjectLockConfigurationNotFoundError": "the bucket has no Object Lock: remove object_lock_mode",
+    "PermanentRedirect": "the bucket is in another region: set region in [s3]",
+    "RequestTimeTooSkewed": "this host's clock differs from the server's: set it (timedatectl set-ntp true)",
+    "SignatureDoesNotMatch": "the secret key does not fit the access key: mend aws_secret_access_key",
+    "TokenRefreshRequired": "the session's token has expired: renew it",
+}
+"""What a person has to do. Nothing else will succeed before."""
+
+_BUSY: Final = (
+    "InternalError",
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+)
+_KINDS: Final[Mapping[str, type[StoreError]]] = {
+    **dict.fromkeys(_MENDS, Denied),
+    **dict.fromkeys(_BUSY, Unavailable),
+    **dict.fromkeys(("InsufficientStorage", "QuotaExceeded", "XMinioStorageFull"), Unavailable),
+    **dict.fromkeys(("EntityTooLarge", "InvalidURI", "KeyTooLongError", "MetadataTooLarge"), Unacceptable),
+    **dict.fromkeys(("BadDigest", "IncompleteBody", "InvalidDigest"), Corrupt),
+    **dict.fromkeys(("XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"), Corrupt),
+    **dict.fromkeys(("NoSuchUpload", "InvalidPart", "InvalidPartOrder"), Forgotten),
+    **dict.fromkeys(("NoSuchKey", "PreconditionFailed"), Taken),
+    **dict.fromkeys(("ConditionalRequestConflict", "OperationAborted"), Taken),
+}
+
+_BY_STATUS: Final = {
+    301: "PermanentRedirect",
+    307: "PermanentRedirect",
+    401: "AccessDenied",
+    403: "AccessDenied",
+    404: "NoSuchKey",
+    405: "MethodNotAllowed",
+    409: "ConditionalRequestConflict",
+    412: "PreconditionFailed",
+    413: "EntityTooLarge",
+    429: "TooManyRequests",
+    500: "InternalError",
+    502: "ServiceUnavailable",
+    503: "ServiceUnavailable",
+    504: "ServiceUnavailable",
+    507: "InsufficientStorage",
+}
+"""What a status says where no code came with it, as after HEAD."""
+
+
+def meaning(status: int, code: str, said: str, headers: Mapping[str, str], what: str) -> StoreError:
+    """What it means that `what` was answered with this status and code (empty: none came).
+
+    `said` is the server's own sentence; `headers` have names in lower case.
+    """
+    code = code if code and not code.isdigit() else _BY_STATUS.get(status, f"HTTP {status}")
+    shown = printable(said[:_LONGEST].encode())
+    told = f"{what}: {code}" + (f" ({shown})" if shown else "")
+    if code.startswith("KMS."):
+        return Denied(f"{told}: the key in kms_key_id cannot be used")
+    kind = _KINDS.get(code, Unavailable if status >= 500 else Refusal)  # noqa: PLR2004 - RFC 9110, 15.6
+    if kind is Denied:
+        return Denied(f"{told}: {_MENDS[code]}{_region(headers)}")
+    if kind is Unavailable and (code in _BUSY or code not in _KINDS):
+        return Unavailable(told, retry_after=_pause(headers))
+    return kind(told)
+
+
+def _pause(headers: Mapping[str, str]) -> float:
+    """Seconds that the server asks for (RFC 9110, 10.2.3); one that gives a date is taken at its usual."""
+    wish = headers.get("retry-after", "").strip()
+    return max(PAUSE_SECONDS, float(wish)) if re.fullmatch(r"[0-9]{1,6}", wish) else PAUSE_SECONDS
+
+
+def _region(headers: Mapping[str, str]) -> str:
+    region = headers.get("x-amz-bucket-region")
+    return f" (it is in {printable(region.encode())})" if region else ""
+
+
+def of_xml(body: bytes) -> tuple[str, str]:
+    """Code and message of an error's XML; empty where there are none."""
+    text = body[:4096].decode("utf-8", "replace")
+    return _element("Code", text), _element("Message", text)
+
+
+def _element(name: str, text: str) -> str:
+    found = re.search(rf"<{name}>([^<]*)</{name}>", text)
+    return found.group(1) if found else ""

@@ -1,0 +1,194 @@
+"""A bucket: the bytes of puts leave by our own wire, everything else is boto3's."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from threading import Lock
+from typing import Any, Final
+from urllib.parse import quote
+
+from artifactd.stores.base import CHUNK, Corrupt, Proof, Put
+from artifactd.stores.objects import Expected, Forgotten, Found, Notes, Objects, Taken
+from artifactd.stores.s3 import checks
+from artifactd.stores.s3.checks import Verified
+from artifactd.stores.s3.door import Door
+from artifactd.stores.s3.failures import answered
+from artifactd.stores.s3.probe import probe
+from artifactd.stores.s3.session import Access, Endpoint, Opened, opened
+from artifactd.stores.s3.storing import Storing
+from artifactd.stores.throttle import Throttle
+from artifactd.stores.wire import Piece, Unanswered
+from artifactd.times import Clock
+
+PROBE: Final = "_artifactd/probe"
+"""The key of the probe's object, below the prefix. It stays: nothing here can delete."""
+
+
+class Bucket(Objects):
+    """One bucket. Its session is opened by the first request.
+
+    `verified` None: a probe finds out what the server checks the bytes against. The probe's two small objects
+    lie at `probe_key`.
+    """
+
+    def __init__(  # noqa: PLR0917 - one of each, and each of a type of its own
+        self,
+        endpoint: Endpoint,
+        access: Access,
+        storing: Storing,
+        clock: Clock,
+        verified: Verified | None = None,
+        throttle: Throttle | None = None,
+        probe_key: str = PROBE,
+    ) -> None:
+        self._endpoint, self._access, self._storing = endpoint, access, storing
+        self._clock, self._throttle = clock, throttle
+        self._probe_key = probe_key
+        self._chosen = verified
+        self._verified = verified or Verified.SHA256
+        self._lock = Lock()
+        self._session: Opened | None = None
+        self._door: Door | None = None
+        self._sent: Counter[str] = Counter()
+
+    # --- the session ---
+
+    def _opened(self) -> Opened:
+        with self._lock:
+            if self._session is None:
+                self._session = opened(self._access, self._endpoint, self._count)
+                self._door = Door(self._session, self._endpoint, self._clock, self._count, self._throttle)
+            return self._session
+
+    def _way(self) -> Door:
+        if self._door is None:
+            self._opened()
+        assert self._door is not None, "a session opens a door"  # noqa: S101 - see _opened
+        return self._door
+
+    def _ask(self, operation: str, key: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - boto3's answers
+        """What boto3's `operation` answers. Raises what the answer means."""
+        lost = options.pop("lost", None)
+        ask = getattr(self._opened().client, operation)
+        with answered(key, *(() if lost is None else (lost,))):
+            told: dict[str, Any] = ask(
+                Bucket=self._endpoint.bucket, Key=key, **self._storing.asking, **options
+            )
+        return told
+
+    def _count(self, operation: str) -> None:
+        self._sent[operation] += 1
+
+    def requests(self) -> Mapping[str, int]:
+        """As `Objects.requests`."""
+        return dict(self._sent)
+
+    def close(self) -> None:
+        """As `Objects.close`."""
+        if self._session is not None:
+            self._session.client.close()
+        if self._door is not None:
+            self._door.close()
+
+    # --- writes ---
+
+    def ready(self) -> None:
+        """As `Objects.ready`: by a probe of up to six small requests."""
+        door = self._way()
+        found = probe(
+            door, self._probe_key, self._storing.headers(self._clock.now()), self._chosen, self.read
+        )
+        self._verified, self.honours_conditions = found.verified, found.honours_conditions
+        self.proof = Proof.READ_BACK if found.verified is Verified.NOTHING else Proof.SERVER_CHECKSUM
+
+    def put(self, key: str, put: Put, notes: Notes, expected: Expected) -> str:
+        """As `Objects.put`."""
+        body = checks.whole(put, self._verified)
+        headers = {
+            **body.headers,
+            **self._storing.headers(self._clock.now()),
+            **{f"x-amz-meta-{name}": value for name, value in notes.items()},
+            **checks.condition(expected),
+        }
+        return self._way().put("PutObject", key, {}, headers, body)
+
+    def begin(self, key: str, put: Put, notes: Notes) -> str:  # noqa: ARG002 - Azure wants the put
+        """As `Objects.begin`."""
+        summed = self._verified is Verified.SHA256
+        kinds = {"ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"} if summed else {}
+        options = self._storing.options(self._clock.now())
+        told = self._ask("create_multipart_upload", key, Metadata=dict(notes), **{**options, **kinds})
+        return str(told["UploadId"])
+
+    def part(self, key: str, upload: str, number: int, piece: Piece, digest: bytes) -> str:
+        """As `Objects.part`. The name is the part's ETag."""
+        body = checks.part(piece, digest, self._verified, f"{key}, part {number}")
+        queried = {"partNumber": str(number), "uploadId": upload}
+        headers = {**body.headers, **self._storing.asking_headers}
+        return self._way().put("UploadPart", key, queried, headers, body)
+
+    def complete(  # noqa: PLR0917 - as Objects.complete
+        self, key: str, upload: str, names: Mapping[int, str], put: Put, notes: Notes, expected: Expected
+    ) -> str:
+        """As `Objects.complete`. S3 got the notes at the beginning."""
+        del notes
+        summed = self._verified is Verified.SHA256
+        parts = [
+            {"PartNumber": number, "ETag": names[number]} | (checks.of_part(put, number) if summed else {})
+            for number in sorted(names)
+        ]
+        told = self._ask(
+            "complete_multipart_upload",
+            key,
+            UploadId=upload,
+            MultipartUpload={"Parts": parts},
+            lost=Unanswered,
+            **checks.option(expected),
+        )
+        there = told.get("ChecksumSHA256")
+        if summed and there is not None and not checks.fits(there, put):
+            raise Corrupt(f"{key}: the server put together other bytes than were sent")
+        return str(told["ETag"])
+
+    def abandon(self, key: str, upload: str) -> None:
+        """As `Objects.abandon`."""
+        with suppress(Forgotten, Taken):  # NoSuchUpload, and what other servers say instead
+            self._ask("abort_multipart_upload", key, UploadId=upload)
+
+    # --- reads ---
+
+    def head(self, key: str, like: Put | None = None) -> Found | None:
+        """As `Objects.head`."""
+        try:
+            told = self._ask("head_object", key, ChecksumMode="ENABLED")
+        except Taken:
+            return None
+        there = told.get("ChecksumSHA256", "") if self._verified is Verified.SHA256 else ""
+        digest = checks.proven(there, told.get("ChecksumType", ""), like)
+        attempt = told.get("Metadata", {}).get("attempt", "")
+        return Found(told["ContentLength"], told["ETag"], attempt, digest)
+
+    def read(self, key: str) -> Iterator[bytes] | None:
+        """As `Objects.read`."""
+        try:
+            told = self._ask("get_object", key)
+        except Taken:
+            return None
+        return _chunks(key, told["Body"])
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """As `Objects.list`."""
+        pages = self._opened().client.get_paginator("list_objects_v2")
+        with answered(f"a list of {self._endpoint.bucket}/{prefix}"):
+            for page in pages.paginate(Bucket=self._endpoint.bucket, Prefix=prefix, **self._storing.asking):
+                yield from (one["Key"] for one in page.get("Contents", ()))
+
+    def uri(self, key: str) -> str:
+        """An s3: URI, as Amazon's own tools write it."""
+        return f"s3://{self._endpoint.bucket}/{quote(key)}"
+
+
+def _chunks(key: str, body: Any) -> Iterator[bytes]:  # noqa: ANN401 - botocore's StreamingBody has no types
+    with answered(key):
+        yield from iter(partial(body.read, CHUNK), b"")

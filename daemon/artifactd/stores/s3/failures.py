@@ -1,0 +1,42 @@
+"""What boto3 raises, in the store's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from artifactd.stores.base import Denied, StoreError, Unavailable
+from artifactd.stores.s3.answers import meaning
+
+
+@contextmanager
+def answered(what: str, lost: type[StoreError] = Unavailable) -> Iterator[None]:
+    """For a block that asks S3 for `what`. `lost` is raised where the request may have been acted on.
+
+    Raises:
+        StoreError: what the answer means, or that none came.
+    """
+    from botocore import exceptions as botocore  # noqa: PLC0415 - only who has asked needs it
+
+    try:
+        yield
+    except botocore.ClientError as error:
+        metadata = error.response.get("ResponseMetadata", {})
+        told = error.response.get("Error", {})
+        raise meaning(
+            metadata.get("HTTPStatusCode", 0),
+            str(told.get("Code", "")),
+            str(told.get("Message", "")),
+            metadata.get("HTTPHeaders", {}),
+            what,
+        ) from error
+    except botocore.SSLError as error:
+        raise Denied(f"{what}: no TLS that is to be trusted: {error}") from error
+    except (
+        botocore.ReadTimeoutError,
+        botocore.ConnectionClosedError,
+        botocore.IncompleteReadError,
+    ) as error:
+        raise lost(f"{what}: {error}") from error
+    except botocore.HTTPClientError as error:  # it could not connect, or not through the proxy
+        raise Unavailable(f"{what}: {error}") from error
+    except (botocore.BotoCoreError, ValueError) as error:
+        raise Denied(f"{what}: {error}") from error

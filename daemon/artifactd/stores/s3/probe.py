@@ -1,0 +1,69 @@
+"""What a server does with checksums and conditions, found out by offering it wrong ones."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from artifactd.stores.base import Corrupt, Denied, Refusal
+from artifactd.stores.objects import Absent, Taken
+from artifactd.stores.s3 import checks
+from artifactd.stores.s3.checks import Verified
+from artifactd.stores.s3.door import Door
+
+_CONTENT: Final = b"Written by artifactd, to see how this server keeps what it is given. It may stay.\n"
+_OTHER: Final = b"Written by artifactd with a wrong checksum. A server that checks it has not kept this.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What the server does."""
+
+    verified: Verified
+    honours_conditions: bool
+
+
+Read = Callable[[str], Iterator[bytes] | None]
+
+
+def probe(door: Door, key: str, headers: Mapping[str, str], chosen: Verified | None, read: Read) -> Probed:
+    """Find out. It leaves a small object at `key`, and one beside it where nothing is verified.
+
+    Raises:
+        Corrupt: the server gives back other bytes than it was given.
+        StoreError: it does not take a put at all.
+    """
+    verified = chosen or _verified(door, key, headers)
+    honours = _refuses(door, key, headers, verified) or _refuses(door, key, headers, verified)
+    try:
+        chunks = read(key)
+    except Denied:
+        return Probed(verified, honours)  # the account may write and not read: then it is taken at its word
+    if chunks is None or b"".join(chunks) != _CONTENT:
+        raise Corrupt(f"{key}: the server gives back other bytes than it was given. Do not use it")
+    return Probed(verified, honours)
+
+
+def _refuses(door: Door, key: str, headers: Mapping[str, str], verified: Verified) -> bool:
+    """Whether the server refuses to write where something is. The first put may be what makes it so."""
+    body = checks.of_content(_CONTENT, verified)
+    try:
+        door.put("PutObject", key, {}, {**headers, **body.headers, **checks.condition(Absent())}, body)
+    except Taken:
+        return True
+    return False
+
+
+def _verified(door: Door, key: str, headers: Mapping[str, str]) -> Verified:
+    """What the server checks, tried with the checksum of other bytes."""
+    for verified in (Verified.SHA256, Verified.MD5):
+        told = checks.of_content(_CONTENT, verified).headers
+        body = checks.of_content(_OTHER, verified)
+        try:
+            door.put("PutObject", f"{key}-refused", {}, {**headers, **told}, body)
+        except Corrupt:
+            return verified
+        except Denied:
+            raise
+        except Refusal:
+            continue  # it does not know such a header
+    return Verified.NOTHING

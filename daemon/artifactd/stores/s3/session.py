@@ -1,0 +1,170 @@
+"""Who we are to S3, and where it is: everything that boto3 knows better than we do."""
+
+import os
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from artifactd import __version__
+from artifactd.stores.base import Denied
+from artifactd.stores.s3.failures import answered
+from artifactd.stores.sigv4 import Credentials
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who asks. Without keys, a role or the instance's word, the SDK's own chain finds credentials."""
+
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+    role_arn: str = ""
+    instance_role: bool = False
+    """take the credentials of the EC2 instance's role, and no others"""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the bucket is, and how to reach it."""
+
+    bucket: str
+    region: str = ""
+    url: str = ""
+    """of another server than Amazon's"""
+    addressing: str = "auto"
+    """"path", "virtual" or "auto", as in boto3"""
+    verify: bool = True
+    """whether to check the server's certificate"""
+    authorities: Path | None = None
+    """file with the certificates to check it with; None: $AWS_CA_BUNDLE, else those that come with the SDK"""
+    connect_seconds: float = 10.0
+    read_seconds: float = 60.0
+    connections: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session with S3."""
+
+    client: Any
+    """boto3's client: its methods are made at run time"""
+    region: str
+    url: str
+    """scheme and host that the bucket is reached at"""
+    root: str
+    """the quoted path of the bucket: empty where the host names it"""
+    credentials: Callable[[], Credentials]
+    """who signs now; refreshed by the SDK where they expire. Raises Denied where there are none."""
+    tls: ssl.SSLContext
+
+
+def opened(access: Access, endpoint: Endpoint, sent: Callable[[str], None]) -> Opened:
+    """A session. Nothing is sent, unless for credentials; `sent` hears the operation of each request.
+
+    Raises:
+        Denied: there are no credentials, or the profile, the region or the address is wrong.
+    """
+    import boto3  # noqa: PLC0415 - a quarter of a second, which a run that sends nothing does not pay
+    from botocore.httpsession import get_cert_path  # noqa: PLC0415 - as boto3
+
+    authorities = endpoint.authorities or os.environ.get("AWS_CA_BUNDLE") or None
+    verify: bool | str = str(authorities) if authorities and endpoint.verify else endpoint.verify
+    with answered("S3 cannot be used as configured"):
+        session = boto3.session.Session(
+            aws_access_key_id=access.access_key_id or None,
+            aws_secret_access_key=access.secret_access_key or None,
+            region_name=endpoint.region or None,
+        )
+        _narrow(session, access)
+        client = session.client(
+            "s3",
+            region_name=session.region_name or "us-east-1",
+            endpoint_url=endpoint.url or None,
+            verify=verify,
+            config=_settings(endpoint),
+        )
+        _found(session)
+        sample = urlsplit(
+            client.generate_presigned_url("put_object", Params={"Bucket": endpoint.bucket, "Key": "k"})
+        )
+    client.meta.events.register("before-send.s3", lambda event_name, **_: sent(event_name.rpartition(".")[2]))
+    return Opened(
+        client,
+        client.meta.region_name,
+        f"{sample.scheme}://{sample.netloc}",
+        sample.path.removesuffix("/k"),
+        _signer(session),
+        _context(get_cert_path(verify)),
+    )
+
+
+def _settings(endpoint: Endpoint) -> Any:  # noqa: ANN401 - botocore's Config, which is not imported yet
+    from botocore.config import Config  # noqa: PLC0415 - as boto3
+
+    return Config(
+        signature_version="s3v4",
+        connect_timeout=endpoint.connect_seconds,
+        read_timeout=endpoint.read_seconds,
+        max_pool_connections=endpoint.connections,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        s3={"addressing_style": endpoint.addressing},
+        # Newer SDKs append checksums to bodies in a way that some servers store as content (boto3 issue
+        # 4435). Ours travel as headers, on every request that needs one.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        user_agent_extra=f"artifactd/{__version__}",
+    )
+
+
+def _narrow(session: "Session", access: Access) -> None:
+    """Keep the SDK to the credentials that were asked for."""
+    from botocore.credentials import (  # noqa: PLC0415 - as boto3
+        AssumeRoleCredentialFetcher,
+        DeferredRefreshableCredentials,
+    )
+
+    core = session._session  # noqa: SLF001 - boto3 has no public way to a role to assume
+    if access.instance_role:
+        chain = core.get_component("credential_provider")
+        chain.providers = [one for one in chain.providers if one.METHOD == "iam-role"]
+    if access.role_arn:
+        fetcher = AssumeRoleCredentialFetcher(
+            core.create_client,
+            _found(session),
+            access.role_arn,
+            extra_args={"RoleSessionName": "artifactd"},
+        )
+        core._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")  # noqa: SLF001 - as above
+
+
+def _found(session: "Session") -> Any:  # noqa: ANN401 - botocore's credentials have no types
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise Denied(
+            "there are no credentials: set aws_access_key_id and aws_secret_access_key, "
+            "or give the host a profile or a role"
+        )
+    return credentials
+
+
+def _signer(session: "Session") -> Callable[[], Credentials]:
+    def now() -> Credentials:
+        with answered("the credentials"):
+            frozen = _found(session).get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    return now
+
+
+def _context(authorities: str | None) -> ssl.SSLContext:
+    """TLS that checks against these authorities; None: that checks nothing."""
+    context = ssl.create_default_context(cafile=authorities)
+    if authorities is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

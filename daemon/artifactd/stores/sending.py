@@ -1,0 +1,139 @@
+"""Two ways to send one copy to a server of objects: whole, or in parts that survive a crash."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+from uuid import uuid4
+
+from artifactd import checksum
+from artifactd.stores.base import Corrupt, Parts, Put, StoreError, size_of_parts
+from artifactd.stores.crew import Crew
+from artifactd.stores.notes import notes
+from artifactd.stores.objects import Expected, Forgotten, Objects
+from artifactd.stores.unfinished import Notebook, Unfinished
+from artifactd.stores.wire import Piece
+
+
+class Sending(Protocol):
+    """One copy on its way. It can be sent again, with another expectation."""
+
+    @property
+    def attempt(self) -> str:
+        """Kept in the object's notes: it tells our own work from anyone else's."""
+
+    def send(self, expected: Expected) -> str:
+        """Send what the server does not have yet. Returns the object's version. Raises as `Objects`."""
+
+    def give_up(self) -> None:
+        """The copy is not wanted any more: let the server drop what it has of it."""
+
+
+@dataclass(slots=True)
+class Whole:
+    """In one request."""
+
+    server: Objects
+    key: str
+    put: Put
+    attempt: str = field(default_factory=lambda: uuid4().hex)
+
+    def send(self, expected: Expected) -> str:
+        """As `Sending.send`."""
+        return self.server.put(self.key, self.put, notes(self.put, self.attempt), expected)
+
+    def give_up(self) -> None:
+        """As `Sending.give_up`: there is nothing."""
+
+
+@dataclass(slots=True)
+class InParts:
+    """In parts, several at a time. Those that the server has are written down and never sent again."""
+
+    server: Objects
+    key: str
+    put: Put
+    parts: Parts
+    unfinished: Unfinished
+    """what is written down of it; `upload` is empty before it is begun"""
+    notebook: Notebook
+    crew: Crew
+    patiently: Callable[[Callable[[], str]], str]
+
+    @property
+    def attempt(self) -> str:
+        """As `Sending.attempt`: that of the run which began it."""
+        return self.unfinished.attempt
+
+    def send(self, expected: Expected) -> str:
+        """As `Sending.send`.
+
+        Raises:
+            Forgotten: the server has put the parts together, or dropped them. They are forgotten here, too.
+        """
+        told = notes(self.put, self.attempt)
+        try:
+            if not self.unfinished.upload:
+                self._begin(self.patiently(partial(self.server.begin, self.key, self.put, told)))
+            names = self.unfinished.parts
+            missing = [n for n in range(1, len(self.parts.digests) + 1) if n not in names]
+            self.crew.each(self._part, missing)
+            done = partial(
+                self.server.complete, self.key, self.unfinished.upload, names, self.put, told, expected
+            )
+            version = self.patiently(done)
+        except Forgotten:
+            self._ended()
+            raise
+        self._ended()
+        return version
+
+    def give_up(self) -> None:
+        """As `Sending.give_up`. What cannot be dropped now is dropped when it is stale."""
+        if self.unfinished.upload:
+            with suppress(StoreError):
+                self.server.abandon(self.key, self.unfinished.upload)
+                self._ended()
+
+    def _begin(self, upload: str) -> None:
+        self.unfinished = self.unfinished.named(upload)
+        self.notebook.begun(self.unfinished)
+
+    def _part(self, number: int) -> None:
+        offset = (number - 1) * self.parts.size
+        piece = Piece(self.put.source.fd, offset, min(self.parts.size, self.put.size - offset))
+        upload, digest = self.unfinished.upload, self.parts.digests[number - 1]
+        name = self.patiently(partial(self.server.part, self.key, upload, number, piece, digest))
+        self.notebook.has(upload, number, name)
+        self.unfinished.parts[number] = name
+
+    def _ended(self) -> None:
+        self.notebook.ended(self.unfinished.upload)
+        self.unfinished = self.unfinished.named("")
+
+
+def in_parts(put: Put, preferred: int) -> Parts:
+    """The parts in which to send the source of `put`: as they were hashed with the whole, or hashed now.
+
+    Raises:
+        Corrupt: the source no longer has the digest of `put`.
+        OSError: it cannot be read, or was cut.
+    """
+    size = size_of_parts(put.size, preferred)
+    if put.source.parts is not None and put.source.parts.size == size:
+        return put.source.parts
+    whole, digests, read = checksum.of_parts(put.source.fd, put.size, size)
+    if read < put.size:
+        raise OSError(None, "it is shorter than it was")
+    if whole != put.digest:
+        raise Corrupt(f"{put.key}: the source has sha256 {whole}, not {put.digest}")
+    return Parts(size, digests)
+
+
+def resumed(put: Put, parts: Parts, known: Sequence[Unfinished]) -> Unfinished | None:
+    """What can be gone on with of what is `known`: the same bytes at the same key, in the same parts."""
+    for one in known:
+        if (one.key, one.digest, one.part_size) == (put.key, put.digest, parts.size):
+            return one
+    return None

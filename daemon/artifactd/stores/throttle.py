@@ -1,0 +1,27 @@
+"""No more bytes a second than allowed, over all connections of a store."""
+
+from collections.abc import Callable
+from threading import Lock
+
+Pause = Callable[[float], object]
+"""Waits so many seconds, or less where the wait was cut short."""
+
+
+class Throttle:
+    """Spreads what is sent over time. Threads share it; each waits for its own bytes."""
+
+    def __init__(self, bytes_per_second: int, monotonic: Callable[[], float], pause: Pause) -> None:
+        self._rate = bytes_per_second
+        self._monotonic = monotonic
+        self._pause = pause
+        self._lock = Lock()
+        self._free = 0.0  # when what was granted so far will have been sent
+
+    def wait(self, count: int) -> None:
+        """Wait until `count` more bytes may be sent."""
+        with self._lock:
+            now = self._monotonic()
+            begins = max(now, self._free)
+            self._free = begins + count / self._rate
+        if begins > now:
+            self._pause(begins - now)
