@@ -1,0 +1,26 @@
+"""The servers as fixtures: each is started when a test first asks for it, once for each worker of pytest."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import s3
+from tests.servers.s3 import S3Server
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3.moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3.rclone(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3.seaweed(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server
