@@ -1,13 +1,13 @@
 """The servers as fixtures: each is started when a test first asks for it, once for each worker of pytest."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import s3
-from tests.servers.proxy import Proxy
+from tests.servers import azure, s3, tls
+from tests.servers.azure import AzureServer
 from tests.servers.s3 import S3Server
+from tests.servers.tls import Authority
 
 
 @pytest.fixture(scope="session")
@@ -28,11 +28,18 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-ProxyTo = Callable[[str], Proxy]
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:
+    with azure.azurite(tmp_path_factory.mktemp("azurite")) as server:
+        yield server
 
 
-@pytest.fixture
-def proxy_to() -> Iterator[ProxyTo]:
-    """A proxy of the test's own in front of the server at a URL."""
-    with ExitStack() as running:
-        yield lambda upstream: running.enter_context(Proxy(upstream))
+@pytest.fixture(scope="session")
+def azurite_tls(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[AzureServer]:
+    with azure.azurite(tmp_path_factory.mktemp("azurite-tls"), authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return tls.authority(tmp_path_factory.mktemp("authority"))

@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import boto3
 from botocore.config import Config
 
 from tests.servers.child import installed, running
 from tests.servers.ports import LOCALHOST, free_ports
-
-if TYPE_CHECKING:  # the types of a client exist for the type checker alone
-    from mypy_boto3_s3 import S3Client
 
 REGION: Final = "us-east-1"
 
@@ -62,7 +59,7 @@ class S3Server:
         """Of the account that may do everything."""
         return self.credentials.secret_key
 
-    def client(self, credentials: Credentials | None = None, *, url: str | None = None) -> "S3Client":
+    def client(self, credentials: Credentials | None = None, *, url: str | None = None) -> Any:  # noqa: ANN401 - boto3 makes the class at run time
         """A plain client: no tries after the first, no checksums but those it is given."""
         signed = credentials or self.credentials
         return boto3.session.Session().client(
@@ -90,8 +87,10 @@ class S3Server:
         return self.shared_bucket, f"destination-{next(self._numbers)}/"
 
     def opened(self) -> "S3Server":
-        """Itself, ready for `destination`."""
-        self.client().create_bucket(Bucket=self.shared_bucket)
+        """Itself, ready for `destination`. SeaweedFS needs up to 5 s for the first object of a bucket."""
+        client = self.client()
+        client.create_bucket(Bucket=self.shared_bucket)
+        client.put_object(Bucket=self.shared_bucket, Key="first")
         return self
 
 
