@@ -17,6 +17,7 @@ from tests.servers.faults import (
     Delay,
     Flip,
     FlipAnswer,
+    Hide,
     LoseAnswer,
     Refuse,
     Reset,
@@ -71,6 +72,8 @@ class Exchange:
                 return self._swallow(released)
             case LoseAnswer():
                 return self._pass_on(unchanged, self._lose)
+            case Hide():
+                return self._pass_on(unchanged, self._hide)
             case None | Delay() | Reset() | Truncate() | Flip() | FlipAnswer() | Slow():
                 if isinstance(what, Delay):
                     self.closing.wait(what.seconds)
@@ -137,9 +140,18 @@ class Exchange:
         return not answer.closes and framing != UntilClose()
 
     def _lose(self, server: Stream, answer: Head) -> bool:
+        self._discard(server, answer)
+        raise Torn
+
+    def _hide(self, server: Stream, answer: Head) -> bool:
+        if answer.status != HTTPStatus.NOT_FOUND:
+            return self._bring(server, answer, unchanged)
+        self._discard(server, answer)
+        return self._tell(Answer.s3(HTTPStatus.FORBIDDEN, "AccessDenied"))
+
+    def _discard(self, server: Stream, answer: Head) -> None:
         for _ in server.pieces(framing_of_response(answer, self.seen.method)):
             pass
-        raise Torn
 
     def _say(self, answer: Answer) -> bool:
         self._read()

@@ -72,6 +72,14 @@ class LoseAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Hide:
+    """Where the server says 404 the answer is 403, as Amazon's for an account that may not list.
+
+    Source: "HeadObject", Amazon S3 API Reference, on permissions.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Delay:
     """The server hears of the request so many seconds later."""
 
@@ -108,7 +116,7 @@ def _names(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 OnBody = Reset | Truncate | Flip | FlipAnswer | Slow
-What = OnBody | Refuse | Blackhole | LoseAnswer | Delay | Answer
+What = OnBody | Refuse | Blackhole | LoseAnswer | Hide | Delay | Answer
 
 
 def anything(_: Seen) -> bool:

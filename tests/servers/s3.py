@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,12 @@ class Credentials:
 
 
 ADMIN: Final = Credentials("AKIAADMIN", "the-secret-of-admin")
-LIMITED: Final = Credentials("AKIALIMITED", "the-secret-of-limited")
+LEAST: Final = Credentials("AKIALEAST", "the-secret-of-least")
+WRITER: Final = Credentials("AKIAWRITER", "the-secret-of-writer")
+
+LEAST_ACTIONS: Final = (
+    "s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +48,12 @@ class S3Server:
     """honours If-Match of CompleteMultipartUpload too"""
     verifies_sha256: bool
     verifies_md5: bool
+    verifies_signatures: bool
     credentials: Credentials = ADMIN
+    least: Credentials | None = None
+    """may do LEAST_ACTIONS and no more; None: this server has no accounts with limited rights"""
     limited: Credentials | None = None
-    """may write, not list, not delete; None: this server lets everybody do everything"""
+    """may write alone: not read, not list, not delete; None: as `least`"""
     shared_bucket: str = "shared"
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
 
@@ -59,13 +67,20 @@ class S3Server:
         """Of the account that may do everything."""
         return self.credentials.secret_key
 
-    def client(self, credentials: Credentials | None = None, *, url: str | None = None) -> Any:  # noqa: ANN401 - boto3 makes the class at run time
+    def client(
+        self,
+        credentials: Credentials | None = None,
+        *,
+        url: str | None = None,
+        ca_file: Path | None = None,
+    ) -> Any:  # noqa: ANN401 - boto3 makes the class at run time
         """A plain client: no tries after the first, no checksums but those it is given."""
         signed = credentials or self.credentials
         return boto3.session.Session().client(
             "s3",
             endpoint_url=url or self.url,
             region_name=REGION,
+            verify=None if ca_file is None else str(ca_file),
             aws_access_key_id=signed.access_key,
             aws_secret_access_key=signed.secret_key,
             config=Config(
@@ -108,6 +123,7 @@ def moto(folder: Path) -> Iterator[S3Server]:
             completes_conditionally=False,
             verifies_sha256=False,
             verifies_md5=False,
+            verifies_signatures=False,
         ).opened()
 
 
@@ -128,6 +144,7 @@ def rclone(folder: Path) -> Iterator[S3Server]:
             completes_conditionally=False,
             verifies_sha256=False,
             verifies_md5=True,
+            verifies_signatures=True,
         ).opened()
 
 
@@ -153,13 +170,25 @@ def seaweed(folder: Path) -> Iterator[S3Server]:
                 completes_conditionally=True,
                 verifies_sha256=True,
                 verifies_md5=True,
-                limited=LIMITED,
+                verifies_signatures=True,
+                least=LEAST,
+                limited=WRITER,
             ).opened()
     finally:
         for socket in Path("/tmp").glob("seaweedfs-*-grpc-*.sock"):  # noqa: S108 - no option puts them elsewhere
             if int(socket.stem.rpartition("-")[2]) in ports:
                 with suppress(FileNotFoundError):
                     socket.unlink()
+
+
+def _account(name: str, account: Credentials, **rights: list[str]) -> dict[str, object]:
+    keys = {"accessKey": account.access_key, "secretKey": account.secret_key}
+    return {"name": name, "credentials": [keys], **rights}
+
+
+def _policy(name: str, actions: Sequence[str]) -> dict[str, str]:
+    statement = {"Effect": "Allow", "Action": actions, "Resource": "arn:aws:s3:::*/*"}
+    return {"name": name, "content": json.dumps({"Version": "2012-10-17", "Statement": [statement]})}
 
 
 _PORTS: Final = (
@@ -171,14 +200,9 @@ _ONE_VOLUME_A_BUCKET: Final = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
 
 _ACCOUNTS: Final = {
     "identities": [
-        {
-            "name": name,
-            "credentials": [{"accessKey": account.access_key, "secretKey": account.secret_key}],
-            "actions": actions,
-        }
-        for name, account, actions in (
-            ("admin", ADMIN, ["Admin", "Read", "List", "Tagging", "Write"]),
-            ("limited", LIMITED, ["Write"]),
-        )
-    ]
+        _account("admin", ADMIN, actions=["Admin", "Read", "List", "Tagging", "Write"]),
+        _account("least", LEAST, policyNames=["least"]),
+        _account("writer", WRITER, policyNames=["writer"]),
+    ],
+    "policies": [_policy("least", LEAST_ACTIONS), _policy("writer", ["s3:PutObject"])],
 }
