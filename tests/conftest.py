@@ -9,6 +9,8 @@ import pytest
 
 from tests.process import Site
 
+pytest_plugins = ("tests.servers.fixtures",)
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
