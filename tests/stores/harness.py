@@ -17,6 +17,10 @@ class Harness(Protocol):
     proof: Proof
     """the level that the store's receipts claim"""
 
+    @property
+    def key_bytes(self) -> int:
+        """The longest key that there is room for."""
+
     def store(self) -> Store:
         """A new store on this destination, as another daemon would open it."""
 

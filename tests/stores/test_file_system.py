@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.artifact import Key
+from artifactd.artifact import KEY_BYTES, Key
 from artifactd.stores.base import CHUNK, Conflict, Proof, Put, Refusal, Source, Unavailable
 from artifactd.stores.filesystem import FileSystemStore
 from tests.stores.conformance import StoreConformance
@@ -34,6 +34,7 @@ class FileSystemHarness:
     """A folder, looked at with pathlib."""
 
     proof = Proof.READ_BACK
+    key_bytes = KEY_BYTES
 
     def __init__(self, root: Path) -> None:
         root.mkdir()

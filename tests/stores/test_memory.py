@@ -2,7 +2,7 @@
 
 import pytest
 
-from artifactd.artifact import Key
+from artifactd.artifact import KEY_BYTES, Key
 from artifactd.stores.base import Proof
 from artifactd.stores.memory import MemoryStore
 from tests.stores.conformance import StoreConformance
@@ -13,6 +13,7 @@ class MemoryHarness:
     """A dictionary that stores share."""
 
     proof = Proof.READ_BACK
+    key_bytes = KEY_BYTES
 
     def __init__(self) -> None:
         self._copies = dict[Key, bytes]()

@@ -251,6 +251,10 @@ class Store(ABC):
             StoreError: the store cannot be listed (to the end).
         """
 
+    def doubts(self) -> Sequence[str]:
+        """What this destination makes impossible to promise, in sentences; complete after the first put."""
+        return ()
+
     def requests(self) -> Mapping[str, int]:
         """How many requests were sent since the store was opened, by the name of the operation.
 

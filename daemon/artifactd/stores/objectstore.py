@@ -268,6 +268,18 @@ class ObjectStore(Store):
             with suppress(InvalidKey):
                 yield Key(name.removeprefix(self._prefix))
 
+    def doubts(self) -> Sequence[str]:
+        """As `Store.doubts`."""
+        found = []
+        if not self._server.honours_conditions:
+            found.append(
+                "the server ignores If-None-Match and If-Match: what another writer puts at a key in the "
+                "same moment can be overwritten. Keep the destination to artifactd"
+            )
+        if self._server.proof is Proof.READ_BACK:
+            found.append("the server checks no checksum: each copy is read back, which costs a download")
+        return found
+
     def requests(self) -> Mapping[str, int]:
         """As `Store.requests`."""
         return self._server.requests()

@@ -24,6 +24,9 @@ from artifactd.stores.throttle import Throttle
 _PIECE: Final = 256 << 10
 """Bytes sent between two looks at the throttle, and held in memory for each connection."""
 
+_AT_ONCE: Final = 1 << 30
+"""Bytes asked of sendfile(2), which takes no 2 GiB."""
+
 _HEAD_BYTES: Final = 64 << 10
 _ANSWER_BYTES: Final = 1 << 20
 """An answer to a put is an error in a few hundred bytes, or nothing. More than this is no such server."""
@@ -227,8 +230,29 @@ class _Connection:
         self._socket.sendall(piece)
 
     def _by_kernel(self, body: Piece) -> None:
-        if body.size and self._socket.sendfile(_Reader(body.fd), body.offset, body.size) < body.size:  # type: ignore[arg-type]  # it needs no more of a file
-            raise _cut()
+        sent = 0
+        while sent < body.size:
+            try:
+                count = os.sendfile(
+                    self._socket.fileno(), body.fd, body.offset + sent, min(_AT_ONCE, body.size - sent)
+                )
+            except BlockingIOError:
+                self._wait_for_room()
+                continue
+            except ConnectionError:
+                raise
+            except OSError:  # some file systems cannot; where it is the file that fails, reading tells
+                self._by_hand(Piece(body.fd, body.offset + sent, body.size - sent), None)
+                return
+            if count == 0:
+                raise _cut()
+            sent += count
+
+    def _wait_for_room(self) -> None:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLOUT)
+        if not poll.poll(self._peer.read_seconds * 1000):
+            raise TimeoutError
 
     def _by_hand(self, body: Piece, throttle: Throttle | None) -> None:
         sent = 0
@@ -309,16 +333,6 @@ def _read(fd: int, size: int, offset: int) -> bytes:
     except OSError as error:
         raise _Cut(error.errno, error.strerror) from error
     return piece or _raise(_cut())
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """As much of a file as socket.sendfile asks for."""
-
-    fd: int
-
-    def fileno(self) -> int:
-        return self.fd
 
 
 def _raise(error: OSError) -> bytes:
