@@ -16,12 +16,17 @@ _DIES_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL", "--")
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], *, port: int, folder: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    *,
+    port: int,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    patience: float = 60.0,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The server, from its first answer at `port` on. It lives in `folder`; its output goes to a file there.
 
     Raises:
-        NeverAnsweredError: it did not come up; the error shows what it printed.
+        NeverAnsweredError: it did not come up within `patience` seconds; the error shows what it printed.
     """
     said = folder / "output"
     with said.open("wb") as output:
@@ -35,7 +40,7 @@ def running(
             start_new_session=True,  # Ctrl-C is for the tests, which then stop their servers
         )
     try:
-        wait_for_answer(port, server)
+        wait_for_answer(port, server, patience)
         yield server
     except NeverAnsweredError as error:
         raise NeverAnsweredError(f"{command[0]}: {error}. It said:\n{said.read_text()}") from None

@@ -1,5 +1,6 @@
 """Ports of 127.0.0.1: free ones, and waiting until somebody answers at one."""
 
+import math
 import random
 import socket
 import subprocess
@@ -34,13 +35,13 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def wait_for_answer(port: int, server: subprocess.Popen[bytes]) -> None:
+def wait_for_answer(port: int, server: subprocess.Popen[bytes], seconds: float) -> None:
     """Return as soon as `port` takes a connection.
 
     Raises:
-        NeverAnsweredError: the server ended, or a minute passed.
+        NeverAnsweredError: the server ended, or so many seconds passed.
     """
-    for _ in range(_TRIES):
+    for _ in range(math.ceil(seconds / _PAUSE)):
         if answers(port):
             return
         try:
@@ -48,7 +49,7 @@ def wait_for_answer(port: int, server: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             continue
         raise NeverAnsweredError(f"it ended with code {code}")
-    raise NeverAnsweredError(f"it did not answer at port {port} within {_TRIES * _PAUSE:.0f} s")
+    raise NeverAnsweredError(f"it did not answer at port {port} within {seconds:g} s")
 
 
 def answers(port: int) -> bool:
