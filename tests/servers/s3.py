@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,8 @@ class S3Server:
     """honours If-Match of CompleteMultipartUpload too"""
     verifies_sha256: bool
     verifies_md5: bool
+    verifies_payloads: bool
+    """that the body is the one that was signed, x-amz-content-sha256"""
     verifies_signatures: bool
     credentials: Credentials = ADMIN
     least: Credentials | None = None
@@ -73,10 +76,11 @@ class S3Server:
         *,
         url: str | None = None,
         ca_file: Path | None = None,
+        read_seconds: float = 60.0,
     ) -> Any:  # noqa: ANN401 - boto3 makes the class at run time
         """A plain client: no tries after the first, no checksums but those it is given."""
         signed = credentials or self.credentials
-        return boto3.session.Session().client(
+        return _session().client(
             "s3",
             endpoint_url=url or self.url,
             region_name=REGION,
@@ -84,6 +88,7 @@ class S3Server:
             aws_access_key_id=signed.access_key,
             aws_secret_access_key=signed.secret_key,
             config=Config(
+                read_timeout=read_seconds,
                 s3={"addressing_style": "path"},
                 retries={"total_max_attempts": 1},
                 request_checksum_calculation="when_required",
@@ -109,6 +114,12 @@ class S3Server:
         return self
 
 
+@cache
+def _session() -> Any:  # noqa: ANN401 - as `client`
+    """One for all: it reads a megabyte of JSON for the first client."""
+    return boto3.session.Session()
+
+
 @contextmanager
 def moto(folder: Path) -> Iterator[S3Server]:
     """moto: Python, in memory. Honours conditions, ignores checksums."""
@@ -123,6 +134,7 @@ def moto(folder: Path) -> Iterator[S3Server]:
             completes_conditionally=False,
             verifies_sha256=False,
             verifies_md5=False,
+            verifies_payloads=False,
             verifies_signatures=False,
         ).opened()
 
@@ -144,6 +156,7 @@ def rclone(folder: Path) -> Iterator[S3Server]:
             completes_conditionally=False,
             verifies_sha256=False,
             verifies_md5=True,
+            verifies_payloads=False,
             verifies_signatures=True,
         ).opened()
 
@@ -170,6 +183,7 @@ def seaweed(folder: Path) -> Iterator[S3Server]:
                 completes_conditionally=True,
                 verifies_sha256=True,
                 verifies_md5=True,
+                verifies_payloads=False,
                 verifies_signatures=True,
                 least=LEAST,
                 limited=WRITER,
