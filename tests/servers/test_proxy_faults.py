@@ -1,7 +1,5 @@
 """Each fault of the proxy does what it says, to the request that it is meant for, so often as it says."""
 
-import base64
-import hashlib
 import math
 import socket
 import time
@@ -14,6 +12,7 @@ from azure.core.exceptions import HttpResponseError
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
+    EndpointConnectionError,
     IncompleteReadError,
     ReadTimeoutError,
     ResponseStreamingError,
@@ -32,14 +31,12 @@ from tests.servers.faults import (
     LoseAnswer,
     Refuse,
     Reset,
-    Seen,
     Slow,
     Truncate,
     What,
     anything,
     of,
 )
-from tests.servers.integrity import verdict
 from tests.servers.ports import LOCALHOST
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import S3Server
@@ -111,7 +108,7 @@ def test_a_fault_may_stay_until_it_is_taken_away(rig: Rig) -> None:
 
 def test_refuse_resets_a_new_connection_before_any_request(rig: Rig) -> None:
     rig.fault(Refuse())
-    with pytest.raises(ConnectionClosedError):
+    with pytest.raises((ConnectionClosedError, EndpointConnectionError)):
         rig.put()
     assert rig.proxy.seen == []
     rig.put()
@@ -243,69 +240,3 @@ def test_hide_says_403_in_place_of_404_and_else_nothing(rig: Rig) -> None:
     rig.put()
     assert rig.get() == CONTENT
     rig.through.head_object(**rig.at)
-
-
-# --- checking ---
-
-
-def sha256(content: bytes) -> str:
-    return base64.b64encode(hashlib.sha256(content).digest()).decode()
-
-
-def md5(content: bytes) -> str:
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
-
-
-@pytest.mark.parametrize(
-    "claim", [{"ChecksumSHA256": sha256(b"other")}, {"ContentMD5": md5(b"other")}], ids=["SHA-256", "MD5"]
-)
-def test_checking_makes_a_lax_server_strict(moto: S3Server, claim: dict[str, str]) -> None:
-    bucket, prefix = moto.destination()
-    at = {"Bucket": bucket, "Key": f"{prefix}key"}
-    with Proxy(moto.url, checking=True) as proxy:
-        client = moto.client(url=proxy.url)
-        with pytest.raises(ClientError, match="BadDigest"):
-            client.put_object(**at, Body=CONTENT, **claim)
-        with pytest.raises(ClientError, match="BadDigest"):
-            client.put_object(**at, Body=b"", **claim)
-        upload = client.create_multipart_upload(**at)["UploadId"]
-        with pytest.raises(ClientError, match="BadDigest"):
-            client.upload_part(**at, UploadId=upload, PartNumber=1, Body=CONTENT, **claim)
-        assert "Parts" not in moto.client().list_parts(**at, UploadId=upload)
-        assert "Contents" not in moto.client().list_objects_v2(Bucket=bucket, Prefix=prefix)
-        client.put_object(**at, Body=CONTENT, ChecksumSHA256=sha256(CONTENT), ContentMD5=md5(CONTENT))
-
-
-def test_checking_sees_a_flip(moto: S3Server) -> None:
-    bucket, prefix = moto.destination()
-    with Proxy(moto.url, checking=True) as proxy:
-        rig = Rig(moto, proxy, {"Bucket": bucket, "Key": f"{prefix}key"})
-        rig.fault(Flip(2))
-        with pytest.raises(ClientError, match="BadDigest"):
-            rig.put()
-        assert rig.there() is None
-
-
-def test_checking_leaves_the_checksum_of_a_whole_object_to_the_server(seaweed: S3Server) -> None:
-    bucket, prefix = seaweed.destination()
-    at = {"Bucket": bucket, "Key": f"{prefix}key"}
-    part = hashlib.sha256(CONTENT).digest()
-    with Proxy(seaweed.url, checking=True) as proxy:
-        client = seaweed.client(url=proxy.url)
-        upload = client.create_multipart_upload(**at, ChecksumAlgorithm="SHA256")["UploadId"]
-        sent = client.upload_part(
-            **at, UploadId=upload, PartNumber=1, Body=CONTENT, ChecksumSHA256=sha256(CONTENT)
-        )
-        client.complete_multipart_upload(
-            **at,
-            UploadId=upload,
-            MultipartUpload={
-                "Parts": [{"PartNumber": 1, "ETag": sent["ETag"], "ChecksumSHA256": sha256(CONTENT)}]
-            },
-            ChecksumSHA256=f"{sha256(part)}-1",
-        )
-
-
-def test_what_cannot_be_checked_is_refused_rather_than_believed() -> None:
-    seen = Seen("PUT", "/b/k", {"content-encoding": "aws-chunked"}, 7, "PutObject")
-    assert verdict(seen, [CONTENT]) == Answer.s3(501, "NotImplemented")
