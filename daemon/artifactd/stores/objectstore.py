@@ -46,11 +46,15 @@ _LONGEST_PAUSE: Final = 5.0
 """Seconds to wait with the copy in hand. Who asks for more gets it from the lane: nothing waits in memory."""
 
 
+_SWEEP_SECONDS: Final = 24 * 3600.0
+
+
 class ObjectStore(Store):
     """Copies as objects below `prefix`.
 
     `connections` bounds what is sent at a time; of a large copy that many parts. Unfinished uploads of ours
-    that are older than `abandon_after` seconds are dropped before the first put; nobody else's are touched.
+    that are older than `abandon_after` seconds are dropped, looked for before the first put and once a day;
+    nobody else's are touched.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class ObjectStore(Store):
         self._closing = Event()
         self._readying = Lock()
         self._ready = False
+        self._swept = -_SWEEP_SECONDS
 
     # --- puts ---
 
@@ -232,13 +237,19 @@ class ObjectStore(Store):
         with self._readying:
             if not self._ready:
                 self._patiently(self._server.ready)
-                for one in self._notebook.unfinished(self.name):
-                    if one.began < self._clock.now() - self._abandon_after:
-                        self._abandon(one)
                 self._ready = True
+            if self._clock.monotonic() >= self._swept + _SWEEP_SECONDS:
+                self._swept = self._clock.monotonic()
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Drop what was begun too long ago: its file is gone, or nobody wants it any more."""
+        for one in self._notebook.unfinished(self.name):
+            if one.began < self._clock.now() - self._abandon_after:
+                self._abandon(one)
 
     def _abandon(self, one: Unfinished) -> None:
-        """Drop an unfinished upload of ours. If the server does not, it is tried again at the next start."""
+        """Drop an unfinished upload of ours. If the server does not, it is tried again at the next sweep."""
         with suppress(StoreError):
             self._server.abandon(self._name(one.key), one.upload)
             self._notebook.ended(one.upload)

@@ -47,7 +47,7 @@ class Bucket(Objects):
         self._probe_key = probe_key
         self._chosen = verified
         self._verified = verified or Verified.SHA256
-        self._lock = Lock()
+        self._lock, self._counting = Lock(), Lock()
         self._session: Opened | None = None
         self._door: Door | None = None
         self._sent: Counter[str] = Counter()
@@ -78,7 +78,8 @@ class Bucket(Objects):
         return told
 
     def _count(self, operation: str) -> None:
-        self._sent[operation] += 1
+        with self._counting:
+            self._sent[operation] += 1
 
     def requests(self) -> Mapping[str, int]:
         """As `Objects.requests`."""
