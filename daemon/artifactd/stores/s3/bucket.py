@@ -48,7 +48,7 @@ class Bucket(Objects):
         self._probe_key = probe_key
         self._chosen = verified
         self._verified = verified or Verified.SHA256
-        self._lock, self._counting = Lock(), Lock()
+        self._lock = Lock()
         self._session: Opened | None = None
         self._door: Door | None = None
         self._counting = Lock()
