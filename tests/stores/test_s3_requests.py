@@ -12,9 +12,7 @@ from artifactd.stores.s3.checks import Verified
 from tests.servers.faults import Answer, Reset
 from tests.servers.s3 import S3Server
 from tests.stores.harness import a_put, digest, only, outcome, pattern, receipt
-from tests.stores.through import Through, through
-
-CONNECTIONS = 4
+from tests.stores.through import CONNECTIONS, Through, through
 
 
 @pytest.fixture

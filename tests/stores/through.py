@@ -3,21 +3,24 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from artifactd.stores.objectstore import ObjectStore
 from artifactd.stores.s3.bucket import Bucket
-from artifactd.stores.unfinished import Notebook
+from artifactd.stores.unfinished import Loose, Notebook
 from artifactd.times import Clock
 from tests.servers.faults import Fault, Seen, What, anything, of
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import S3Server
-from tests.stores.buckets import CLOCK, a_bucket, a_store
+from tests.stores.buckets import CLOCK, PART, a_bucket
 from tests.stores.harness import a_put, receipt
 
-CALM = Clock(CLOCK.monotonic, CLOCK.now, lambda: 0.0)
+CONNECTIONS: Final = 4
+
+CALM: Final = Clock(CLOCK.monotonic, CLOCK.now, lambda: 0.0)
 """Without chance: the shortest pauses that there are."""
 
 
@@ -39,12 +42,20 @@ class Through:
         notebook: Notebook | None = None,
         abandon_after: float = 86400.0,
         clock: Clock = CALM,
+        part_size: int = PART,
         **options: Any,  # noqa: ANN401 - of `a_bucket`
     ) -> ObjectStore:
         """A new store. One that is `ready` has put something already, and nothing is recorded of that."""
         bucket = bucket or a_bucket(self.server, self.place, url=self.proxy.url, clock=clock, **options)
-        store = a_store(
-            self.server, self.place, bucket, notebook=notebook, abandon_after=abandon_after, clock=clock
+        store = ObjectStore(
+            "s3",
+            bucket,
+            prefix=self.place[1].rstrip("/"),
+            part_size=part_size,
+            connections=CONNECTIONS,
+            abandon_after=abandon_after,
+            notebook=notebook or Loose(),
+            clock=clock,
         )
         self._stores.append(store)
         if ready:
@@ -95,8 +106,13 @@ class Through:
 @contextmanager
 def through(server: S3Server, place: tuple[str, str] | None = None) -> Iterator[Through]:
     with Proxy(server.url) as proxy:
-        found = Through(server, proxy, place or server.destination(), server.client())
+        found = Through(server, proxy, place or server.destination(), _client(server))
         try:
             yield found
         finally:
             found.close()
+
+
+@cache
+def _client(server: S3Server) -> Any:  # noqa: ANN401 - boto3 makes the class at run time
+    return server.client()
