@@ -212,7 +212,7 @@ class _Connection:
     # --- sending ---
 
     def _send(self, head: bytes, body: Body, throttle: Throttle | None) -> None:
-        if isinstance(body, bytes) and throttle is None:
+        if isinstance(body, bytes) and len(body) <= _PIECE and throttle is None:
             self._socket.sendall(head + body)
             return
         self._socket.sendall(head)
