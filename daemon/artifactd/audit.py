@@ -14,7 +14,7 @@ from artifactd.artifact import Digest, Key
 from artifactd.chain import Break, Entry
 from artifactd.ledger import Ledger
 from artifactd.lifecycle import Row, State
-from artifactd.stores.base import Put, Source, Store, StoreError
+from artifactd.stores.base import Proof, Put, Source, Stat, Store, StoreError
 
 ANCHORS: Final = "_artifactd/anchors/"
 """Where each store keeps entries of the record, out of reach of whoever can rewrite the ledger."""
@@ -53,24 +53,60 @@ def compare(row: Row, found: Digest | StoreError | None) -> Finding:
             )
 
 
-def read_back(row: Row, ledger: Ledger, store: Store, progress: Callable[[int], None]) -> Finding:
-    """Read the copy from the store and compare. `progress` is told the bytes as they pass.
+Progress = Callable[[int], None]
+Look = Callable[[Row, Ledger, Store, Progress], Finding]
+"""A way to look at a copy. The progress is told the bytes of it as they are known."""
 
-    A copy that the daemon replaced while it was read is read once more.
-    """
-    finding = _read_back(row, store, progress)
+
+def read_back(row: Row, ledger: Ledger, store: Store, progress: Progress) -> Finding:
+    """Read the copy from the store and compare."""
+    return _settled(row, ledger, lambda one: _read_back(one, store, progress))
+
+
+def ask(row: Row, ledger: Ledger, store: Store, progress: Progress) -> Finding:
+    """Ask the store for the copy, and read it only where the store's word proves nothing."""
+    return _settled(row, ledger, lambda one: _asked(one, store, progress))
+
+
+def _settled(row: Row, ledger: Ledger, look: Callable[[Row], Finding]) -> Finding:
+    """What `look` finds; a copy that the daemon replaced while it was looked at is looked at once more."""
+    finding = look(row)
     if finding.condition is not Condition.WHOLE:
         for now in ledger.of_sources([row.artifact.path]).get(row.artifact.path, []):
             if (now.store, now.key) == (row.store, row.key) and now != row:
-                return _read_back(now, store, progress)
+                return look(now)
     return finding
 
 
-def _read_back(row: Row, store: Store, progress: Callable[[int], None]) -> Finding:
+def _read_back(row: Row, store: Store, progress: Progress) -> Finding:
     try:
         return compare(row, store.digest(Key(row.key), progress))
     except StoreError as error:
         return compare(row, error)
+
+
+def _asked(row: Row, store: Store, progress: Progress) -> Finding:
+    try:
+        stat = store.stat(Key(row.key))
+    except StoreError as error:
+        return compare(row, error)
+    found = None if stat is None else vouched(row, stat)
+    if stat is not None and found is None:
+        return _read_back(row, store, progress)
+    progress(row.size)
+    return compare(row, found)
+
+
+def vouched(row: Row, stat: Stat) -> Digest | None:
+    """The digest that the store vouches for with what it tells of a copy; None where only reading can tell.
+
+    That is the digest of its own checksum or, where it still has the version that it verified when it took
+    the row's bytes, the row's. Pure.
+    """
+    same = stat.version == row.version and stat.size == row.size and row.state is State.PROVEN
+    if stat.digest is None and same and row.version and row.proof == Proof.SERVER_CHECKSUM:
+        return row.digest
+    return stat.digest
 
 
 def unknown(store: Store, ledger: Ledger) -> Iterator[Key]:

@@ -17,7 +17,9 @@ from artifactd.ledger import Ledger
 from artifactd.rehearsal import self_test
 from artifactd.schema import LedgerError
 from artifactd.stores.base import Conflict, Put, Receipt, Result, Source, Store, StoreError
-from artifactd.stores.open import open_store
+from artifactd.stores.open import Surroundings, open_store
+from artifactd.stores.unfinished import Loose
+from artifactd.times import Clock
 
 PROBE: Final = Key("_artifactd/check")
 _CONTENT: Final = b"Written by `artifactd check`. It may stay.\n"
@@ -39,18 +41,18 @@ class Check:
     mend: str = ""
 
 
-def checkup(config: Config, now: float) -> Iterator[Check]:
-    """Every check, in the order in which to mend; `now` is seconds since the epoch."""
+def checkup(config: Config, clock: Clock) -> Iterator[Check]:
+    """Every check, in the order in which to mend."""
     yield (who := _account(config))
     if not who.ok:
         return  # what the probes leave behind would belong to the wrong account, and lock the daemon out
     yield _configuration(config)
     yield _data_directory(config)
     yield _state_directory(config)
-    yield from (_store(config, name) for name, _ in named(config))
+    yield from (_store(config, name, clock) for name, _ in named(config))
     yield _inotify(config)
     yield _watcher()
-    yield _clock(config, now)
+    yield _clock(config, clock.now())
 
 
 def _account(config: Config) -> Check:
@@ -117,11 +119,11 @@ def _state_directory(config: Config) -> Check:
     return Check(name, ok=True, found=f"{directory}, {entries} entries on record")
 
 
-def _store(config: Config, name: str) -> Check:
+def _store(config: Config, name: str, clock: Clock) -> Check:
     """Put, read back, and be refused to overwrite."""
     destination = next(destination for kind, destination in named(config) if kind == name)
     owner = f"check-{socket.gethostname()}-{os.getpid()}"
-    store = open_store(destination, owner=owner, used_before=False)
+    store = open_store(destination, Surroundings(owner, used_before=False, notebook=Loose(), clock=clock))
     try:
         return Check(f"store {name}", *_probed(store))
     except StoreError as error:
@@ -138,7 +140,8 @@ def _probed(store: Store) -> tuple[bool, str, str]:
         return False, "what was put reads back differently", "do not use this store"
     if not isinstance(_put(store, _CONTENT + b"again"), Conflict):
         return False, "it let a file be overwritten", "do not use this store"
-    return True, f"takes a put, reads it back ({put.proof}), refuses to overwrite", ""
+    found = f"takes a put ({put.proof}), reads it back, refuses to overwrite"
+    return True, "; but ".join((found, *store.doubts())), ""
 
 
 def _put(store: Store, content: bytes) -> Result:

@@ -12,7 +12,7 @@ from artifactd.beneath import READ, open_beneath
 from artifactd.evidence import writers, zip_problem
 from artifactd.scan import identity_of
 from artifactd.settle import Complete, Incomplete, Settled, Writers, verdict
-from artifactd.stores.base import Source
+from artifactd.stores.base import Parts, Source, size_of_parts
 
 SMALL: Final = 256 << 10
 """Bytes up to which a file's content is kept in memory and its descriptor closed: it is read once only."""
@@ -81,8 +81,12 @@ class Unreadable:
 Outcome = Reading | NotYet | Unfit | Missing | Unreadable
 
 
-def read(root: int, settled: Settled, quiet_seconds: float, max_size: int | None) -> Outcome:
+def read(
+    root: int, settled: Settled, quiet_seconds: float, max_size: int | None, part_size: int | None = None
+) -> Outcome:
     """Open, probe and hash the artifact below the open data directory `root`.
+
+    A file of more than `part_size` bytes is hashed in parts, too: for stores that send it in parts.
 
     It never raises for what a file can be. A `Reading` is a snapshot: the identity was the same before the
     first byte was read and after the last, and nobody had the file open for writing, as far as is known.
@@ -98,7 +102,7 @@ def read(root: int, settled: Settled, quiet_seconds: float, max_size: int | None
     except OSError as error:
         return _not_opened(settled, error)
     try:
-        outcome = _examine(fd, settled, quiet_seconds, max_size)
+        outcome = _examine(fd, settled, quiet_seconds, max_size, part_size)
     except OSError as error:
         outcome = Unreadable(settled, f"it cannot be read: {error.strerror}")
     if not (isinstance(outcome, Reading) and outcome.source.fd == fd):
@@ -130,7 +134,9 @@ def _not_opened(settled: Settled, error: OSError) -> Outcome:
             return Unreadable(settled, f"it cannot be opened: {error.strerror}")
 
 
-def _examine(fd: int, settled: Settled, quiet_seconds: float, max_size: int | None) -> Outcome:
+def _examine(
+    fd: int, settled: Settled, quiet_seconds: float, max_size: int | None, part_size: int | None
+) -> Outcome:
     status = os.fstat(fd)
     identity = identity_of(status)
     if reason := _unfit(fd, status, max_size):
@@ -144,7 +150,7 @@ def _examine(fd: int, settled: Settled, quiet_seconds: float, max_size: int | No
         case Incomplete() as incomplete:
             return NotYet(settled, identity, incomplete)
         case Complete(evidence):
-            source, digest = _hashed(fd, identity.size)
+            source, digest = _hashed(fd, identity.size, part_size)
     after = identity_of(os.fstat(fd))
     if after != identity or source.size != identity.size or writers(fd) is Writers.SOME:
         return NotYet(settled, after, Incomplete("it changed while it was read"))
@@ -172,10 +178,14 @@ def _has_a_hole(fd: int, size: int) -> bool:
     return os.lseek(fd, 0, os.SEEK_HOLE) < size
 
 
-def _hashed(fd: int, size: int) -> tuple[Source, Digest]:
+def _hashed(fd: int, size: int, part_size: int | None) -> tuple[Source, Digest]:
     """The bytes, to be put, and their digest. `Source.size` is what was really read."""
     if size <= SMALL:
         content = os.pread(fd, size + 1, 0)
         return Source(len(content), content), checksum.of_bytes(content)
+    if part_size is not None and size > part_size:
+        each = size_of_parts(size, part_size)
+        digest, digests, read_size = checksum.of_parts(fd, size, each)
+        return Source(read_size, fd=fd, parts=Parts(each, digests)), digest
     digest, read_size = checksum.of_file(fd, at_most=size + 1)
     return Source(read_size, fd=fd), digest

@@ -14,12 +14,14 @@ from artifactd.ledger import Ledger
 from artifactd.lock import lock
 from artifactd.log import Log
 from artifactd.mirror import Mirror
+from artifactd.notebook import LedgerNotebook
 from artifactd.recorder import Recorder
 from artifactd.requests import ByHand
 from artifactd.schema import Damaged, set_aside
 from artifactd.stopping import Stopping
 from artifactd.stores.base import Receipt, Store
-from artifactd.stores.open import open_store
+from artifactd.stores.open import Surroundings, open_store
+from artifactd.stores.unfinished import Notebook
 from artifactd.times import Clock
 
 
@@ -74,7 +76,9 @@ def engine(config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager:
         stack.enter_context(lock(config.state_directory))
         ledger = open_ledger(config, log, clock)
         stack.callback(ledger.close)
-        stores = open_stores(config, ledger)
+        notebook = LedgerNotebook(config.state_directory)
+        stack.callback(notebook.close)
+        stores = open_stores(config, ledger, notebook, clock)
         for store in stores.values():
             stack.callback(store.close)
         recorder = Recorder(ledger, log, clock, stopping)
@@ -109,11 +113,11 @@ def open_ledger(config: Config, log: Log, clock: Clock) -> Ledger:
     return ledger
 
 
-def open_stores(config: Config, ledger: Ledger) -> dict[str, Store]:
+def open_stores(config: Config, ledger: Ledger, notebook: Notebook, clock: Clock) -> dict[str, Store]:
     """The configured stores by name."""
     owner = f"{socket.gethostname()}-{config.state_directory.name}".replace("/", "-")
     return {
-        name: open_store(destination, owner=owner, used_before=ledger.used(name))
+        name: open_store(destination, Surroundings(owner, ledger.used(name), notebook, clock))
         for name, destination in named(config)
     }
 

@@ -21,6 +21,7 @@ from artifactd.schema import (
     MIGRATIONS,
     Damaged,
     closed_on_error,
+    connect,
     make,
     migrate,
     other_version,
@@ -90,12 +91,11 @@ class Ledger:
         except OSError as error:
             raise unwritable(state_directory, error) from error
         with sqlite_errors():
-            connection = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
+            connection = connect(path)
             with closed_on_error(connection):
                 if version_of(connection) > len(migrations):
                     raise other_version(version_of(connection), len(migrations))
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
                 connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
                 connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
                 migrate(connection, migrations)

@@ -110,10 +110,13 @@ class Pipeline:
         self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._config, self._stores, self._intake, self._recorder = config, stores, intake, recorder
         self._clock, self._owner = clock, owner
+        sizes = [store.part_size for store in stores.values() if store.part_size is not None]
+        self._part_size = min(sizes, default=None)  # a store that wants others hashes for itself
         self._readers = ThreadPoolExecutor(config.limits.workers, "read")
         self._senders = {name: ThreadPoolExecutor(config.limits.workers, f"put-{name}") for name in stores}
         self._longest_wait = 0.0 if eager else config.retry.cap_seconds
         self._reading = 0
+        self._told: set[tuple[str, str]] = set()
         self.abandoned = False
         """whether what is in flight was waited for long enough, and hangs"""
         self._times = Times(
@@ -161,7 +164,7 @@ class Pipeline:
         quiet, largest = self._config.watch.quiet_seconds, self._config.limits.max_file_size
         try:
             with scan.root(self._config.data_directory) as root:
-                return [_read(root, settled, quiet, largest) for settled in batch]
+                return [_read(root, settled, quiet, largest, self._part_size) for settled in batch]
         except OSError as error:
             reason = Incomplete(f"the data directory cannot be opened: {error.strerror}")
             return [NotYet(settled, settled.sighting.identity, reason) for settled in batch]
@@ -276,6 +279,14 @@ class Pipeline:
             self._out(self.lanes[store], outcome.outage)
         elif any(isinstance(one.event, Proven) for one in outcome.delivered):
             self._back_again(self.lanes[store])
+        self._tell_doubts(store)
+
+    def _tell_doubts(self, store: str) -> None:
+        """Say once what the destination makes impossible to promise."""
+        for doubt in self._stores[store].doubts():
+            if (store, doubt) not in self._told:
+                self._told.add((store, doubt))
+                self._recorder.log.warning("store.doubted", store=store, reason=doubt)
 
     def _release(self, held: _Held, uses: int) -> None:
         """Let go of the bytes once no lane needs them."""
@@ -312,10 +323,12 @@ def _superseded(rows: Sequence[Row], by: Row) -> Iterator[Change]:
             yield Change(row, Vanished("another version took its place"))
 
 
-def _read(root: int, settled: Settled, quiet_seconds: float, max_size: int | None) -> digest.Outcome:
+def _read(
+    root: int, settled: Settled, quiet_seconds: float, max_size: int | None, part_size: int | None
+) -> digest.Outcome:
     """`digest.read`, and a bound on the harm of its own mistakes: only this file has to wait."""
     try:
-        return digest.read(root, settled, quiet_seconds, max_size)
+        return digest.read(root, settled, quiet_seconds, max_size, part_size)
     except Exception as error:  # noqa: BLE001 - told as this file's trouble, and tried again
         return Unreadable(settled, f"unexpected {type(error).__name__}: {error}")
 

@@ -48,8 +48,33 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
         BEGIN SELECT RAISE(ABORT, 'append-only'); END;
     """,
+    """
+    CREATE TABLE unfinished (
+        upload TEXT PRIMARY KEY, store TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL,
+        part_size INTEGER NOT NULL, attempt TEXT NOT NULL, began REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE parts (
+        upload TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (upload, number)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """From schema version n to n + 1. The first makes the schema. A step that was released is never changed."""
+
+
+_BUSY_SECONDS: Final = 30.0
+"""How long one connection waits for another's transaction."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to an existing ledger, for any thread, which commits what it says and when it says so.
+
+    Raises:
+        sqlite3.Error: see `sqlite_errors`.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False)
+    with closed_on_error(connection):
+        connection.execute("PRAGMA synchronous=FULL")
+    return connection
 
 
 def set_aside(state_directory: Path, stamp: str) -> Path:

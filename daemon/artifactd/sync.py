@@ -36,6 +36,8 @@ class Report:
     """copies that wait for a person"""
     unobservable: int = 0
     """directories that could not be looked into"""
+    requests: int = 0
+    """that were sent to the stores"""
     seconds: float = 0.0
     in_flight: int = 0
     """files whose copy was abandoned, because a store or the source hangs; the next run repeats them"""
@@ -56,6 +58,7 @@ class Report:
             "stuck": self.stuck,
             "unobservable": self.unobservable,
             "bytes": self.bytes,
+            "requests": self.requests,
             "seconds": round(self.seconds, 3),
             "complete": self.complete,
         }
@@ -96,6 +99,7 @@ def sync(
         _close(set_up, report)
         report.seconds = clock.monotonic() - began
         set_up.anchor()
+        report.requests = sum(sum(store.requests().values()) for store in set_up.stores.values())
         log.info("sync.finished", **report.fields())
     return report
 

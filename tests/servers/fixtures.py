@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers import azure, s3, tls
+from tests.servers import seaweed as seaweedfs
 from tests.servers.azure import AzureServer
 from tests.servers.s3 import S3Server
 from tests.servers.tls import Authority
@@ -24,7 +25,7 @@ def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3.seaweed(tmp_path_factory.mktemp("seaweed")) as server:
+    with seaweedfs.seaweed(tmp_path_factory.mktemp("seaweed")) as server:
         yield server
 
 

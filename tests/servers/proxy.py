@@ -24,6 +24,7 @@ class Proxy:
 
     `seen` has every request whose head came, in order. `faults` are tried in order; one that was used as
     often as it says is taken out. With `checking`, a body that is not what its head says is refused here.
+    `connections` says how many were made to it.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Proxy:
     ) -> None:
         self.seen: list[Seen] = []
         self.faults: list[Fault] = []
+        self.connections = 0
         self.checking = checking
         self._upstream = urlsplit(upstream)
         self._tls = tls
@@ -95,6 +97,7 @@ class Proxy:
         with listener, suppress(OSError):  # which says that it was woken to end
             while True:
                 client, _ = listener.accept()
+                self.connections += 1
                 self._start(partial(self._connected, client))
 
     def _connected(self, client: socket.socket) -> None:

@@ -1,12 +1,12 @@
-"""Three real S3 servers, each started in seconds, each strict about something else."""
+"""A running S3 server and what it is strict about; moto and rclone, which start at once."""
 
 import itertools
-import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,12 +28,6 @@ class Credentials:
 
 
 ADMIN: Final = Credentials("AKIAADMIN", "the-secret-of-admin")
-LEAST: Final = Credentials("AKIALEAST", "the-secret-of-least")
-WRITER: Final = Credentials("AKIAWRITER", "the-secret-of-writer")
-
-LEAST_ACTIONS: Final = (
-    "s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +42,12 @@ class S3Server:
     """honours If-Match of CompleteMultipartUpload too"""
     verifies_sha256: bool
     verifies_md5: bool
+    verifies_payloads: bool
+    """that the body is the one that was signed, x-amz-content-sha256"""
     verifies_signatures: bool
     credentials: Credentials = ADMIN
     least: Credentials | None = None
-    """may do LEAST_ACTIONS and no more; None: this server has no accounts with limited rights"""
+    """may put, and read what it knows the key of; None: this server limits nobody"""
     limited: Credentials | None = None
     """may write alone: not read, not list, not delete; None: as `least`"""
     shared_bucket: str = "shared"
@@ -73,10 +69,11 @@ class S3Server:
         *,
         url: str | None = None,
         ca_file: Path | None = None,
+        read_seconds: float = 60.0,
     ) -> Any:  # noqa: ANN401 - boto3 makes the class at run time
         """A plain client: no tries after the first, no checksums but those it is given."""
         signed = credentials or self.credentials
-        return boto3.session.Session().client(
+        return _session().client(
             "s3",
             endpoint_url=url or self.url,
             region_name=REGION,
@@ -84,6 +81,7 @@ class S3Server:
             aws_access_key_id=signed.access_key,
             aws_secret_access_key=signed.secret_key,
             config=Config(
+                read_timeout=read_seconds,
                 s3={"addressing_style": "path"},
                 retries={"total_max_attempts": 1},
                 request_checksum_calculation="when_required",
@@ -102,11 +100,17 @@ class S3Server:
         return self.shared_bucket, f"destination-{next(self._numbers)}/"
 
     def opened(self) -> "S3Server":
-        """Itself, ready for `destination`. SeaweedFS needs up to 5 s for the first object of a bucket."""
+        """Itself, ready for `destination`. SeaweedFS takes its time for the first bytes in a bucket."""
         client = self.client()
         client.create_bucket(Bucket=self.shared_bucket)
-        client.put_object(Bucket=self.shared_bucket, Key="first")
+        client.put_object(Bucket=self.shared_bucket, Key="first", Body=b"takes a volume")
         return self
+
+
+@cache
+def _session() -> Any:  # noqa: ANN401 - as `client`
+    """One for all: it reads a megabyte of JSON for the first client."""
+    return boto3.session.Session()
 
 
 @contextmanager
@@ -123,6 +127,7 @@ def moto(folder: Path) -> Iterator[S3Server]:
             completes_conditionally=False,
             verifies_sha256=False,
             verifies_md5=False,
+            verifies_payloads=False,
             verifies_signatures=False,
         ).opened()
 
@@ -144,65 +149,6 @@ def rclone(folder: Path) -> Iterator[S3Server]:
             completes_conditionally=False,
             verifies_sha256=False,
             verifies_md5=True,
+            verifies_payloads=False,
             verifies_signatures=True,
         ).opened()
-
-
-@contextmanager
-def seaweed(folder: Path) -> Iterator[S3Server]:
-    """SeaweedFS: made for production. Honours conditions, verifies SHA-256, limits what an account may do."""
-    ports = free_ports(len(_PORTS))
-    (folder / "s3.json").write_text(json.dumps(_ACCOUNTS))
-    command: list[str | Path] = [
-        installed("weed"), "-logtostderr", "server", f"-ip={LOCALHOST}", f"-ip.bind={LOCALHOST}",
-        f"-dir={folder}", "-s3", "-s3.config=s3.json", "-s3.autoCreateBucket=false",
-        "-s3.port.iceberg=0", "-s3.port.lance=0",
-        "-master.telemetry=false", "-master.volumeSizeLimitMB=1024", "-volume.max=1000",
-        "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
-        *(f"-{name}={port}" for name, port in zip(_PORTS, ports, strict=True)),
-    ]  # fmt: skip
-    try:
-        with running(command, port=ports[0], folder=folder, environment=_ONE_VOLUME_A_BUCKET):
-            yield S3Server(
-                name="seaweed",
-                url=f"http://{LOCALHOST}:{ports[0]}",
-                honours_conditions=True,
-                completes_conditionally=True,
-                verifies_sha256=True,
-                verifies_md5=True,
-                verifies_signatures=True,
-                least=LEAST,
-                limited=WRITER,
-            ).opened()
-    finally:
-        for socket in Path("/tmp").glob("seaweedfs-*-grpc-*.sock"):  # noqa: S108 - no option puts them elsewhere
-            if int(socket.stem.rpartition("-")[2]) in ports:
-                with suppress(FileNotFoundError):
-                    socket.unlink()
-
-
-def _account(name: str, account: Credentials, **rights: list[str]) -> dict[str, object]:
-    keys = {"accessKey": account.access_key, "secretKey": account.secret_key}
-    return {"name": name, "credentials": [keys], **rights}
-
-
-def _policy(name: str, actions: Sequence[str]) -> dict[str, str]:
-    statement = {"Effect": "Allow", "Action": actions, "Resource": "arn:aws:s3:::*/*"}
-    return {"name": name, "content": json.dumps({"Version": "2012-10-17", "Statement": [statement]})}
-
-
-_PORTS: Final = (
-    "s3.port", "s3.port.grpc", "filer.port", "filer.port.grpc",
-    "volume.port", "volume.port.grpc", "master.port", "master.port.grpc",
-)  # fmt: skip
-
-_ONE_VOLUME_A_BUCKET: Final = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
-
-_ACCOUNTS: Final = {
-    "identities": [
-        _account("admin", ADMIN, actions=["Admin", "Read", "List", "Tagging", "Write"]),
-        _account("least", LEAST, policyNames=["least"]),
-        _account("writer", WRITER, policyNames=["writer"]),
-    ],
-    "policies": [_policy("least", LEAST_ACTIONS), _policy("writer", ["s3:PutObject"])],
-}

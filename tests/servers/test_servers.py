@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.servers.faults import Fault, Flip
+from tests.servers.proxy import Proxy
 from tests.servers.s3 import Credentials, S3Server
 
 PART = b"p" * (5 << 20)  # the smallest that may be followed by another one
@@ -164,6 +166,14 @@ def test_a_wrong_md5_is_refused_where_it_is_verified(here: Spot) -> None:
     refused = refusal(lambda: here.put(ContentMD5=md5(b"other")))
     assert refused == ("BadDigest" if here.server.verifies_md5 else "")
     here.put(ContentMD5=md5(b"content"))
+
+
+def test_a_body_other_than_was_signed_is_refused_where_it_is_verified(here: Spot) -> None:
+    with Proxy(here.server.url) as proxy:
+        proxy.faults.append(Fault(Flip()))
+        flipped = Spot(here.server, here.server.client(url=proxy.url), here.at)
+        assert (refusal(flipped.put) != "") == here.server.verifies_payloads
+        assert proxy.faults == []
 
 
 # --- rights: SeaweedFS alone ---

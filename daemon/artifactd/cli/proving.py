@@ -29,10 +29,14 @@ from artifactd.ledger import Ledger
 from artifactd.lifecycle import Change, Confirmed, Lost, Row, State
 from artifactd.schema import FILE, LedgerError
 from artifactd.stores.base import Store, StoreError
+from artifactd.stores.unfinished import Loose
+from artifactd.times import Clock
 
 PROVING = "Proving"
 
 Problem = Mapping[str, str]
+
+_CLOCK: Final = Clock(time.monotonic, time.time, random.random)
 
 CODES: Final = {
     "record": Exit.RECORD,
@@ -55,9 +59,16 @@ def verify(
     sample: Annotated[
         float, typer.Option(min=0.0, max=100.0, help="Read back only this share of the copies, in percent.")
     ] = 100.0,
+    read: Annotated[  # noqa: FBT002 - typer's way to a flag
+        bool, typer.Option("--read", help="Read every byte back, even where the store's own checksum tells.")
+    ] = False,
     as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
 ) -> None:
-    """Prove afterwards: the record hangs together, and the stores hold what it says, read back byte by byte.
+    """Prove afterwards: the record hangs together, and the stores hold what it says.
+
+    A copy whose bytes a store has verified by checksum when it took them is asked for without reading it: the
+    store says that it still has that very version. Every other copy is read back byte by byte, and with
+    --read those are, too.
 
     It ends with the first of these that is true, or with 0:
     10 the record was altered
@@ -72,9 +83,9 @@ def verify(
     settings = configuration(config)
     began = time.monotonic()
     with reading(settings) as ledger:
-        stores = open_stores(settings, ledger)
+        stores = open_stores(settings, ledger, Loose(), _CLOCK)
         problems = list(_record_problems(ledger, stores))
-        findings = list(_findings(ledger, stores, sample))
+        findings = list(_findings(ledger, stores, sample, auditing.read_back if read else auditing.ask))
         problems += [_problem(one) for one in findings if one.condition is not Condition.WHOLE]
         problems += _unknown(settings, ledger, stores)
         others = _other_records(ledger, stores)
@@ -137,17 +148,19 @@ def _other_records(ledger: Ledger, stores: Mapping[str, Store]) -> dict[str, lis
     return others
 
 
-def _findings(ledger: Ledger, stores: Mapping[str, Store], sample: float) -> Iterator[Finding]:
-    """Every copy that was ever proven, or a sample of them, read back."""
+def _findings(
+    ledger: Ledger, stores: Mapping[str, Store], sample: float, look: auditing.Look
+) -> Iterator[Finding]:
+    """Every copy that was ever proven, or a sample of them, looked at."""
     rows = [
         row
         for store in stores
         for row in ledger.rows(store=store)
         if row.proof and row.state is not State.UPLOADING and random.random() * 100 < sample  # noqa: S311 - a sample, no secret
     ]
-    with byte_progress("reading back", sum(row.size for row in rows)) as progress:
+    with byte_progress("verifying", sum(row.size for row in rows)) as progress:
         for row in rows:
-            yield auditing.read_back(row, ledger, stores[row.store], progress)
+            yield look(row, ledger, stores[row.store], progress)
 
 
 def _problem(finding: Finding) -> Problem:
@@ -234,7 +247,7 @@ def check(config: ConfigPath = None, as_json: AsJson = False) -> None:  # noqa: 
     from artifactd.checkup import checkup  # noqa: PLC0415 - the watcher's library, for this command only
 
     settings = configuration(config)
-    results = list(checkup(settings, time.time()))
+    results = list(checkup(settings, _CLOCK))
     if as_json:
         lines({"check": one.name, "ok": one.ok, "found": one.found, "mend": one.mend} for one in results)
     else:

@@ -8,7 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from artifactd.config.assemble import assemble
-from artifactd.config.destination import S3, Azure, Bitbucket, Destination, FileSystem, StoreKind
+from artifactd.config.destination import (
+    S3,
+    Azure,
+    Bitbucket,
+    Checksum,
+    Destination,
+    Encryption,
+    FileSystem,
+    ImmutabilityMode,
+    LockMode,
+    StoreKind,
+)
 from artifactd.config.document import Format, Level, Limits, Log, Watch
 from artifactd.config.effective import Config, Row
 from artifactd.config.problem import ConfigError, Problem
@@ -18,13 +29,17 @@ __all__ = [
     "S3",
     "Azure",
     "Bitbucket",
+    "Checksum",
     "Config",
     "ConfigError",
     "Destination",
+    "Encryption",
     "FileSystem",
     "Format",
+    "ImmutabilityMode",
     "Level",
     "Limits",
+    "LockMode",
     "Log",
     "Problem",
     "Row",

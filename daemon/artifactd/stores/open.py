@@ -1,17 +1,42 @@
 """From a destination in the configuration to its store. SDKs are imported where needed."""
 
+from dataclasses import dataclass
+from threading import Event
 from typing import assert_never
 
-from artifactd.config import S3, Azure, Bitbucket, Destination, FileSystem
+from pydantic import SecretStr
+
+from artifactd.config import (
+    S3,
+    Azure,
+    Bitbucket,
+    Checksum,
+    Destination,
+    Encryption,
+    FileSystem,
+    LockMode,
+)
 from artifactd.stores.base import Store
 from artifactd.stores.filesystem import FileSystemStore
+from artifactd.stores.throttle import Throttle
+from artifactd.stores.unfinished import Notebook
+from artifactd.times import Clock
 
 
-def open_store(destination: Destination, *, owner: str, used_before: bool) -> Store:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a store gets from the daemon around it."""
+
+    owner: str
+    """tells this daemon's unfinished business in the store from another's"""
+    used_before: bool
+    """whether copies are on record there"""
+    notebook: Notebook
+    clock: Clock
+
+
+def open_store(destination: Destination, around: Surroundings) -> Store:
     """The store for `destination`. Nothing is sent yet, so a store that is down does not matter here.
-
-    `owner` tells this daemon's unfinished business in the store from another's; `used_before` says that
-    copies are on record there.
 
     Raises:
         NotImplementedError: this version has no store of the kind. The configuration tells people before.
@@ -20,12 +45,78 @@ def open_store(destination: Destination, *, owner: str, used_before: bool) -> St
         case FileSystem():
             return FileSystemStore(
                 destination.directory,
-                owner=owner,
-                used_before=used_before,
+                owner=around.owner,
+                used_before=around.used_before,
                 file_mode=destination.file_mode,
                 directory_mode=destination.directory_mode,
             )
-        case S3() | Azure() | Bitbucket():
+        case S3():
+            return _s3(destination, around)
+        case Azure() | Bitbucket():
             raise NotImplementedError(f"no store for {destination.kind}")
         case _:
             assert_never(destination)
+
+
+def _s3(destination: S3, around: Surroundings) -> Store:
+    from artifactd.stores.objectstore import ObjectStore  # noqa: PLC0415 - not needed by who has no such store
+    from artifactd.stores.s3.bucket import PROBE, Bucket  # noqa: PLC0415 - as above
+    from artifactd.stores.s3.checks import Verified  # noqa: PLC0415 - as above
+    from artifactd.stores.s3.session import Access, Endpoint  # noqa: PLC0415 - as above
+    from artifactd.stores.s3.storing import Storing  # noqa: PLC0415 - as above
+
+    endpoint = Endpoint(
+        destination.bucket,
+        destination.region,
+        destination.endpoint_url,
+        destination.addressing_style.value,
+        verify=not destination.skip_cert_verification,
+        authorities=destination.cert_location,
+        connect_seconds=destination.connect_timeout_seconds,
+        read_seconds=destination.read_timeout_seconds,
+        connections=destination.connections,
+    )
+    access = Access(
+        destination.access_key_id,
+        _plain(destination.secret_access_key),
+        destination.role_arn,
+        destination.use_ec2_role_credentials,
+    )
+    storing = Storing(
+        destination.storage_class,
+        "" if destination.encryption is Encryption.NONE else destination.encryption.value,
+        destination.kms_key_id,
+        "" if destination.lock_mode is LockMode.NONE else destination.lock_mode.value.upper(),
+        destination.lock_days,
+        destination.legal_hold,
+        destination.tags,
+        destination.expected_bucket_owner,
+    )
+    verified = None if destination.checksum is Checksum.AUTO else Verified(destination.checksum.value)
+    bucket = Bucket(
+        endpoint,
+        access,
+        storing,
+        around.clock,
+        verified,
+        _throttle(destination.bandwidth, around.clock),
+        "/".join(filter(None, (destination.prefix, PROBE))),
+    )
+    return ObjectStore(
+        destination.kind.value,
+        bucket,
+        prefix=destination.prefix,
+        part_size=destination.part_size,
+        connections=destination.connections,
+        abandon_after=destination.abandon_after_seconds,
+        notebook=around.notebook,
+        clock=around.clock,
+    )
+
+
+def _plain(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
+
+
+def _throttle(bandwidth: int | None, clock: Clock) -> Throttle | None:
+    return None if bandwidth is None else Throttle(bandwidth, clock.monotonic, Event().wait)

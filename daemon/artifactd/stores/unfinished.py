@@ -34,7 +34,7 @@ class Unfinished:
 class Notebook(Protocol):
     """Where a store writes down its unfinished puts, durably. Threads may use it at the same time.
 
-    Every method raises OSError where it cannot be read or written; nothing was changed then.
+    Every method raises `Unavailable` where it cannot be read or written; nothing was changed then.
     """
 
     def begun(self, unfinished: Unfinished) -> None:
