@@ -115,8 +115,7 @@ class ObjectStore(Store):
         except Refusal:
             sending.give_up()
             raise
-        if not receipt.written:
-            sending.give_up()
+        sending.give_up()  # of what a look, not the server's answer, has told the success
         return receipt
 
     def _settled(self, put: Put, sending: Sending) -> Receipt:

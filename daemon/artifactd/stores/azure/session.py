@@ -152,6 +152,9 @@ def _authorities(chosen: Path | None) -> Path:
 
 
 def _context(authorities: Path) -> ssl.SSLContext:
-    if authorities.is_dir():
-        return ssl.create_default_context(capath=authorities)
-    return ssl.create_default_context(cafile=authorities)
+    try:
+        if authorities.is_dir():
+            return ssl.create_default_context(capath=authorities)
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise Denied(f"no certificates can be read from {authorities}: mend [azure] cert_location") from error
