@@ -1,11 +1,12 @@
 """Large copies go to Azure in blocks, which belong to one attempt and are never sent twice."""
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from artifactd.stores.azure.container import block_id
 from artifactd.stores.base import Put, Receipt, Refusal, Result, Unavailable
 from artifactd.stores.objectstore import ObjectStore
+from artifactd.stores.sending import in_parts
 from artifactd.stores.unfinished import Loose
 from tests.servers.azure import AzureServer
 from tests.servers.faults import Answer, Fault, LoseAnswer, Seen, of
@@ -190,6 +192,16 @@ def test_of_two_that_write_a_large_copy_at_once_one_wins(rig: Rig, second: bytes
     assert sorted(map(outcome, results)) == ["Conflict" if second == OTHER else "there", "written"]
     winner = CONTENT if outcome(results[0]) == "written" else second
     assert rig.blob.download_blob().readall() == winner
+
+
+def test_a_block_that_changed_since_it_was_hashed_is_not_sent(rig: Rig) -> None:
+    with rig.store() as store, rig.put_of() as put:
+        parts = in_parts(put, BLOCK)
+        os.pwrite(put.source.fd, b"changed", 7 * BLOCK)
+        got = only(store.put([replace(put, source=replace(put.source, parts=parts))]))
+    assert outcome(got) == "Corrupt"
+    assert "part 8" in str(got)
+    assert not rig.blob.exists()
 
 
 def test_a_replacement_of_a_large_copy_is_conditional(rig: Rig) -> None:
