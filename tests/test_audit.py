@@ -1,5 +1,7 @@
 """What a verification makes of what it finds, and what an anchor proves."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from artifactd.artifact import Artifact, Digest, Identity, Key, Kind
 from artifactd.audit import Condition
 from artifactd.ledger import Ledger
 from artifactd.lifecycle import Change, Proven, Row, Started, State
-from artifactd.stores.base import Put, Receipt, Source, StoreError, Unavailable
+from artifactd.stores.base import Put, Receipt, Source, Stat, StoreError, Unavailable, no_progress
 from artifactd.stores.memory import MemoryStore
 
 A, B, C = (Digest(checksum.of_bytes(content)) for content in (b"a", b"b", b"c"))
@@ -53,6 +55,70 @@ def test_what_the_store_holds_is_compared_with_what_is_on_record(
     finding = audit.compare(known, found)
     assert finding.condition is expected
     assert bool(finding.reason) is (expected is not Condition.WHOLE)
+
+
+# --- what a store says without being read ---
+
+SEEN = replace(row(State.PROVEN, A, (A,)), proof="server_checksum", version="v1", size=1)
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "expected"),
+    [
+        (SEEN, Stat(1, "v1"), A),
+        (SEEN, Stat(1, "v2"), None),
+        (SEEN, Stat(2, "v1"), None),
+        (replace(SEEN, proof="read_back"), Stat(1, "v1"), None),
+        (replace(SEEN, version=""), Stat(1, ""), None),
+        (replace(SEEN, state=State.LOST), Stat(1, "v1"), None),
+        (SEEN, Stat(1, "v2", A), A),
+        (SEEN, Stat(1, "v1", B), B),  # its own checksum goes before our memory of a version
+    ],
+)
+def test_a_store_vouches_by_its_own_checksum_or_by_the_version_that_it_verified(
+    known: Row, told: Stat, expected: Digest | None
+) -> None:
+    assert audit.vouched(known, told) == expected
+
+
+class Vouching(MemoryStore):
+    """Says what it is told to say of every copy, and counts how often one is read."""
+
+    told: Stat | StoreError | None = None
+    reads = 0
+
+    def stat(self, key: Key) -> Stat | None:
+        del key
+        if isinstance(self.told, StoreError):
+            raise self.told
+        return self.told
+
+    def digest(self, key: Key, progress: Callable[[int], None] = no_progress) -> Digest | None:
+        self.reads += 1
+        return super().digest(key, progress)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected", "reads"),
+    [
+        (Stat(1, "", A), Condition.WHOLE, 0),
+        (Stat(1, "", B), Condition.DIFFERENT, 0),
+        (None, Condition.MISSING, 0),
+        (Unavailable("away"), Condition.UNREADABLE, 0),
+        (Stat(1), Condition.WHOLE, 1),
+    ],
+)
+def test_a_copy_is_read_only_where_the_store_cannot_vouch_for_it(
+    tmp_path: Path, told: Stat | StoreError | None, expected: Condition, reads: int
+) -> None:
+    ledger, store, seen = Ledger.open(tmp_path), Vouching("memory"), list[int]()
+    known = proven(ledger, row(State.NEW, None, ()), A)
+    put(store, known.key, b"a")
+    store.told, store.reads = told, 0
+    assert audit.ask(known, ledger, store, seen.append).condition is expected
+    assert store.reads == reads
+    assert audit.read_back(known, ledger, store, no_progress).condition is Condition.WHOLE
+    ledger.close()
 
 
 # --- with a real ledger ---

@@ -46,3 +46,27 @@ def test_no_more_of_a_growing_file_is_read_than_was_asked_for(at_most: int, tmp_
             checksum.of_bytes(content[:at_most]),
             at_most,
         )
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 2000, 3 * checksum.BUFFER + 7])
+@pytest.mark.parametrize("part", [1000, checksum.BUFFER + 3])
+def test_parts_and_whole_are_hashed_in_one_pass(size: int, part: int, tmp_path: Path) -> None:
+    content = (bytes(range(251)) * (size // 251 + 1))[:size]
+    (tmp_path / "file").write_bytes(content)
+    with (tmp_path / "file").open("rb") as file:
+        whole, parts, read = checksum.of_parts(file.fileno(), size, part)
+    assert (whole, read) == (checksum.of_bytes(content), size)
+    cut = [content[start : start + part] for start in range(0, size, part)]
+    assert parts == tuple(hashlib.sha256(one).digest() for one in cut)
+
+
+def test_of_a_file_that_was_cut_fewer_bytes_are_read_than_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 1500)
+    with (tmp_path / "file").open("rb") as file:
+        assert checksum.of_parts(file.fileno(), 5000, 1000)[2] == 1500
+
+
+def test_chunks_have_the_digest_of_what_they_are_together() -> None:
+    told = list[int]()
+    assert checksum.of_chunks([b"ab", b"", b"c"], told.append) == VECTORS[b"abc"]
+    assert sum(told) == 3

@@ -56,6 +56,8 @@ def taken(parse: Callable[[object], object], value: object) -> bool:
         *((objects.suffix, name, False) for name in ("", ".core.windows.net", "https://x", "x.net/", "x?y")),
         *((objects.bucket_owner, owner, True) for owner in ("", "012345678901")),
         *((objects.bucket_owner, owner, False) for owner in ("12345", 123456789012, "1234-5678-9012")),
+        *((objects.word, name, True) for name in ("", "STANDARD_IA", "arn:aws:kms:eu-central-1:1:key/a-b")),
+        *((objects.word, name, False) for name in ("a b", "a\r\nx-evil: 1", "é", "\x7f")),
     ],
 )
 def test_a_name_is_what_the_service_takes(

@@ -62,3 +62,10 @@ def test_a_store_is_back_with_the_first_thing_it_takes() -> None:
 
 def test_jitter_moves_the_next_try() -> None:
     assert a_lane().out("refused", 0.0, 0.5) == 1.5
+
+
+def test_a_store_that_asks_for_a_longer_pause_gets_it() -> None:
+    lane = a_lane()
+    assert lane.out("busy", 0.0, 0.0, at_least=30.0) == 30.0
+    assert not lane.open(29.9)
+    assert lane.open(30.0)

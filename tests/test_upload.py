@@ -12,6 +12,7 @@ from artifactd.lifecycle import Event, Failed, Postponed, Proven, Refused, step
 from artifactd.scan import identity_of
 from artifactd.settle import Settled
 from artifactd.stores.base import (
+    About,
     Conflict,
     Corrupt,
     Denied,
@@ -121,6 +122,21 @@ def test_a_store_is_told_what_it_may_replace() -> None:
     assert [(put.key.text, put.digest, put.ours) for put in store.asked] == [
         ("alice/e0/mojo.zip", DIGEST, (D2, DIGEST))
     ]
+
+
+def test_a_store_is_told_the_version_that_was_proven_last_and_whose_bytes_these_are() -> None:
+    one = an_upload()
+    store = Scripted([a_receipt()])
+    upload(store, [replace(one, row=replace(one.row, version="v6"))], times())
+    (put,) = store.asked
+    assert put.version == "v6"
+    artifact = one.row.artifact
+    assert put.about == About(artifact.path.decode(), artifact.user, artifact.experiment_id, artifact.kind)
+
+
+def test_a_pause_that_a_store_asks_for_is_told() -> None:
+    outcome = upload(Scripted([Unavailable("busy", retry_after=30.0)]), [an_upload()], times())
+    assert outcome.outage == Outage("busy", needs_person=False, retry_after=30.0)
 
 
 def test_a_batch_is_answered_one_by_one_and_an_outage_is_told_once_without_its_key() -> None:

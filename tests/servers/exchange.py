@@ -2,6 +2,7 @@
 
 import select
 import socket
+import struct
 import tempfile
 import threading
 from collections.abc import Callable
@@ -93,7 +94,10 @@ class Exchange:
             return self._relay(body, bring)
         self._permit()
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:  # nothing may reach the server unchecked
-            refusal = verdict(self.seen, (piece for piece in body if spool.write(piece)))
+            for piece in body:  # writelines() would keep all of it in memory first
+                spool.write(piece)
+            spool.seek(0)
+            refusal = verdict(self.seen, iter(partial(spool.read, PIECE), b""))
             if refusal is not None:
                 return self._tell(refusal)
             spool.seek(0)
@@ -194,4 +198,4 @@ def _next(server: Stream) -> Head:
 
 def reset_at_close(connected: socket.socket) -> None:
     """Let close() send RST instead of FIN (socket(7), SO_LINGER)."""
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

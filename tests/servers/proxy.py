@@ -101,21 +101,30 @@ class Proxy:
                 self._start(partial(self._connected, client))
 
     def _connected(self, client: socket.socket) -> None:
-        if self._tls is not None:
-            client = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+        with self._client(client):
+            if self._take(None) is not None:
+                raise Torn
+            if self._tls is None:
+                self._serve(client)
+                return
+            secured = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+            with self._client(secured):
+                secured.do_handshake()
+                self._serve(secured)
+
+    @contextmanager
+    def _client(self, client: socket.socket) -> Iterator[None]:
+        """A client's connection, which ends with the block as the block says."""
         with self._kept(client):
             try:
-                self._serve(client)
+                yield
             except Ended:
                 pass
             except (Torn, LostError, OSError):
-                reset_at_close(client)
+                with suppress(OSError):  # it is lost already
+                    reset_at_close(client)
 
     def _serve(self, client: socket.socket) -> None:
-        if self._take(None) is not None:
-            raise Torn
-        if isinstance(client, ssl.SSLSocket):
-            client.do_handshake()
         stream = Stream(client)
         while (head := stream.head()) is not None:
             seen = _seen(head)
@@ -138,6 +147,8 @@ class Proxy:
     @contextmanager
     def _kept(self, connected: socket.socket) -> Iterator[None]:
         self._open.add(connected)
+        if self._closing.is_set():  # it came too late to be woken with the others
+            _wake(connected)
         try:
             yield
         finally:

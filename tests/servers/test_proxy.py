@@ -176,6 +176,16 @@ def test_bad_certificates_are_refused_by_clients(
         assert proxy.seen == []
 
 
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n\r\n"])
+def test_who_does_not_speak_tls_is_sent_away(moto: S3Server, authority: Authority, said: bytes) -> None:
+    bucket, _ = moto.destination()
+    with Proxy(moto.url, tls=authority.good.context()) as proxy:
+        with socket.create_connection((LOCALHOST, proxy.port), 30) as client:
+            client.sendall(said)
+        moto.client(url=proxy.url, ca_file=authority.ca_file).head_bucket(Bucket=bucket)
+        assert proxy.operations() == ["HeadBucket"]
+
+
 def test_it_speaks_https_on_both_sides(azurite_tls: AzureServer, authority: Authority) -> None:
     container, prefix = azurite_tls.destination()
     front, back = authority.good.context(), authority.trusting()

@@ -28,6 +28,7 @@ from artifactd.policy import OnChange
 
 Switch = Annotated[bool, PlainValidator(values.boolean)]
 Text = Annotated[str, PlainValidator(values.text)]
+Word = Annotated[str, PlainValidator(objects.word)]
 Place = Annotated[Path, PlainValidator(values.place)]
 MaybePlace = Annotated[Path | None, PlainValidator(values.optional(values.place))]
 Address = Annotated[str, PlainValidator(values.address)]
@@ -121,9 +122,9 @@ class S3Table(Table):
     addressing_style: Annotated[AddressingStyle, PlainValidator(values.one_of(AddressingStyle))] = (
         AddressingStyle.AUTO
     )
-    storage_class: Text = ""
+    storage_class: Word = ""
     encryption: Annotated[Encryption, PlainValidator(values.one_of(Encryption))] = Encryption.NONE
-    kms_key_id: Text = ""
+    kms_key_id: Word = ""
     object_lock_mode: Annotated[LockMode, PlainValidator(values.one_of(LockMode))] = LockMode.NONE
     object_lock_days: Annotated[int, PlainValidator(values.whole(0, 36_500))] = 0
     legal_hold: Switch = False
@@ -148,7 +149,7 @@ class AzureTable(Table):
     endpoint_url: Endpoint = ""
     endpoint_suffix: Annotated[str, PlainValidator(objects.suffix)] = "core.windows.net"
     cert_location: MaybePlace = None
-    access_tier: Text = ""
+    access_tier: Word = ""
     immutability_mode: Annotated[ImmutabilityMode, PlainValidator(values.one_of(ImmutabilityMode))] = (
         ImmutabilityMode.NONE
     )
@@ -183,9 +184,9 @@ class Document(Table):
     user_config_directory: MaybePlace = None
     enable_dataset_downloading: Switch = True
     artifacts_s3_bucket: Annotated[str, PlainValidator(objects.bucket)] = ""
-    aws_access_key_id: Text = ""
+    aws_access_key_id: Word = ""
     aws_secret_access_key: Secret = None
-    aws_role_arn: Text = ""
+    aws_role_arn: Word = ""
     aws_default_region: Region = ""
     aws_s3_endpoint_url: Endpoint = ""
     aws_use_ec2_role_credentials: Switch = False

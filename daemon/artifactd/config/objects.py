@@ -37,6 +37,9 @@ bucket = _matching(
 region = _matching(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", 'a region such as "eu-central-1"')
 """A part of a host's name: it becomes one."""
 
+word = _matching(r"[!-~]+", "a word of letters, digits and signs, in ASCII and without spaces")
+"""A value that travels in a header of HTTP."""
+
 bucket_owner = _matching(r"\d{12}", "the 12 digits of an AWS account in quotes")
 
 container = _matching(

@@ -29,7 +29,7 @@ def notes(put: Put, attempt: str) -> dict[str, str]:
         "user": put.about.user,
         "source": put.about.source,
     }
-    return _fitting({name: _ascii(value) for name, value in told.items() if value})
+    return _fitting({name: kept for name, value in told.items() if (kept := _ascii(value))})
 
 
 def _ascii(value: str) -> str:

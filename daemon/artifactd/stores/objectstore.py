@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from threading import Event, Lock
-from typing import Final, TypeVar
+from threading import Lock
+from typing import Final
 from uuid import uuid4
 
 from artifactd import checksum
@@ -31,26 +31,24 @@ from artifactd.stores.base import (
 )
 from artifactd.stores.crew import Crew
 from artifactd.stores.objects import Absent, Expected, Forgotten, Found, Holds, Objects, Taken
+from artifactd.stores.patience import Patience
 from artifactd.stores.sending import InParts, Sending, Whole, in_parts, resumed
 from artifactd.stores.unfinished import Notebook, Unfinished
 from artifactd.stores.wire import Unanswered
 from artifactd.times import Clock
 
-T = TypeVar("T")
-
 _TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put
-_PAUSES: Final = 3
-"""Times that a server's wish for a pause is granted before the store counts as unavailable."""
 
-_LONGEST_PAUSE: Final = 5.0
-"""Seconds to wait with the copy in hand. Who asks for more gets it from the lane: nothing waits in memory."""
+
+_SWEEP_SECONDS: Final = 24 * 3600.0
 
 
 class ObjectStore(Store):
     """Copies as objects below `prefix`.
 
     `connections` bounds what is sent at a time; of a large copy that many parts. Unfinished uploads of ours
-    that are older than `abandon_after` seconds are dropped before the first put; nobody else's are touched.
+    that are older than `abandon_after` seconds are dropped, looked for before the first put and once a day;
+    nobody else's are touched.
     """
 
     def __init__(
@@ -73,9 +71,10 @@ class ObjectStore(Store):
         self._notebook = notebook
         self._clock = clock
         self._crew = Crew(f"send-{name}", connections)
-        self._closing = Event()
+        self._patiently = Patience(clock)
         self._readying = Lock()
         self._ready = False
+        self._swept = -_SWEEP_SECONDS
 
     # --- puts ---
 
@@ -93,6 +92,8 @@ class ObjectStore(Store):
             self._make_ready()
         except StoreError as error:
             return [error] * len(puts)
+        except OSError as error:
+            return [_unreadable(put, error) for put in puts]
         self._crew.each(deliver, [n for n, put in enumerate(puts) if not self._is_large(put)])
         for number in (n for n, put in enumerate(puts) if self._is_large(put)):
             deliver(number)  # its parts keep the crew busy
@@ -104,7 +105,7 @@ class ObjectStore(Store):
         except StoreError as error:
             return error
         except OSError as error:
-            return StoreError(f"{put.key}: the source cannot be read: {error.strerror}")
+            return _unreadable(put, error)
 
     def _delivered(self, put: Put) -> Receipt:
         if self._is_large(put):
@@ -112,10 +113,15 @@ class ObjectStore(Store):
         sending = self._sending(put)
         try:
             receipt = self._settled(put, sending)
+        except Denied:
+            raise  # of the store, not of this copy: its parts will be wanted
         except Refusal:
             sending.give_up()
             raise
-        sending.give_up()  # of what a look, not the server's answer, has told the success
+        if receipt.written:
+            sending.done()
+        else:
+            sending.give_up()
         return receipt
 
     def _settled(self, put: Put, sending: Sending) -> Receipt:
@@ -126,18 +132,18 @@ class ObjectStore(Store):
         """
         expected = self._first_expectation(put)
         if self._is_large(put) or not self._server.honours_conditions:
-            looked = self._look(put, sending.attempt, or_else=expected)
+            looked = self._look(put, sending.attempt, self._before(put, expected))
             if isinstance(looked, Receipt):
                 return looked
             expected = looked
         for _ in range(_TRIES):
             try:
-                version = self._patiently(partial(sending.send, expected))
+                version = sending.send(expected)
                 if self._proven(put):
                     return Receipt(put.digest, put.size, self._server.proof, version)
                 expected = Holds(version)
             except (Taken, Unanswered, Forgotten) as error:
-                looked = self._look(put, sending.attempt)
+                looked = self._look(put, sending.attempt, _after(put, error, expected))
                 if isinstance(looked, Receipt):
                     return looked
                 if isinstance(error, Unanswered):
@@ -154,22 +160,31 @@ class ObjectStore(Store):
         """Whether the server has the bytes: by its own checksum, or read back where it verifies none."""
         return self._server.proof is Proof.SERVER_CHECKSUM or self.digest(put.key) == put.digest
 
-    def _look(self, put: Put, attempt: str, or_else: Expected | None = None) -> Receipt | Expected:
+    def _before(self, put: Put, expected: Expected) -> Expected | Denied:
+        """What counts where the key may not be looked at before the first write."""
+        if self._server.honours_conditions:
+            return expected
+        return Denied(
+            f"{put.key}: the server ignores conditions, so each key is looked at before it is written, which "
+            "this account may not: let it read, and list"
+        )
+
+    def _look(self, put: Put, attempt: str, unseen: Expected | StoreError) -> Receipt | Expected:
         """What the key holds: the bytes, or something that may be replaced, or nothing.
 
-        Without permission to list, a server does not tell a missing key from a forbidden one; then it is
-        `or_else`, where that is given, and the write's own condition decides.
+        Without permission to list, a server does not tell a missing key from a forbidden one; then `unseen`
+        is returned, or raised.
 
         Raises:
             Conflict: somebody else's bytes.
             StoreError: it cannot be known.
         """
         try:
-            found = self._server.head(self._name(put.key), put)
-        except Denied:
-            if or_else is None:
-                raise
-            return or_else
+            found = self._patiently(partial(self._server.head, self._name(put.key), put))
+        except Denied as denied:
+            if isinstance(unseen, StoreError):
+                raise unseen from denied
+            return unseen
         if found is None:
             return Absent()
         return self._judged(put, found, attempt)
@@ -188,19 +203,6 @@ class ObjectStore(Store):
         what = f"(sha256 {there})" if there else f"({found.size} bytes)"
         raise Conflict(f"{put.key} holds other bytes {what}, which artifactd did not write")
 
-    def _patiently(self, act: Callable[[], T]) -> T:
-        """`act`, with the pauses that a busy server asks for. Raises as `act`."""
-        for number in range(_PAUSES):
-            try:
-                return act()
-            except Unavailable as error:
-                if not 0 < error.retry_after <= _LONGEST_PAUSE:
-                    raise
-                pause = error.retry_after * 2**number * (0.5 + 0.5 * self._clock.chance())
-                if self._closing.wait(min(_LONGEST_PAUSE, pause)):
-                    raise
-        return act()
-
     # --- large copies ---
 
     def _is_large(self, put: Put) -> bool:
@@ -209,7 +211,7 @@ class ObjectStore(Store):
     def _sending(self, put: Put) -> Sending:
         parts = put.source.parts
         if not self._is_large(put) or parts is None:
-            return Whole(self._server, self._name(put.key), put)
+            return Whole(self._server, self._name(put.key), put, self._patiently)
         known = [one for one in self._notebook.unfinished(self.name) if one.key == put.key]
         begun = resumed(put, parts, known)
         for one in known:
@@ -231,13 +233,19 @@ class ObjectStore(Store):
         with self._readying:
             if not self._ready:
                 self._patiently(self._server.ready)
-                for one in self._notebook.unfinished(self.name):
-                    if one.began < self._clock.now() - self._abandon_after:
-                        self._abandon(one)
                 self._ready = True
+            if self._clock.monotonic() >= self._swept + _SWEEP_SECONDS:
+                self._swept = self._clock.monotonic()
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Drop what was begun too long ago: its file is gone, or nobody wants it any more."""
+        for one in self._notebook.unfinished(self.name):
+            if one.began < self._clock.now() - self._abandon_after:
+                self._abandon(one)
 
     def _abandon(self, one: Unfinished) -> None:
-        """Drop an unfinished upload of ours. If the server does not, it is tried again at the next start."""
+        """Drop an unfinished upload of ours. If the server does not, it is tried again at the next sweep."""
         with suppress(StoreError):
             self._server.abandon(self._name(one.key), one.upload)
             self._notebook.ended(one.upload)
@@ -253,12 +261,12 @@ class ObjectStore(Store):
 
     def stat(self, key: Key) -> Stat | None:
         """As `Store.stat`."""
-        found = self._server.head(self._name(key))
+        found = self._patiently(partial(self._server.head, self._name(key)))
         return None if found is None else Stat(found.size, found.version, found.digest)
 
     def digest(self, key: Key, progress: Callable[[int], None] = no_progress) -> Digest | None:
         """As `Store.digest`."""
-        chunks = self._server.read(self._name(key))
+        chunks = self._patiently(partial(self._server.read, self._name(key)))
         return None if chunks is None else checksum.of_chunks(chunks, progress)
 
     def keys(self, prefix: str = "") -> Iterator[Key]:
@@ -285,6 +293,20 @@ class ObjectStore(Store):
 
     def close(self) -> None:
         """As `Store.close`. Pauses end at once."""
-        self._closing.set()
+        self._patiently.end()
         self._crew.close()
         self._server.close()
+
+
+def _after(put: Put, error: StoreError, expected: Expected) -> Expected | StoreError:
+    """What counts where the key may not be looked at after this error. To create harms nobody."""
+    if not isinstance(error, Taken):
+        return expected
+    if isinstance(expected, Holds):
+        return Absent()
+    return Refusal(f"{put.key} is taken, and this account may not look by what: let it read")
+
+
+def _unreadable(put: Put, error: OSError) -> StoreError:
+    """Neither the source nor the notebook is the server's: both are read here."""
+    return StoreError(f"{put.key}: what is to be sent cannot be read here: {error.strerror or error}")

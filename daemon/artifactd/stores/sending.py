@@ -13,7 +13,7 @@ from artifactd.stores.crew import Crew
 from artifactd.stores.notes import notes
 from artifactd.stores.objects import Expected, Forgotten, Objects
 from artifactd.stores.unfinished import Notebook, Unfinished
-from artifactd.stores.wire import Piece
+from artifactd.stores.wire import Piece, Unanswered
 
 
 class Sending(Protocol):
@@ -26,8 +26,15 @@ class Sending(Protocol):
     def send(self, expected: Expected) -> str:
         """Send what the server does not have yet. Returns the object's version. Raises as `Objects`."""
 
+    def done(self) -> None:
+        """The copy is there: nothing of it has to be remembered."""
+
     def give_up(self) -> None:
         """The copy is not wanted any more: let the server drop what it has of it."""
+
+
+Patiently = Callable[[Callable[[], str]], str]
+"""Repeats what a busy server asks to have repeated."""
 
 
 @dataclass(slots=True)
@@ -37,11 +44,16 @@ class Whole:
     server: Objects
     key: str
     put: Put
+    patiently: Patiently
     attempt: str = field(default_factory=lambda: uuid4().hex)
 
     def send(self, expected: Expected) -> str:
         """As `Sending.send`."""
-        return self.server.put(self.key, self.put, notes(self.put, self.attempt), expected)
+        told = notes(self.put, self.attempt)
+        return self.patiently(partial(self.server.put, self.key, self.put, told, expected))
+
+    def done(self) -> None:
+        """As `Sending.done`: nothing is."""
 
     def give_up(self) -> None:
         """As `Sending.give_up`: there is nothing."""
@@ -59,7 +71,7 @@ class InParts:
     """what is written down of it; `upload` is empty before it is begun"""
     notebook: Notebook
     crew: Crew
-    patiently: Callable[[Callable[[], str]], str]
+    patiently: Patiently
 
     @property
     def attempt(self) -> str:
@@ -84,10 +96,17 @@ class InParts:
             )
             version = self.patiently(done)
         except Forgotten:
-            self._ended()
+            with suppress(StoreError):  # it may know the upload still, and lack a part of it
+                self.server.abandon(self.key, self.unfinished.upload)
+            self.done()
             raise
-        self._ended()
+        self.done()
         return version
+
+    def done(self) -> None:
+        """As `Sending.done`."""
+        if self.unfinished.upload:
+            self._ended()
 
     def give_up(self) -> None:
         """As `Sending.give_up`. What cannot be dropped now is dropped when it is stale."""
@@ -104,7 +123,11 @@ class InParts:
         offset = (number - 1) * self.parts.size
         piece = Piece(self.put.source.fd, offset, min(self.parts.size, self.put.size - offset))
         upload, digest = self.unfinished.upload, self.parts.digests[number - 1]
-        name = self.patiently(partial(self.server.part, self.key, upload, number, piece, digest))
+        send = partial(self.server.part, self.key, upload, number, piece, digest)
+        try:
+            name = self.patiently(send)
+        except Unanswered:  # a part is the same however often it is sent
+            name = self.patiently(send)
         self.notebook.has(upload, number, name)
         self.unfinished.parts[number] = name
 

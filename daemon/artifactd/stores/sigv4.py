@@ -24,7 +24,7 @@ class Credentials:
     token: str | None = None
 
     def __repr__(self) -> str:
-        return f"Credentials({self.access_key!r}, …)"
+        return "Credentials(…)"
 
 
 def path(*parts: str) -> str:

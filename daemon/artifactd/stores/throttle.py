@@ -2,6 +2,11 @@
 
 from collections.abc import Callable
 from threading import Lock
+from typing import Final
+
+_LARGEST: Final = 256 << 10
+_IN_A_SECOND: Final = 16
+"""Pieces: so that many connections take turns before a server takes one of them for dead."""
 
 Pause = Callable[[float], object]
 """Waits so many seconds, or less where the wait was cut short."""
@@ -11,6 +16,8 @@ class Throttle:
     """Spreads what is sent over time. Threads share it; each waits for its own bytes."""
 
     def __init__(self, bytes_per_second: int, monotonic: Callable[[], float], pause: Pause) -> None:
+        self.piece = max(1, min(_LARGEST, bytes_per_second // _IN_A_SECOND))
+        """bytes to send at a time"""
         self._rate = bytes_per_second
         self._monotonic = monotonic
         self._pause = pause

@@ -7,13 +7,14 @@ nothing follows a redirect.
 
 import base64
 import os
+import re
 import select
 import socket
 import ssl
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -22,7 +23,7 @@ from artifactd.stores.base import Denied, StoreError, Unavailable
 from artifactd.stores.throttle import Throttle
 
 _PIECE: Final = 256 << 10
-"""Bytes sent between two looks at the throttle, and held in memory for each connection."""
+"""Bytes sent at a time without a throttle, and held in memory for each connection."""
 
 _AT_ONCE: Final = 1 << 30
 """Bytes asked of sendfile(2), which takes no 2 GiB."""
@@ -69,7 +70,8 @@ class Peer:
     host: str
     port: int
     tls: ssl.SSLContext | None
-    proxy: SplitResult | None
+    proxy: SplitResult | None = field(repr=False)
+    """it may hold a password"""
     connect_seconds: float
     read_seconds: float
     """without a byte from the server, or without room for one"""
@@ -86,7 +88,7 @@ def peer(url: str, tls: ssl.SSLContext | None, connect_seconds: float, read_seco
     parts = urlsplit(url)
     host = parts.hostname or ""
     named = getproxies().get(parts.scheme)
-    proxy = None if named is None or proxy_bypass(host) else urlsplit(_with_scheme(named))
+    proxy = None if named is None or proxy_bypass(parts.netloc) else urlsplit(_with_scheme(named))
     port = parts.port or _DEFAULT_PORTS[parts.scheme]
     return Peer(
         parts.scheme,
@@ -124,7 +126,7 @@ class Wire:
             OSError: the body's file cannot be read to its end. The request was not completed.
         """
         head = self._head(method, target, headers, body)
-        while (kept := self._kept()) is not None:
+        if (kept := self._kept()) is not None:
             try:
                 return self._exchange(kept, head, body)
             except Unanswered as lost:
@@ -198,33 +200,40 @@ class _Connection:
         whole = True
         try:
             self._send(head, body, throttle)
+        except _Cut as error:
+            raise OSError(error.errno, error.strerror) from error
         except OSError as error:
-            if isinstance(error, _Cut):
-                raise OSError(error.errno, error.strerror) from error
+            if isinstance(error, TimeoutError) and self.stands():
+                raise self._unanswered(error) from error
             whole = False  # the server may have answered before it stopped listening
         try:
             answer, closing = self._receive()
         except (OSError, ValueError) as error:
-            raise Unanswered(f"{self._peer.host} did not answer: {_said(error)}") from error
+            raise self._unanswered(error) from error
         self.reusable = whole and not closing
         return answer
+
+    def _unanswered(self, error: Exception) -> Unanswered:
+        return Unanswered(f"{self._peer.host} did not answer: {_said(error)}")
 
     # --- sending ---
 
     def _send(self, head: bytes, body: Body, throttle: Throttle | None) -> None:
-        if isinstance(body, bytes) and len(body) <= _PIECE and throttle is None:
-            self._socket.sendall(head + body)
+        if isinstance(body, bytes) and throttle is None and len(body) <= _PIECE:
+            self._socket.sendall(head + body)  # in one packet where it fits
             return
         self._socket.sendall(head)
         if isinstance(body, bytes):
-            for start in range(0, len(body), _PIECE):
-                self._paced(body[start : start + _PIECE], throttle)
+            whole = memoryview(body)  # in pieces: the time-out of sendall is for all that it sends
+            step = _step(throttle)
+            for start in range(0, len(body), step):
+                self._paced(whole[start : start + step], throttle)
         elif self._peer.tls is None and throttle is None:
             self._by_kernel(body)
         else:
             self._by_hand(body, throttle)
 
-    def _paced(self, piece: bytes, throttle: Throttle | None) -> None:
+    def _paced(self, piece: bytes | memoryview, throttle: Throttle | None) -> None:
         if throttle is not None:
             throttle.wait(len(piece))
         self._socket.sendall(piece)
@@ -257,7 +266,7 @@ class _Connection:
     def _by_hand(self, body: Piece, throttle: Throttle | None) -> None:
         sent = 0
         while sent < body.size:
-            piece = _read(body.fd, min(_PIECE, body.size - sent), body.offset + sent)
+            piece = _read(body.fd, min(_step(throttle), body.size - sent), body.offset + sent)
             self._paced(piece, throttle)
             sent += len(piece)
 
@@ -323,6 +332,10 @@ class _Cut(OSError):  # noqa: N818 - it names the thing that happened
     """The source ended before the size that was announced."""
 
 
+def _step(throttle: Throttle | None) -> int:
+    return _PIECE if throttle is None else throttle.piece
+
+
 def _cut() -> _Cut:
     return _Cut(None, "it is shorter than it was")
 
@@ -345,6 +358,9 @@ def _bounded(size: int, most: int) -> int:
     return size
 
 
+_STATUS_LINE: Final = re.compile(rb"(HTTP/1\.[01]) ([1-5][0-9]{2})(?: .*)?", re.DOTALL)
+
+
 def _parsed_head(head: bytes) -> tuple[int, bytes, dict[str, str]]:
     """Status, version and headers.
 
@@ -352,7 +368,10 @@ def _parsed_head(head: bytes) -> tuple[int, bytes, dict[str, str]]:
         ValueError: this is no answer in HTTP.
     """
     start, *lines = head.split(b"\r\n")
-    version, status = start.split(b" ", 2)[:2]
+    found = _STATUS_LINE.fullmatch(start)
+    if found is None:
+        raise ValueError("it does not speak HTTP/1.1")
+    version, status = found.groups()
     headers = {}
     for line in lines:
         name, _, value = line.decode("latin-1").partition(":")
@@ -368,12 +387,16 @@ def _connected(to: Peer) -> socket.socket:
 
     Raises:
         Unavailable: it cannot be reached.
-        Denied: its certificate is not to be trusted, or the proxy refuses.
+        Denied: its certificate is not to be trusted, or the proxy refuses, or cannot be used.
     """
+    if to.proxy is not None and to.proxy.scheme != "http":
+        raise Denied(
+            f"the proxy {to.proxy.hostname} is to be spoken to by {to.proxy.scheme}: only http is known"
+        )
     via = (to.proxy.hostname or "", to.proxy.port or 80) if to.proxy else (to.host, to.port)
     try:
         plain = socket.create_connection(via, to.connect_seconds)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none in the DNS
         raise Unavailable(f"{via[0]}:{via[1]} cannot be reached: {_said(error)}") from error
     try:
         plain.settimeout(to.read_seconds)
@@ -388,7 +411,7 @@ def _connected(to: Peer) -> socket.socket:
         raise Denied(
             f"the certificate of {to.address} is not to be trusted: {error.verify_message}"
         ) from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: the proxy does not speak HTTP
         plain.close()
         raise Unavailable(f"no TLS with {to.address}: {_said(error)}") from error
     except BaseException:
@@ -407,9 +430,11 @@ def _tunnel(plain: socket.socket, to: Peer, proxy: SplitResult) -> None:
         if not piece or len(received) > _HEAD_BYTES:
             raise ConnectionResetError(None, "the proxy closed the connection")
         received += piece
-    status = received.split(b"\r\n", 1)[0].decode("latin-1")
-    if " 200" not in status:
-        raise Denied(f"the proxy {proxy.hostname} refuses to connect to {target}: {status}")
+    status, _, _ = _parsed_head(received.partition(b"\r\n\r\n")[0])
+    if status >= 500:  # noqa: PLR2004 - RFC 9110, 15.6: it did not get there
+        raise Unavailable(f"the proxy {proxy.hostname} did not reach {target}: HTTP {status}")
+    if status >= 300:  # noqa: PLR2004 - RFC 9110, 15.3: all 2xx are tunnels
+        raise Denied(f"the proxy {proxy.hostname} refuses to connect to {target}: HTTP {status}")
 
 
 def _authorization(proxy: SplitResult) -> list[str]:

@@ -20,7 +20,9 @@ _MENDS: Final = {
     "AccessDenied": "the account may not do this; docs/s3.md has the policy that it needs",
     "AllAccessDisabled": "the bucket is disabled",
     "AuthorizationHeaderMalformed": "the bucket is in another region: set region in [s3]",
+    "BadRequest": "the server does not say why: have the credentials expired, or is region in [s3] wrong?",
     "ExpiredToken": "the session's token has expired: renew it",
+    "ExpiredTokenException": "the session's token has expired: renew it",
     "IllegalLocationConstraintException": "the bucket is in another region: set region in [s3]",
     "InvalidAccessKeyId": "the server does not know this access key: mend aws_access_key_id",
     "InvalidBucketName": "this can be no bucket's name: mend artifacts_s3_bucket",
@@ -31,8 +33,10 @@ _MENDS: Final = {
     "NotSignedUp": "the account has no S3",
     "ObjectLockConfigurationNotFoundError": "the bucket has no Object Lock: remove object_lock_mode",
     "PermanentRedirect": "the bucket is in another region: set region in [s3]",
+    "ProxyAuthenticationRequired": "the proxy wants a name and a password: put them into its URL",
     "RequestTimeTooSkewed": "this host's clock differs from the server's: set it (timedatectl set-ntp true)",
     "SignatureDoesNotMatch": "the secret key does not fit the access key: mend aws_secret_access_key",
+    "TemporaryRedirect": "the bucket is in another region, or new: set region in [s3]",
     "TokenRefreshRequired": "the session's token has expired: renew it",
 }
 """What a person has to do. Nothing else will succeed before."""
@@ -61,11 +65,12 @@ _KINDS: Final[Mapping[str, type[StoreError]]] = {
 
 _BY_STATUS: Final = {
     301: "PermanentRedirect",
-    307: "PermanentRedirect",
+    307: "TemporaryRedirect",
     401: "AccessDenied",
     403: "AccessDenied",
     404: "NoSuchKey",
     405: "MethodNotAllowed",
+    407: "ProxyAuthenticationRequired",
     409: "ConditionalRequestConflict",
     412: "PreconditionFailed",
     413: "EntityTooLarge",
@@ -84,7 +89,9 @@ def meaning(status: int, code: str, said: str, headers: Mapping[str, str], what:
 
     `said` is the server's own sentence; `headers` have names in lower case.
     """
-    code = code if code and not code.isdigit() else _BY_STATUS.get(status, f"HTTP {status}")
+    if code.isdigit():  # what boto3 makes of an answer to HEAD, which has no body to say more
+        code = "BadRequest" if status == 400 else ""  # noqa: PLR2004 - RFC 9110, 15.5.1
+    code = code or _BY_STATUS.get(status, f"HTTP {status}")
     shown = printable(said[:_LONGEST].encode())
     told = f"{what}: {code}" + (f" ({shown})" if shown else "")
     if code.startswith("KMS."):

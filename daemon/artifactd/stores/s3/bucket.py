@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from artifactd.stores.base import CHUNK, Corrupt, Proof, Put
 from artifactd.stores.objects import Expected, Forgotten, Found, Notes, Objects, Taken
+from artifactd.stores.patience import Patience
 from artifactd.stores.s3 import checks
 from artifactd.stores.s3.checks import Verified
 from artifactd.stores.s3.door import Door
@@ -50,7 +51,9 @@ class Bucket(Objects):
         self._lock = Lock()
         self._session: Opened | None = None
         self._door: Door | None = None
+        self._counting = Lock()
         self._sent: Counter[str] = Counter()
+        self._patiently = Patience(clock)
 
     # --- the session ---
 
@@ -78,7 +81,8 @@ class Bucket(Objects):
         return told
 
     def _count(self, operation: str) -> None:
-        self._sent[operation] += 1
+        with self._counting:
+            self._sent[operation] += 1
 
     def requests(self) -> Mapping[str, int]:
         """As `Objects.requests`."""
@@ -86,6 +90,7 @@ class Bucket(Objects):
 
     def close(self) -> None:
         """As `Objects.close`."""
+        self._patiently.end()
         if self._session is not None:
             self._session.client.close()
         if self._door is not None:
@@ -179,10 +184,21 @@ class Bucket(Objects):
 
     def list(self, prefix: str) -> Iterator[str]:
         """As `Objects.list`."""
-        pages = self._opened().client.get_paginator("list_objects_v2")
+        after: dict[str, str] = {}
+        while True:
+            page = self._patiently(partial(self._page, prefix, after))
+            yield from (one["Key"] for one in page.get("Contents", ()))
+            if not page.get("IsTruncated"):
+                return
+            after = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _page(self, prefix: str, after: Mapping[str, str]) -> dict[str, Any]:
+        ask = self._opened().client.list_objects_v2
         with answered(f"a list of {self._endpoint.bucket}/{prefix}"):
-            for page in pages.paginate(Bucket=self._endpoint.bucket, Prefix=prefix, **self._storing.asking):
-                yield from (one["Key"] for one in page.get("Contents", ()))
+            page: dict[str, Any] = ask(
+                Bucket=self._endpoint.bucket, Prefix=prefix, **after, **self._storing.asking
+            )
+        return page
 
     def uri(self, key: str) -> str:
         """An s3: URI, as Amazon's own tools write it."""

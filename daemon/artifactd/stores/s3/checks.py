@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from artifactd.artifact import Digest
-from artifactd.stores.base import Put
+from artifactd.checksum import BUFFER
+from artifactd.stores.base import Corrupt, Put
 from artifactd.stores.objects import Absent, Expected, Holds, checked
 from artifactd.stores.wire import Body, Piece
 
@@ -63,10 +64,32 @@ def of_content(content: bytes, verified: Verified) -> Checked:
 def _checked(body: Body, digest: bytes, verified: Verified, what: str) -> Checked:
     if verified is Verified.SHA256:
         return Checked(body, digest.hex(), {SHA256_HEADER: base64.b64encode(digest).decode()})
-    content = checked(_content(body), digest, what)
-    md5 = hashlib.md5(content, usedforsecurity=False).digest()
-    told = {"content-md5": base64.b64encode(md5).decode()} if verified is Verified.MD5 else {}
-    return Checked(content, digest.hex(), told)
+    if verified is Verified.MD5:
+        md5 = base64.b64encode(_md5(body, digest, what)).decode()
+        return Checked(body, digest.hex(), {"content-md5": md5})
+    # Nobody compares: only bytes that are held in memory are sure to be those that were hashed.
+    return Checked(checked(_content(body), digest, what), digest.hex(), {})
+
+
+def _md5(body: Body, digest: bytes, what: str) -> bytes:
+    """The MD5 of a body, taken in the same pass that proves it to have the SHA-256 `digest`."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    for piece in _pieces(body):
+        sha256.update(piece)
+        md5.update(piece)
+    if sha256.digest() != digest:
+        raise Corrupt(f"{what}: the bytes to send have sha256 {sha256.hexdigest()}, not {digest.hex()}")
+    return md5.digest()
+
+
+def _pieces(body: Body) -> Iterator[bytes]:
+    if isinstance(body, bytes):
+        yield body
+        return
+    offset, end = body.offset, body.offset + body.size
+    while offset < end and (piece := os.pread(body.fd, min(BUFFER, end - offset), offset)):
+        yield piece
+        offset += len(piece)
 
 
 def _content(body: Body) -> bytes:

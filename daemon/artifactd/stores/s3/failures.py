@@ -15,6 +15,7 @@ def answered(what: str, lost: type[StoreError] = Unavailable) -> Iterator[None]:
         StoreError: what the answer means, or that none came.
     """
     from botocore import exceptions as botocore  # noqa: PLC0415 - only who has asked needs it
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415 - as above
 
     try:
         yield
@@ -34,6 +35,7 @@ def answered(what: str, lost: type[StoreError] = Unavailable) -> Iterator[None]:
         botocore.ReadTimeoutError,
         botocore.ConnectionClosedError,
         botocore.IncompleteReadError,
+        ResponseParserError,
     ) as error:
         raise lost(f"{what}: {error}") from error
     except botocore.HTTPClientError as error:  # it could not connect, or not through the proxy

@@ -36,10 +36,10 @@ def probe(door: Door, key: str, headers: Mapping[str, str], chosen: Verified | N
     honours = _refuses(door, key, headers, verified) or _refuses(door, key, headers, verified)
     try:
         chunks = read(key)
-    except Denied:
-        return Probed(verified, honours)  # the account may write and not read: then it is taken at its word
+    except Refusal:  # the account may not read, or nobody what lies in this storage class
+        return Probed(verified, honours)  # then the server is taken at its word
     if chunks is None or b"".join(chunks) != _CONTENT:
-        raise Corrupt(f"{key}: the server gives back other bytes than it was given. Do not use it")
+        raise Corrupt(f"{key}: the server gives back other bytes than it was given, or somebody wrote there")
     return Probed(verified, honours)
 
 

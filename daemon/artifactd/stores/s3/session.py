@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Access:
     """Who asks. Without keys, a role or the instance's word, the SDK's own chain finds credentials."""
 
-    access_key_id: str = ""
+    access_key_id: str = field(default="", repr=False)
     secret_access_key: str = field(default="", repr=False)
     role_arn: str = ""
     instance_role: bool = False
@@ -99,7 +99,7 @@ def opened(access: Access, endpoint: Endpoint, sent: Callable[[str], None]) -> O
         f"{sample.scheme}://{sample.netloc}",
         sample.path.removesuffix("/k"),
         _signer(session),
-        _context(get_cert_path(verify)),
+        _context(get_cert_path(verify) or None),
     )
 
 
@@ -111,7 +111,7 @@ def _settings(endpoint: Endpoint) -> Any:  # noqa: ANN401 - botocore's Config, w
         connect_timeout=endpoint.connect_seconds,
         read_timeout=endpoint.read_seconds,
         max_pool_connections=endpoint.connections,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        retries={"total_max_attempts": 1},  # ours heed Retry-After, and end when the store is closed
         s3={"addressing_style": endpoint.addressing},
         # Newer SDKs append checksums to bodies in a way that some servers store as content (boto3 issue
         # 4435). Ours travel as headers, on every request that needs one.
