@@ -1,0 +1,231 @@
+"""What an answer of Azure Storage means to whoever asked. Pure.
+
+"Common REST API error codes" and "Blob Storage error codes", Azure Storage REST API; what Azurite says
+instead was seen with it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from artifactd.artifact import printable
+from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
+from artifactd.stores.objects import Forgotten, Taken
+
+PAUSE_SECONDS: Final = 0.5
+"""The first pause where a busy server does not say how long."""
+
+_LONGEST: Final = 300  # characters of a server's own words
+_SIGNATURE: Final = re.compile("sig(=|%3d)", re.IGNORECASE)
+_SKEW_SECONDS: Final = 900
+"""The age at which a signed request is refused ("Authorize with Shared Key")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request was for."""
+
+    what: str
+    """for people: a key, a part, a list"""
+    operation: str
+    """as PutBlob"""
+    creating: bool = False
+    """whether the key had to hold nothing"""
+    now: float = 0.0
+    """seconds since the epoch"""
+    sas_ends: float | None = None
+    """when the SAS token that opened it ends, likewise; None: there is none, or it does not say"""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the server said."""
+
+    status: int
+    code: str = ""
+    """empty: none came"""
+    said: str = ""
+    """its own sentence"""
+    detail: str = ""
+    """why it does not believe who we are"""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """names in lower case"""
+
+
+_RIGHTS: Final = "docs/azure.md has the rights that are needed"
+_DENIED: Final = {
+    "AccountIsDisabled": "the account is disabled",
+    "AccountRequiresHttps": "the account wants https: mend [azure] endpoint_url",
+    "AuthenticationFailed": "the account does not believe these credentials: mend name, key or SAS token",
+    "AuthorizationFailure": "the account's firewall, or what the credentials allow, keeps this host out",
+    "AuthorizationPermissionMismatch": f"the credentials do not allow this; {_RIGHTS}",
+    "AuthorizationProtocolMismatch": "the SAS token allows https only: mend [azure] endpoint_url",
+    "AuthorizationResourceTypeMismatch": "the SAS token is not for objects: make one with srt=o",
+    "AuthorizationServiceMismatch": "the SAS token is not for blobs: make it with ss=b",
+    "AuthorizationSourceIPMismatch": "the SAS token allows other addresses than this host's",
+    "BlobAccessTierNotSupportedForAccountType": "the account has no such tier: mend [azure] access_tier",
+    "ContainerBeingDeleted": "the container is being deleted: mend [azure] container",
+    "ContainerDisabled": "the container is disabled",
+    "ContainerNotFound": "there is no such container: make it, or mend [azure] container",
+    "FeatureVersionMismatch": "the container's access policy is newer than this version of the protocol",
+    "InsufficientAccountPermissions": "the account does not allow this now: look at its state and its locks",
+    "InvalidAuthenticationInfo": "the account does not believe these credentials: mend them",
+    "InvalidBlobTier": "there is no such tier: mend [azure] access_tier",
+    "KeyBasedAuthenticationNotPermitted": "the account takes no keys: use an identity of Entra ID",
+    "MovedElsewhere": "the account is elsewhere: mend [azure] endpoint_url",
+    "NoAuthenticationInformation": "the account wants credentials: set them",
+    "PublicAccessNotPermitted": "the account wants credentials: set them",
+    "ResourceNotFound": "there is no such container, or the credentials do not reach it",
+}
+"""What a person has to do. Nothing else will succeed before."""
+
+_UNBELIEVED: Final = ("AuthenticationFailed", "AuthorizationFailure", "InvalidAuthenticationInfo")
+
+_REFUSED: Final = {
+    "BlobArchived": "it lies in the Archive tier: rehydrate it, or set another [azure] access_tier",
+    "BlobImmutableDueToLegalHold": "a legal hold protects what is there: it cannot be replaced",
+    "BlobImmutableDueToPolicy": "an immutability policy protects what is there: it cannot be replaced yet",
+    "BlobOperationNotSupported": "what is there was written through the Data Lake interface: remove it",
+    "BlobTierInadequateForContentLength": "it is too large for the tier: mend [azure] access_tier",
+    "BlockCountExceedsLimit": "too many unfinished blocks lie at this key: Azure drops them after a week",
+    "ContentLengthLargerThanTierLimit": "it is too large for the tier: mend [azure] access_tier",
+    "InvalidBlobOrBlock": "unfinished blocks of another program lie here: Azure drops them after a week",
+    "InvalidBlobType": "what is there is no block blob: remove it",
+    "InvalidBlockId": "unfinished blocks of another program lie here: Azure drops them after a week",
+    "InvalidHeaderValue": "is this Azure Storage, and are access_tier and tags what it knows?",
+    "UnauthorizedBlobOverwrite": f"the SAS token allows to create and not to replace; {_RIGHTS}",
+}
+"""What a person has to do about this one key."""
+
+_BUSY: Final = (
+    "AccountBeingCreated",
+    "InternalError",
+    "OperationTimedOut",
+    "RequestTimeout",
+    "ServerBusy",
+    "ServiceUnavailable",
+    "TooManyRequests",
+)
+_TOO_MUCH: Final = (
+    "BlockListTooLong",
+    "InvalidMetadata",
+    "InvalidResourceName",
+    "InvalidUri",
+    "MetadataTooLarge",
+    "OutOfRangeInput",
+    "RequestBodyTooLarge",
+    "RequestEntityTooLarge",
+    "RequestUrlFailedToParse",
+)
+_KINDS: Final[Mapping[str, type[StoreError]]] = {
+    **dict.fromkeys(_DENIED, Denied),
+    **dict.fromkeys(_REFUSED, Refusal),
+    **dict.fromkeys(_BUSY, Unavailable),
+    **dict.fromkeys(_TOO_MUCH, Unacceptable),
+    **dict.fromkeys(("InvalidMd5", "Md5Mismatch", "Crc64Mismatch"), Corrupt),
+    **dict.fromkeys(("BlobAlreadyExists", "BlobNotFound", "ConditionNotMet"), Taken),
+    **dict.fromkeys(("TargetConditionNotMet", "ResourceAlreadyExists"), Taken),
+    "InvalidBlockList": Forgotten,
+    **dict.fromkeys(("LeaseIdMissing", "PendingCopyOperation", "BlobBeingRehydrated"), StoreError),
+}
+_COMMITTING: Final = ("BlobNotFound", "InvalidBlockId", "InvalidBlobOrBlock")
+"""What Put Block List says of blocks that are gone, besides InvalidBlockList."""
+
+_BY_STATUS: Final = {
+    301: "MovedElsewhere",
+    302: "MovedElsewhere",
+    307: "MovedElsewhere",
+    308: "MovedElsewhere",
+    401: "NoAuthenticationInformation",
+    403: "AuthorizationFailure",
+    404: "BlobNotFound",
+    408: "RequestTimeout",
+    409: "BlobAlreadyExists",
+    412: "ConditionNotMet",
+    413: "RequestBodyTooLarge",
+    429: "TooManyRequests",
+    500: "InternalError",
+    502: "ServiceUnavailable",
+    503: "ServerBusy",
+    504: "ServiceUnavailable",
+}
+"""What a status says where no code came with it, as from what stands before the account."""
+
+
+def meaning(told: Told, asked: Asked) -> StoreError:
+    """What it means that this was asked and that was told."""
+    code = printable(told.code.encode()) or _BY_STATUS.get(told.status, f"HTTP {told.status}")
+    kind = _kind(code, told.status, asked)
+    shown = f"{asked.what}: {code}"
+    if code in _UNBELIEVED:  # its own words tell what was signed, and perhaps the signature
+        return Denied(f"{shown}: {_unbelieved(code, told, asked)}")
+    said = _shown(told.said)
+    mend = _DENIED.get(code) or _REFUSED.get(code) or (_RIGHTS if kind is Denied else "")
+    sentence = shown + (f" ({said})" if said else "") + (f": {mend}" if mend else "")
+    if kind is Unavailable:
+        return Unavailable(sentence, retry_after=_pause(told.headers))
+    return kind(sentence)
+
+
+def _shown(said: str) -> str:
+    """The first line of a server's sentence, unless it repeats the address with the SAS token."""
+    line = said.strip().partition("\n")[0].strip()
+    return "" if _SIGNATURE.search(line) else printable(line[:_LONGEST].encode())
+
+
+def _kind(code: str, status: int, asked: Asked) -> type[StoreError]:
+    if asked.operation == "PutBlockList" and code in _COMMITTING:
+        return Forgotten
+    if code == "UnauthorizedBlobOverwrite" and asked.creating:
+        return Taken
+    if code in _KINDS:
+        return _KINDS[code]
+    if status in {401, 403}:
+        return Denied
+    return Unavailable if status >= 500 else Refusal  # noqa: PLR2004 - RFC 9110, 15.6
+
+
+def _unbelieved(code: str, told: Told, asked: Asked) -> str:
+    """Why the server does not believe who we are, as far as that can be known."""
+    if asked.sas_ends is not None and asked.sas_ends <= asked.now:
+        return "the SAS token has expired: renew it"
+    skew = _skew(told.headers.get("date", ""), asked.now)
+    if skew is not None and abs(skew) >= _SKEW_SECONDS:
+        return f"this host's clock is {_apart(skew)} the server's: set it (timedatectl set-ntp true)"
+    if "date header" in told.detail.lower():
+        return "this host's clock differs from the server's: set it (timedatectl set-ntp true)"
+    if "time frame" in told.detail.lower():
+        return "the SAS token does not hold at this time: renew it, or set this host's clock"
+    return _DENIED[code]
+
+
+def _skew(date: str, now: float) -> float | None:
+    """Seconds that the host is ahead of a server that sent this date."""
+    try:
+        return now - parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
+
+
+def _apart(skew: float) -> str:
+    return f"{abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'}"
+
+
+def _pause(headers: Mapping[str, str]) -> float:
+    """Seconds that the server asks for (RFC 9110, 10.2.3); one that gives a date is taken at its usual."""
+    wish = headers.get("retry-after", "").strip()
+    return max(PAUSE_SECONDS, float(wish)) if re.fullmatch(r"[0-9]{1,6}", wish) else PAUSE_SECONDS
+
+
+def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Told:
+    """What an answer says in its headers and its XML."""
+    text = body[:4096].decode("utf-8", "replace")
+    code = headers.get("x-ms-error-code") or _element("Code", text)
+    return Told(status, code, _element("Message", text), _element("AuthenticationErrorDetail", text), headers)
+
+
+def _element(name: str, text: str) -> str:
+    found = re.search(rf"<{name}>([^<]*)</{name}>", text)
+    return found.group(1) if found else ""

@@ -1,0 +1,214 @@
+"""A container: what writes goes by our own wire, what reads is the SDK's."""
+
+import base64
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
+
+from artifactd.stores.azure.account import Access, Endpoint, account
+from artifactd.stores.azure.answers import Asked
+from artifactd.stores.azure.door import Door
+from artifactd.stores.azure.failures import answered
+from artifactd.stores.azure.session import Opened, opened
+from artifactd.stores.azure.storing import Storing
+from artifactd.stores.base import Put
+from artifactd.stores.objects import Absent, Expected, Found, Holds, Notes, Objects, Taken, checked
+from artifactd.stores.throttle import Throttle
+from artifactd.stores.wire import Piece
+from artifactd.times import Clock
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobProperties
+
+
+T = TypeVar("T")
+
+
+class Container(Objects):
+    """One container. Its session is opened by the first request.
+
+    Azure honours conditions and checks the MD5 of every request, so there is nothing to find out before the
+    first put, and nothing is sent for it: a wrong container or wrong credentials are told by the put itself.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        access: Access,
+        storing: Storing,
+        clock: Clock,
+        throttle: Throttle | None = None,
+    ) -> None:
+        self._endpoint, self._access, self._storing = endpoint, access, storing
+        self._clock, self._throttle = clock, throttle
+        self._lock = Lock()
+        self._session: tuple[Opened, Door] | None = None
+        self._sent: Counter[str] = Counter()
+
+    # --- the session ---
+
+    def _opened(self) -> tuple[Opened, Door]:
+        with self._lock:
+            if self._session is None:
+                session = opened(self._access, self._endpoint, self._count)
+                door = Door(session, self._endpoint, self._clock, self._count, self._throttle)
+                self._session = session, door
+            return self._session
+
+    def _count(self, operation: str) -> None:
+        self._sent[operation] += 1
+
+    def _asked(self, what: str, operation: str) -> Asked:
+        session, _ = self._opened()
+        return Asked(what, operation, now=self._clock.now(), sas_ends=session.account.sas_ends)
+
+    def requests(self) -> Mapping[str, int]:
+        """As `Objects.requests`."""
+        return dict(self._sent)
+
+    def close(self) -> None:
+        """As `Objects.close`."""
+        if self._session is not None:
+            session, door = self._session
+            session.client.close()
+            door.close()
+
+    # --- writes ---
+
+    def ready(self) -> None:
+        """As `Objects.ready`. Nothing is sent: a first small file costs one request."""
+        self._opened()
+
+    def put(self, key: str, put: Put, notes: Notes, expected: Expected) -> str:
+        """As `Objects.put`, by Put Blob. The bytes are held in memory until they are answered."""
+        content = put.source.content
+        if content is None:
+            content = _read(Piece(put.source.fd, 0, put.size))
+        body = checked(content, bytes.fromhex(put.digest), key)
+        return self._made("PutBlob", key, {}, {"x-ms-blob-type": "BlockBlob"}, body, notes, expected)
+
+    def begin(self, key: str, put: Put, notes: Notes) -> str:  # noqa: ARG002 - Amazon wants to know of them
+        """As `Objects.begin`. Azure knows no uploads: the name is ours, and makes the blocks' names ours."""
+        return uuid4().hex
+
+    def part(self, key: str, upload: str, number: int, piece: Piece, digest: bytes) -> str:
+        """As `Objects.part`, by Put Block. The name is the block's id."""
+        what = f"{key}, part {number}"
+        body, name = checked(_read(piece), digest, what), block_id(upload, number)
+        _, door = self._opened()
+        door.put(Asked(what, "PutBlock"), key, {"comp": "block", "blockid": name}, {}, body)
+        return name
+
+    def complete(  # noqa: PLR0917 - as Objects.complete
+        self, key: str, upload: str, names: Mapping[int, str], put: Put, notes: Notes, expected: Expected
+    ) -> str:
+        """As `Objects.complete`, by Put Block List. Only blocks that are in no blob yet are put together."""
+        del upload, put
+        blocks = "".join(f"<Uncommitted>{names[number]}</Uncommitted>" for number in sorted(names))
+        body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'.encode()
+        return self._made("PutBlockList", key, {"comp": "blocklist"}, {}, body, notes, expected)
+
+    def _made(  # noqa: PLR0917 - the parts of a request, in their order
+        self,
+        operation: str,
+        key: str,
+        queried: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes,
+        notes: Notes,
+        expected: Expected,
+    ) -> str:
+        """Send what makes a blob. Returns its ETag."""
+        told = {
+            **headers,
+            "x-ms-blob-content-type": "application/octet-stream",
+            **self._storing.headers(self._clock.now()),
+            # Whether a run of spaces is signed as it is or as one is told in two ways: here is none.
+            **{f"x-ms-meta-{name}": value.replace("  ", " %20") for name, value in notes.items()},
+            **_condition(expected),
+        }
+        _, door = self._opened()
+        return door.put(Asked(key, operation, isinstance(expected, Absent)), key, queried, told, body)
+
+    def abandon(self, key: str, upload: str) -> None:
+        """As `Objects.abandon`. Nothing is sent.
+
+        Azure has no request to drop blocks but to delete or overwrite the blob, which is not ours to do. It
+        drops by itself what was not put together for a week ("Put Block", Azure Storage REST API).
+        """
+
+    # --- reads ---
+
+    def head(self, key: str, like: Put | None = None) -> Found | None:  # noqa: ARG002 - MD5 proves nothing to us
+        """As `Objects.head`."""
+        session, _ = self._opened()
+        blob = session.client.get_blob_client(key)
+        try:
+            told = answered(self._asked(key, "HeadBlob"), blob.get_blob_properties)
+        except Taken:
+            return None
+        notes = {name.lower(): value for name, value in (told.metadata or {}).items()}
+        return Found(told.size, told.etag or "", notes.get("attempt", ""), None)
+
+    def read(self, key: str) -> Iterator[bytes] | None:
+        """As `Objects.read`: in ranges of one version, so that the bytes of two are never mixed."""
+        session, _ = self._opened()
+        asked, blob = self._asked(key, "GetBlob"), session.client.get_blob_client(key)
+        try:
+            stream = answered(asked, blob.download_blob)
+        except Taken:
+            return None
+        return _each(asked, stream.chunks())
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """As `Objects.list`. Folders of an account with a hierarchical namespace are no objects."""
+        session, _ = self._opened()
+        asked = self._asked(f"a list of {self._endpoint.container}/{prefix}", "ListBlobs")
+        found = session.client.list_blobs(name_starts_with=prefix, include=["metadata"])
+        return (one.name for one in _each(asked, iter(found)) if not _is_folder(one))
+
+    def uri(self, key: str) -> str:
+        """The blob's address, without what opens it."""
+        root = account(self._access, self._endpoint).url
+        return f"{root}/{self._endpoint.container}/{quote(key, safe='/~')}"
+
+
+def block_id(upload: str, number: int) -> str:
+    """The id of a block: of one length for all blocks of a blob, and of no other upload ("Put Block")."""
+    return base64.b64encode(f"{upload}-{number:06}".encode()).decode()
+
+
+def _condition(expected: Expected) -> dict[str, str]:
+    """The header under which a write happens only if the key holds what is expected."""
+    match expected:
+        case Absent():
+            return {"if-none-match": "*"}
+        case Holds(version):
+            return {"if-match": version}
+
+
+def _read(piece: Piece) -> bytes:
+    """The piece's bytes; fewer where the file was cut. Raises OSError."""
+    read = list[bytes]()
+    offset, end = piece.offset, piece.offset + piece.size
+    while offset < end and (some := os.pread(piece.fd, end - offset, offset)):
+        read.append(some)
+        offset += len(some)
+    return read[0] if len(read) == 1 else b"".join(read)
+
+
+def _each(asked: Asked, source: Iterator[T]) -> Iterator[T]:
+    """What `source` gives, with its errors in the store's words."""
+    step = partial(next, source, None)
+    while (one := answered(asked, step)) is not None:
+        yield one
+
+
+def _is_folder(one: "BlobProperties") -> bool:
+    """As the Data Lake interface marks folders for those who do not know of them."""
+    return (one.metadata or {}).get("hdi_isfolder", "").lower() == "true"

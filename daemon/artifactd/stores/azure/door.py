@@ -1,0 +1,92 @@
+"""The lean way of bytes into a container: requests signed by us, on our own wire."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import quote, urlsplit
+
+from artifactd.stores.azure.account import Endpoint
+from artifactd.stores.azure.answers import Asked, meaning, of_answer
+from artifactd.stores.azure.session import VERSION, Opened
+from artifactd.stores.azure.sharedkey import authorization
+from artifactd.stores.azure.storing import dated
+from artifactd.stores.base import StoreError
+from artifactd.stores.throttle import Throttle
+from artifactd.stores.wire import Answer, Wire, peer
+from artifactd.times import Clock
+
+_CREATED = 201
+_UNBELIEVED = 401
+
+
+class Door:
+    """Signs and sends. Threads may use it at the same time. `sent` hears each operation."""
+
+    def __init__(
+        self,
+        session: Opened,
+        endpoint: Endpoint,
+        clock: Clock,
+        sent: Callable[[str], None],
+        throttle: Throttle | None,
+    ) -> None:
+        self._session, self._clock, self._sent = session, clock, sent
+        parts = urlsplit(session.account.url)
+        self._root = f"{parts.path}/{endpoint.container}/"
+        to = peer(session.account.url, session.tls, endpoint.connect_seconds, endpoint.read_seconds)
+        self._wire = Wire(to, throttle)
+
+    def put(
+        self, asked: Asked, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: bytes
+    ) -> str:
+        """Send the bytes, with their MD5 for the server to check. Returns the ETag, where there is one.
+
+        Raises:
+            StoreError: what the answer means; see `answers` and `Wire.send`. It shows no SAS token.
+        """
+        now = self._clock.now()
+        path = self._root + quote(key, safe="/~")
+        told = {
+            **headers,
+            "content-md5": md5(body),
+            "x-ms-date": dated(datetime.fromtimestamp(now, UTC)),
+            "x-ms-version": VERSION,
+        }
+        told |= self._authorized(path, queried, told, len(body), now)
+        self._sent(asked.operation)
+        answer = self._wire.send("PUT", self._target(path, queried), told, body)
+        if answer.status != _CREATED:
+            raise self._refused(answer, replace(asked, now=now, sas_ends=self._session.account.sas_ends))
+        return answer.headers.get("etag", "")
+
+    def _authorized(
+        self, path: str, queried: Mapping[str, str], headers: Mapping[str, str], size: int, now: float
+    ) -> dict[str, str]:
+        account, bearer = self._session.account, self._session.bearer
+        if bearer is not None:
+            return {"authorization": f"Bearer {bearer.token(now)}"}
+        if not account.key:
+            return {}  # the SAS token goes with the query
+        signed = {**headers, "content-length": str(size)}
+        return {"authorization": authorization("PUT", path, queried, signed, account.name, account.key)}
+
+    def _target(self, path: str, queried: Mapping[str, str]) -> str:
+        pairs = [f"{name}={quote(value, safe='')}" for name, value in queried.items()]
+        query = "&".join((*pairs, *filter(None, [self._session.account.sas])))
+        return f"{path}?{query}" if query else path
+
+    def _refused(self, answer: Answer, asked: Asked) -> StoreError:
+        if answer.status == _UNBELIEVED and self._session.bearer is not None:
+            self._session.bearer.forget()
+        return meaning(of_answer(answer.status, answer.headers, answer.body), asked)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._wire.close()
+
+
+def md5(body: bytes) -> str:
+    """As Content-MD5 has it (RFC 1864)."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()

@@ -1,0 +1,64 @@
+"""What the SDK raises, in the store's words. Its own are not kept: they show SAS tokens."""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from artifactd.artifact import printable
+from artifactd.stores.azure.answers import Asked, Told, meaning
+from artifactd.stores.base import Denied, StoreError, Unavailable
+
+if TYPE_CHECKING:
+    from azure.core.exceptions import AzureError
+
+T = TypeVar("T")
+
+_LONGEST = 300  # characters of an identity's own words
+
+
+def answered(asked: Asked, act: Callable[[], T]) -> T:
+    """What `act` returns, which asks Azure by the SDK.
+
+    Raises:
+        StoreError: what the answer means, or that none came. It has neither cause nor context.
+    """
+    from azure.core.exceptions import AzureError  # noqa: PLC0415 - only who has asked needs it
+
+    try:
+        return act()
+    except AzureError as error:
+        failure = _meant(error, asked)
+    except ValueError:
+        failure = Denied(f"{asked.what}: the SDK does not take what is configured in [azure]")
+    raise failure
+
+
+def _meant(error: "AzureError", asked: Asked) -> StoreError:
+    from azure.core import exceptions as core  # noqa: PLC0415 - as above
+
+    if isinstance(error, core.HttpResponseError) and error.response is not None:
+        return meaning(_told(error), asked)
+    if isinstance(error, core.ClientAuthenticationError):
+        return Denied(f"{asked.what}: no token: {_words(error.message)}")
+    if isinstance(error, core.ServiceRequestError):
+        if found := re.search(r"CERTIFICATE_VERIFY_FAILED\] ([^()]*)", str(error)):
+            return Denied(f"{asked.what}: the certificate is not to be trusted: {found.group(1).strip()}")
+        return Unavailable(f"{asked.what}: the account cannot be reached")
+    return Unavailable(f"{asked.what}: the account did not answer ({type(error).__name__})")
+
+
+def _told(error: "AzureError") -> Told:
+    response = getattr(error, "response", None)
+    code = getattr(error, "error_code", None) or ""
+    more = getattr(error, "additional_info", None) or {}
+    return Told(
+        getattr(response, "status_code", 0),
+        str(getattr(code, "value", code)),
+        error.message,
+        str(more.get("authenticationerrordetail", "")),
+        {name.lower(): value for name, value in getattr(response, "headers", {}).items()},
+    )
+
+
+def _words(message: str) -> str:
+    return printable(" ".join(message.split())[:_LONGEST].encode())

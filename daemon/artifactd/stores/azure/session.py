@@ -1,0 +1,160 @@
+"""Who we are to Azure, and how it is reached: what the SDK knows better than we do."""
+
+import base64
+import os
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from artifactd import __version__
+from artifactd.stores.azure.account import Access, Account, Endpoint, TokenSource, account
+from artifactd.stores.azure.answers import Asked
+from artifactd.stores.azure.failures import answered
+from artifactd.stores.base import Denied
+
+if TYPE_CHECKING:
+    from azure.storage.blob import ContainerClient
+
+VERSION: Final = "2025-05-05"
+"""x-ms-version: of the protocol. The oldest SDK that is allowed speaks it; newer is not needed."""
+
+_SCOPE: Final = "https://storage.azure.com/.default"
+_EARLY: Final = 300.0
+"""Seconds before its end that a token is renewed, as azure-core does."""
+
+_RANGE: Final = 8 << 20
+"""Bytes read back at a time, and held in memory."""
+
+
+class Bearer:
+    """A token of Entra ID, kept until it is about to end. Threads may ask at the same time."""
+
+    def __init__(self, source: TokenSource) -> None:
+        self.source = source
+        self._lock = Lock()
+        self._token = ""
+        self._ends = 0.0
+
+    def token(self, now: float) -> str:
+        """A token that holds now; `now` is seconds since the epoch.
+
+        Raises:
+            Denied: the identity gets none.
+            Unavailable: whoever gives tokens cannot be reached.
+        """
+        with self._lock:
+            if now > self._ends - _EARLY:
+                got = answered(Asked("Entra ID", "GetToken"), lambda: self.source.get_token(_SCOPE))
+                self._token, self._ends = str(got.token), float(got.expires_on)
+            return self._token
+
+    def forget(self) -> None:
+        """The token was not believed: ask for another one."""
+        with self._lock:
+            self._ends = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session with the account."""
+
+    account: Account
+    client: "ContainerClient" = field(repr=False)
+    bearer: Bearer | None
+    """None: a key or a SAS token opens the account"""
+    tls: ssl.SSLContext
+
+
+def opened(access: Access, endpoint: Endpoint, sent: Callable[[str], None]) -> Opened:
+    """A session. Nothing is sent; `sent` hears the operation of each request of the SDK.
+
+    Raises:
+        Denied: there are no credentials, or they or the address cannot be used.
+    """
+    found = account(access, endpoint)
+    bearer = None if found.key or found.sas else Bearer(access.identity or _identity())
+    if bearer is not None and urlsplit(found.url).scheme != "https":
+        raise Denied("tokens of Entra ID go over https only: mend [azure] endpoint_url, or set a key")
+    authorities = _authorities(endpoint.authorities)
+    asked = Asked("Azure cannot be used as configured", "Open")
+    credential = _credential(found) if bearer is None else bearer.source
+    client = answered(asked, lambda: _client(found, credential, endpoint, authorities, sent))
+    return Opened(found, client, bearer, _context(authorities))
+
+
+def _credential(found: Account) -> Any:  # noqa: ANN401 - one of two classes of azure-core
+    from azure.core.credentials import (  # noqa: PLC0415 - a run that sends nothing does not pay for it
+        AzureNamedKeyCredential,
+        AzureSasCredential,
+    )
+
+    if found.key:
+        return AzureNamedKeyCredential(found.name, base64.b64encode(found.key).decode())
+    return AzureSasCredential(found.sas)
+
+
+def _client(
+    found: Account,
+    credential: Any,  # noqa: ANN401 - one of three classes
+    endpoint: Endpoint,
+    authorities: Path,
+    sent: Callable[[str], None],
+) -> "ContainerClient":
+    from azure.storage.blob import BlobServiceClient, LinearRetry  # noqa: PLC0415 - as azure.core
+
+    service = BlobServiceClient(
+        found.url,
+        credential,
+        api_version=VERSION,
+        connection_timeout=endpoint.connect_seconds,
+        read_timeout=endpoint.read_seconds,
+        connection_verify=str(authorities),
+        permit_redirects=False,
+        retry_policy=LinearRetry(
+            backoff=1, retry_total=2, random_jitter_range=1, retry_connect=1, retry_read=1
+        ),
+        raw_request_hook=lambda request: sent(_operation(request.http_request)),
+        max_single_get_size=_RANGE,
+        max_chunk_get_size=_RANGE,
+        user_agent=f"artifactd/{__version__}",
+    )
+    return service.get_container_client(endpoint.container)
+
+
+def _operation(request: Any) -> str:  # noqa: ANN401 - azure-core has two classes of requests
+    if "comp=list" in urlsplit(request.url).query.split("&"):
+        return "ListBlobs"
+    return "HeadBlob" if request.method == "HEAD" else "GetBlob"
+
+
+def _identity() -> TokenSource:
+    try:
+        from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - an extra that not everybody installs
+    except ImportError:
+        raise Denied(
+            "there are no credentials for Azure: set an account key, a SAS token or a connection string; "
+            "for an identity of Entra ID, install artifactd[azure-identity]"
+        ) from None
+    source: TokenSource = DefaultAzureCredential()
+    return source
+
+
+def _authorities(chosen: Path | None) -> Path:
+    """The certificates that both ways to the account are checked with: chosen, or as the SDK chooses."""
+    import certifi  # noqa: PLC0415 - as azure.core
+
+    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    return chosen or Path(named or certifi.where())
+
+
+def _context(authorities: Path) -> ssl.SSLContext:
+    try:
+        if authorities.is_dir():
+            return ssl.create_default_context(capath=authorities)
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise Denied(f"no certificates can be read from {authorities}: mend [azure] cert_location") from error

@@ -1,0 +1,208 @@
+"""Each answer of Azure Storage, and what it means."""
+
+from typing import Final
+
+import pytest
+
+from artifactd.stores.azure.answers import PAUSE_SECONDS, Asked, Told, meaning, of_answer
+from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
+from artifactd.stores.objects import Forgotten, Taken
+
+NOW: Final = 1_767_323_045.0  # Fri, 02 Jan 2026 03:04:05 GMT
+
+CODES = [
+    (403, "AccountIsDisabled", Denied, "disabled"),
+    (400, "AccountRequiresHttps", Denied, "endpoint_url"),
+    (403, "AuthenticationFailed", Denied, "key or SAS token"),
+    (403, "AuthorizationFailure", Denied, "firewall"),
+    (403, "AuthorizationPermissionMismatch", Denied, "docs/azure.md"),
+    (403, "AuthorizationProtocolMismatch", Denied, "https"),
+    (403, "AuthorizationResourceTypeMismatch", Denied, "srt=o"),
+    (403, "AuthorizationServiceMismatch", Denied, "ss=b"),
+    (403, "AuthorizationSourceIPMismatch", Denied, "addresses"),
+    (400, "BlobAccessTierNotSupportedForAccountType", Denied, "access_tier"),
+    (409, "ContainerBeingDeleted", Denied, "container"),
+    (409, "ContainerDisabled", Denied, "disabled"),
+    (404, "ContainerNotFound", Denied, "mend \\[azure\\] container"),
+    (409, "FeatureVersionMismatch", Denied, "policy"),
+    (403, "InsufficientAccountPermissions", Denied, "state"),
+    (400, "InvalidAuthenticationInfo", Denied, "mend"),
+    (400, "InvalidBlobTier", Denied, "access_tier"),
+    (403, "KeyBasedAuthenticationNotPermitted", Denied, "Entra ID"),
+    (401, "NoAuthenticationInformation", Denied, "set them"),
+    (409, "PublicAccessNotPermitted", Denied, "set them"),
+    (404, "ResourceNotFound", Denied, "no such container"),
+    (403, "SomethingNew", Denied, "docs/azure.md"),
+    (401, "SomethingNew", Denied, "docs/azure.md"),
+    (409, "BlobArchived", Refusal, "rehydrate"),
+    (409, "BlobImmutableDueToLegalHold", Refusal, "legal hold"),
+    (409, "BlobImmutableDueToPolicy", Refusal, "immutability"),
+    (409, "BlobOperationNotSupported", Refusal, "Data Lake"),
+    (409, "BlobTierInadequateForContentLength", Refusal, "too large"),
+    (409, "BlockCountExceedsLimit", Refusal, "week"),
+    (400, "InvalidBlobOrBlock", Refusal, "week"),
+    (409, "InvalidBlobType", Refusal, "no block blob"),
+    (400, "InvalidHeaderValue", Refusal, "access_tier"),
+    (403, "UnauthorizedBlobOverwrite", Refusal, "to replace"),
+    (400, "SomethingNew", Refusal, "SomethingNew"),
+    (400, "BlockListTooLong", Unacceptable, "key"),
+    (400, "InvalidResourceName", Unacceptable, "key"),
+    (400, "InvalidUri", Unacceptable, "key"),
+    (400, "MetadataTooLarge", Unacceptable, "key"),
+    (400, "OutOfRangeInput", Unacceptable, "key"),
+    (413, "RequestBodyTooLarge", Unacceptable, "key"),
+    (413, "RequestEntityTooLarge", Unacceptable, "key"),
+    (400, "Md5Mismatch", Corrupt, "key"),
+    (400, "InvalidMd5", Corrupt, "key"),
+    (409, "BlobAlreadyExists", Taken, "key"),
+    (404, "BlobNotFound", Taken, "key"),
+    (412, "ConditionNotMet", Taken, "key"),
+    (400, "InvalidBlockList", Forgotten, "key"),
+    (412, "LeaseIdMissing", StoreError, "key"),
+    (409, "PendingCopyOperation", StoreError, "key"),
+    (503, "ServerBusy", Unavailable, "key"),
+    (500, "OperationTimedOut", Unavailable, "key"),
+    (500, "InternalError", Unavailable, "key"),
+    (429, "TooManyRequests", Unavailable, "key"),
+    (409, "AccountBeingCreated", Unavailable, "key"),
+    (599, "SomethingNew", Unavailable, "key"),
+]
+
+STATUSES = [
+    (307, Denied),
+    (400, Refusal),
+    (401, Denied),
+    (403, Denied),
+    (404, Taken),
+    (409, Taken),
+    (412, Taken),
+    (413, Unacceptable),
+    (429, Unavailable),
+    (500, Unavailable),
+    (502, Unavailable),
+    (503, Unavailable),
+    (504, Unavailable),
+    (200, Refusal),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "kind", "told"), CODES)
+def test_a_code_says_what_kind_of_error_it_is_and_what_to_do(
+    status: int, code: str, kind: type[StoreError], told: str
+) -> None:
+    error = meaning(Told(status, code, "Words."), Asked("the key", "PutBlob", now=NOW))
+    assert type(error) is kind
+    with pytest.raises(StoreError, match=told):
+        raise error
+    assert str(error).startswith(f"the key: {code}")
+
+
+@pytest.mark.parametrize(("status", "kind"), STATUSES)
+def test_a_status_without_a_code_is_enough(status: int, kind: type[StoreError]) -> None:
+    assert type(meaning(Told(status), Asked("key", "PutBlob"))) is kind
+
+
+@pytest.mark.parametrize("code", ["BlobNotFound", "InvalidBlockId", "InvalidBlobOrBlock", "InvalidBlockList"])
+def test_blocks_that_cannot_be_put_together_are_forgotten(code: str) -> None:
+    assert type(meaning(Told(400, code), Asked("key", "PutBlockList"))) is Forgotten
+
+
+def test_a_signature_that_may_only_create_finds_the_key_taken() -> None:
+    told = Told(403, "UnauthorizedBlobOverwrite")
+    assert type(meaning(told, Asked("key", "PutBlob", creating=True))) is Taken
+
+
+@pytest.mark.parametrize(
+    ("headers", "pause"),
+    [({}, PAUSE_SECONDS), ({"retry-after": "7"}, 7.0), ({"retry-after": "0"}, PAUSE_SECONDS)]
+    + [({"retry-after": wish}, PAUSE_SECONDS) for wish in ("Wed, 21 Oct 2026 07:28:00 GMT", "-1", "9" * 400)],
+)
+def test_a_busy_server_names_its_pause(headers: dict[str, str], pause: float) -> None:
+    error = meaning(Told(503, "ServerBusy", headers=headers), Asked("key", "PutBlob"))
+    assert isinstance(error, Unavailable)
+    assert error.retry_after == pause
+
+
+# --- who we are is not believed ---
+
+UNBELIEVED = {
+    "a token that has expired": (
+        Told(403, "AuthenticationFailed"),
+        NOW - 1,
+        "SAS token has expired: renew it",
+    ),
+    "a token that has not": (Told(403, "AuthenticationFailed"), NOW + 1, "does not believe"),
+    "a clock that is ahead": (
+        Told(403, "AuthenticationFailed", headers={"date": "Fri, 02 Jan 2026 02:04:05 GMT"}),
+        None,
+        "this host's clock is 60 minutes ahead of the server's",
+    ),
+    "a clock that is behind": (
+        Told(403, "AuthenticationFailed", headers={"date": "Fri, 02 Jan 2026 03:34:05 GMT"}),
+        None,
+        "this host's clock is 30 minutes behind the server's",
+    ),
+    "a clock that is right": (
+        Told(403, "AuthenticationFailed", headers={"date": "Fri, 02 Jan 2026 03:05:05 GMT"}),
+        None,
+        "does not believe",
+    ),
+    "a date that is none": (
+        Told(403, "AuthenticationFailed", headers={"date": "today"}),
+        None,
+        "not believe",
+    ),
+    "a date that is told to be old": (
+        Told(403, "AuthenticationFailed", detail="Request date header too old: 'Fri, 02 Jan'"),
+        None,
+        "this host's clock differs",
+    ),
+    "a token out of its time": (
+        Told(403, "AuthenticationFailed", detail="Signature not valid in the specified time frame: Start"),
+        None,
+        "does not hold at this time",
+    ),
+}
+
+
+@pytest.mark.parametrize(("told", "ends", "sentence"), UNBELIEVED.values(), ids=UNBELIEVED.keys())
+def test_why_credentials_are_not_believed_is_told(told: Told, ends: float | None, sentence: str) -> None:
+    error = meaning(told, Asked("key", "PutBlob", now=NOW, sas_ends=ends))
+    assert isinstance(error, Denied)
+    assert sentence in str(error)
+
+
+# --- words ---
+
+
+def test_an_answer_is_read_from_its_headers_first_and_its_xml() -> None:
+    body = (
+        b"<?xml version='1.0'?><Error><Code>AuthenticationFailed</Code><Message>No.\nRequestId:1</Message>"
+        b"<AuthenticationErrorDetail>Why.</AuthenticationErrorDetail></Error>"
+    )
+    told = of_answer(403, {}, body)
+    assert (told.code, told.said, told.detail) == ("AuthenticationFailed", "No.\nRequestId:1", "Why.")
+    assert of_answer(403, {"x-ms-error-code": "Other"}, body).code == "Other"
+    assert of_answer(500, {}, b"<html>nothing") == Told(500)
+
+
+def test_only_the_first_line_of_what_a_server_says_is_told() -> None:
+    told = Told(400, "InvalidUri", "The first.\nRequestId:1\nTime:2")
+    assert str(meaning(told, Asked("key", "PutBlob"))) == "key: InvalidUri (The first.)"
+
+
+@pytest.mark.parametrize("said", ["http://a/?sig=secret", "http%3A%2F%2Fa%2F%3Fsig%3Dsecret", "SIG=secret"])
+def test_words_that_repeat_a_signature_are_not_told(said: str) -> None:
+    assert "secret" not in str(meaning(Told(400, "InvalidUri", said), Asked("key", "PutBlob")))
+
+
+@pytest.mark.parametrize("code", ["AuthenticationFailed", "AuthorizationFailure"])
+def test_what_a_server_says_of_signatures_is_not_told(code: str) -> None:
+    told = Told(403, code, "The MAC signature 'secret'", "Server used secret")
+    assert "secret" not in str(meaning(told, Asked("key", "PutBlob")))
+
+
+def test_words_are_made_printable_and_short() -> None:
+    error = str(meaning(Told(400, "In\x1bvalid", "\x1b[2J" + "x" * 1000), Asked("key", "PutBlob")))
+    assert error.isprintable()
+    assert len(error) < 400
