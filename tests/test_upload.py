@@ -154,6 +154,27 @@ def test_a_batch_is_answered_one_by_one_and_an_outage_is_told_once_without_its_k
     assert outcome.outage == Outage("no room", needs_person=False)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("alice/e0/mojo.zip: no room", "no room"),
+        ("a/prefix/alice/e0/mojo.zip: no room", "no room"),
+        ("a/prefix/alice/e0/mojo.zip, part 3: SlowDown: wait", "SlowDown: wait"),
+        ("https://example.org cannot be reached: refused", "https://example.org cannot be reached: refused"),
+        ("no room for alice/e0/mojo.zip", "no room for alice/e0/mojo.zip"),
+        (
+            "the probe: not allowed to see alice/e0/mojo.zip: no",
+            "the probe: not allowed to see alice/e0/mojo.zip: no",
+        ),
+    ],
+)
+def test_an_outage_is_told_in_the_same_words_whichever_copy_met_it(said: str, told: str) -> None:
+    one = an_upload()
+    assert one.row.key == "alice/e0/mojo.zip"
+    outcome = upload(Scripted([Unavailable(said)]), [one], times())
+    assert outcome.outage == Outage(told, needs_person=False)
+
+
 def test_when_tries_are_used_up_a_person_is_needed() -> None:
     row = replace(a_row(), failures=4)
     assert failure("reset", row, IDENTITY, times(None)) == Refused("given up after 5 tries: reset", IDENTITY)

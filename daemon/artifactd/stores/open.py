@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from threading import Event
-from typing import assert_never
+from typing import Final, assert_never
 
 from pydantic import SecretStr
 
@@ -14,6 +14,7 @@ from artifactd.config import (
     Destination,
     Encryption,
     FileSystem,
+    ImmutabilityMode,
     LockMode,
 )
 from artifactd.stores.base import Store
@@ -21,6 +22,9 @@ from artifactd.stores.filesystem import FileSystemStore
 from artifactd.stores.throttle import Throttle
 from artifactd.stores.unfinished import Notebook
 from artifactd.times import Clock
+
+_AZURE_KEEPS_SECONDS: Final = 7 * 24 * 3600.0
+"""What was not put together for so long Azure drops by itself ("Put Block", Azure Storage REST API)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,9 @@ def open_store(destination: Destination, around: Surroundings) -> Store:
             )
         case S3():
             return _s3(destination, around)
-        case Azure() | Bitbucket():
+        case Azure():
+            return _azure(destination, around)
+        case Bitbucket():
             raise NotImplementedError(f"no store for {destination.kind}")
         case _:
             assert_never(destination)
@@ -109,6 +115,49 @@ def _s3(destination: S3, around: Surroundings) -> Store:
         part_size=destination.part_size,
         connections=destination.connections,
         abandon_after=destination.abandon_after_seconds,
+        notebook=around.notebook,
+        clock=around.clock,
+    )
+
+
+def _azure(destination: Azure, around: Surroundings) -> Store:
+    from artifactd.stores.azure.account import Access, Endpoint  # noqa: PLC0415 - as above
+    from artifactd.stores.azure.container import Container  # noqa: PLC0415 - as above
+    from artifactd.stores.azure.storing import Storing  # noqa: PLC0415 - as above
+    from artifactd.stores.objectstore import ObjectStore  # noqa: PLC0415 - as above
+
+    endpoint = Endpoint(
+        destination.container,
+        destination.endpoint_url,
+        destination.endpoint_suffix,
+        destination.cert_location,
+        destination.connect_timeout_seconds,
+        destination.read_timeout_seconds,
+    )
+    access = Access(
+        destination.account_name,
+        _plain(destination.account_key),
+        _plain(destination.connection_string),
+        _plain(destination.sas_token),
+    )
+    locked = destination.immutability_mode is not ImmutabilityMode.NONE
+    storing = Storing(
+        destination.access_tier,
+        destination.immutability_mode.value if locked else "",
+        destination.immutability_days,
+        destination.legal_hold,
+        destination.tags,
+    )
+    container = Container(
+        endpoint, access, storing, around.clock, _throttle(destination.bandwidth, around.clock)
+    )
+    return ObjectStore(
+        destination.kind.value,
+        container,
+        prefix=destination.prefix,
+        part_size=destination.block_size,
+        connections=destination.connections,
+        abandon_after=_AZURE_KEEPS_SECONDS,
         notebook=around.notebook,
         clock=around.clock,
     )
