@@ -76,6 +76,7 @@ _DENIED: Final = {
     "KeyBasedAuthenticationNotPermitted": "the account takes no keys: use an identity of Entra ID",
     "MovedElsewhere": "the account is elsewhere: mend [azure] endpoint_url",
     "NoAuthenticationInformation": "the account wants credentials: set them",
+    "ProxyAuthenticationRequired": "the proxy wants a name and a password: put them into its URL",
     "PublicAccessNotPermitted": "the account wants credentials: set them",
     "ResourceNotFound": "there is no such container, or the credentials do not reach it",
 }
@@ -141,6 +142,7 @@ _BY_STATUS: Final = {
     401: "NoAuthenticationInformation",
     403: "AuthorizationFailure",
     404: "BlobNotFound",
+    407: "ProxyAuthenticationRequired",
     408: "RequestTimeout",
     409: "BlobAlreadyExists",
     412: "ConditionNotMet",

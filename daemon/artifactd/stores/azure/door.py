@@ -54,7 +54,7 @@ class Door:
             "x-ms-date": dated(datetime.fromtimestamp(now, UTC)),
             "x-ms-version": VERSION,
         }
-        told |= self._authorized(path, queried, told, len(body), now)
+        told |= self._authorized(path, queried, told, len(body))
         self._sent(asked.operation)
         answer = self._wire.send("PUT", self._target(path, queried), told, body)
         if answer.status != _CREATED:
@@ -62,11 +62,11 @@ class Door:
         return answer.headers.get("etag", "")
 
     def _authorized(
-        self, path: str, queried: Mapping[str, str], headers: Mapping[str, str], size: int, now: float
+        self, path: str, queried: Mapping[str, str], headers: Mapping[str, str], size: int
     ) -> dict[str, str]:
         account, bearer = self._session.account, self._session.bearer
         if bearer is not None:
-            return {"authorization": f"Bearer {bearer.token(now)}"}
+            return {"authorization": f"Bearer {bearer.token()}"}
         if not account.key:
             return {}  # the SAS token goes with the query
         signed = {**headers, "content-length": str(size)}
