@@ -1,7 +1,8 @@
 """Several hands for one job: as many things at once as a store has connections."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from threading import Lock
 from typing import TypeVar
 
@@ -21,7 +22,10 @@ class Crew:
         The first exception stops what has not begun, and is raised when what has begun is done.
         """
         source = _Shared(iter(items))
-        helpers = [self._pool.submit(_work, act, source) for _ in range(min(self._hands, len(items)) - 1)]
+        helpers = list[Future[None]]()
+        with suppress(RuntimeError):  # closed meanwhile: then the caller does the rest alone
+            for _ in range(min(self._hands, len(items)) - 1):
+                helpers.append(self._pool.submit(_work, act, source))
         try:
             _work(act, source)
         finally:
@@ -32,7 +36,7 @@ class Crew:
             raise failures[0]
 
     def close(self) -> None:
-        """Let the threads go. Nothing is to be done any more."""
+        """Let the threads go. Who has a job still does the rest of it alone."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

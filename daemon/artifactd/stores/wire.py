@@ -210,7 +210,7 @@ class _Connection:
             answer, closing = self._receive()
         except (OSError, ValueError) as error:
             raise self._unanswered(error) from error
-        self.reusable = whole and not closing
+        self.reusable = whole and not closing and not self._received  # or the next one hears its echo
         return answer
 
     def _unanswered(self, error: Exception) -> Unanswered:

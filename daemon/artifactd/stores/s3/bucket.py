@@ -8,10 +8,11 @@ from threading import Lock
 from typing import Any, Final
 from urllib.parse import quote
 
-from artifactd.stores.base import CHUNK, Corrupt, Proof, Put
+from artifactd.stores.base import CHUNK, Corrupt, Proof, Put, StoreError, Unavailable
 from artifactd.stores.objects import Expected, Forgotten, Found, Notes, Objects, Taken
 from artifactd.stores.patience import Patience
 from artifactd.stores.s3 import checks
+from artifactd.stores.s3.answers import FOREIGN
 from artifactd.stores.s3.checks import Verified
 from artifactd.stores.s3.door import Door
 from artifactd.stores.s3.failures import answered
@@ -71,13 +72,19 @@ class Bucket(Objects):
         return self._door
 
     def _ask(self, operation: str, key: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - boto3's answers
-        """What boto3's `operation` answers. Raises what the answer means."""
-        lost = options.pop("lost", None)
+        """What boto3's `operation` answers. Raises what the answer means, or `lost` where it is none.
+
+        An answer without any of `needs` is none of S3's, but of whoever stands between.
+        """
+        lost: type[StoreError] = options.pop("lost", Unavailable)
+        needs: tuple[str, ...] = options.pop("needs", ())
         ask = getattr(self._opened().client, operation)
-        with answered(key, *(() if lost is None else (lost,))):
+        with answered(key, lost):
             told: dict[str, Any] = ask(
                 Bucket=self._endpoint.bucket, Key=key, **self._storing.asking, **options
             )
+        if not all(told.get(name) is not None for name in needs):
+            raise lost(f"{key}: {FOREIGN}")
         return told
 
     def _count(self, operation: str) -> None:
@@ -123,7 +130,13 @@ class Bucket(Objects):
         summed = self._verified is Verified.SHA256
         kinds = {"ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"} if summed else {}
         options = self._storing.options(self._clock.now())
-        told = self._ask("create_multipart_upload", key, Metadata=dict(notes), **{**options, **kinds})
+        told = self._ask(
+            "create_multipart_upload",
+            key,
+            needs=("UploadId",),
+            Metadata=dict(notes),
+            **{**options, **kinds},
+        )
         return str(told["UploadId"])
 
     def part(self, key: str, upload: str, number: int, piece: Piece, digest: bytes) -> str:
@@ -149,6 +162,7 @@ class Bucket(Objects):
             UploadId=upload,
             MultipartUpload={"Parts": parts},
             lost=Unanswered,
+            needs=("ETag",),
             **checks.option(expected),
         )
         there = told.get("ChecksumSHA256")
@@ -166,7 +180,7 @@ class Bucket(Objects):
     def head(self, key: str, like: Put | None = None) -> Found | None:
         """As `Objects.head`."""
         try:
-            told = self._ask("head_object", key, ChecksumMode="ENABLED")
+            told = self._ask("head_object", key, needs=("ETag", "ContentLength"), ChecksumMode="ENABLED")
         except Taken:
             return None
         there = told.get("ChecksumSHA256", "") if self._verified is Verified.SHA256 else ""

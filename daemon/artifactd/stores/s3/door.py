@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from artifactd.stores.s3.answers import meaning, of_xml
+from artifactd.stores.s3.answers import FOREIGN, meaning, of_xml
 from artifactd.stores.s3.checks import Checked
 from artifactd.stores.s3.session import Endpoint, Opened
 from artifactd.stores.sigv4 import path, query, signed
 from artifactd.stores.throttle import Throttle
-from artifactd.stores.wire import Wire, peer
+from artifactd.stores.wire import Unanswered, Wire, peer
 from artifactd.times import Clock
 
 _OK = 200
@@ -55,7 +55,10 @@ class Door:
         if answer.status != _OK:
             code, said = of_xml(answer.body)
             raise meaning(answer.status, code, said, answer.headers, key)
-        return answer.headers.get("etag", "")
+        etag = answer.headers.get("etag")
+        if not etag:
+            raise Unanswered(f"{key}: {FOREIGN}")
+        return etag
 
     def close(self) -> None:
         """Close idle connections."""
