@@ -135,6 +135,16 @@ def test_connections_that_are_refused_are_unavailable(rig: Rig) -> None:
     assert receipt(rig.store.put([a_put("k", SMALL)])).written
 
 
+@pytest.mark.parametrize("answer", [Answer(200), Answer(201), Answer(200, b"<html>", {"etag": '"1"'})])
+def test_a_success_that_is_none_of_azures_is_not_believed(rig: Rig, answer: Answer) -> None:
+    rig.fault(answer, "PutBlob")
+    assert isinstance(only(rig.store.put([a_put("k", SMALL)])), Unavailable)
+    rig.fault(Answer(200), "HeadBlob")
+    with pytest.raises(Unavailable, match="none of Azure's"):
+        rig.store.stat(Key("k"))
+    assert receipt(rig.store.put([a_put("k", SMALL)])).written
+
+
 # --- other bytes ---
 
 

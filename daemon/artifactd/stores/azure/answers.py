@@ -17,6 +17,9 @@ from artifactd.stores.objects import Forgotten, Taken
 PAUSE_SECONDS: Final = 0.5
 """The first pause where a busy server does not say how long."""
 
+FOREIGN: Final = "the answer is none of Azure's: is a proxy or another server in between?"
+"""What is said of a success that has not what Azure sends with each success."""
+
 _LONGEST: Final = 300  # characters of a server's own words
 _SIGNATURE: Final = re.compile("sig(=|%3d)", re.IGNORECASE)
 _SKEW_SECONDS: Final = 900

@@ -11,12 +11,12 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from artifactd.stores.azure.account import Access, Endpoint, account
-from artifactd.stores.azure.answers import Asked
+from artifactd.stores.azure.answers import FOREIGN, Asked
 from artifactd.stores.azure.door import Door
 from artifactd.stores.azure.failures import answered
 from artifactd.stores.azure.session import RANGES, Opened, opened
 from artifactd.stores.azure.storing import Storing
-from artifactd.stores.base import Put
+from artifactd.stores.base import Put, Unavailable
 from artifactd.stores.objects import Absent, Expected, Found, Holds, Notes, Objects, Taken, checked
 from artifactd.stores.patience import Patience
 from artifactd.stores.throttle import Throttle
@@ -157,8 +157,10 @@ class Container(Objects):
             told = answered(self._asked(key, "HeadBlob"), blob.get_blob_properties)
         except Taken:
             return None
+        if not told.etag:
+            raise Unavailable(f"{key}: {FOREIGN}")
         notes = {name.lower(): value for name, value in (told.metadata or {}).items()}
-        return Found(told.size, told.etag or "", notes.get("attempt", ""), None)
+        return Found(told.size, told.etag, notes.get("attempt", ""), None)
 
     def read(self, key: str) -> Iterator[bytes] | None:
         """As `Objects.read`: in ranges of one version, so that the bytes of two are never mixed."""
