@@ -42,7 +42,7 @@ class Door:
     def put(
         self, asked: Asked, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: bytes
     ) -> str:
-        """Send the bytes, with their MD5 for the server to check. Returns the ETag; "" for a block: it has none.
+        """Send the bytes, with their MD5 for the server to check. Returns the ETag; a block has none: "".
 
         Raises:
             StoreError: what the answer means; see `answers` and `Wire.send`. It shows no SAS token.
