@@ -17,7 +17,7 @@ from azure.core.exceptions import ServiceRequestError
 from artifactd.artifact import Key
 from artifactd.stores.azure.account import Access
 from artifactd.stores.azure.session import Bearer
-from artifactd.stores.base import Denied, Result, Unavailable
+from artifactd.stores.base import Denied, Refusal, Result, Unavailable
 from artifactd.stores.objectstore import ObjectStore
 from tests.servers.azure import ACCOUNT, KEY, AzureServer, Tokens
 from tests.servers.faults import Answer, Blackhole, Fault, Refuse, Reset, Truncate, What, of
@@ -109,7 +109,9 @@ def test_a_signature_that_may_only_write_is_enough_to_put(azurite: AzureServer, 
         assert store.requests() == {"PutBlob": 1}
         large = put_file("large", tmp_path / "source", pattern(3 * BLOCK), file.fileno())
         assert receipt(store.put([large])).written
-        assert "docs/azure.md" in denied(only(store.put([a_put("small", b"other")])))
+        taken = only(store.put([a_put("small", b"other")]))
+        assert isinstance(taken, Refusal)
+        assert "may not look" in str(taken)
 
 
 def test_a_signature_that_may_only_create_takes_small_copies(azurite: AzureServer) -> None:
@@ -203,13 +205,21 @@ class Fleeting:
 
 
 def test_a_token_is_kept_until_shortly_before_its_end() -> None:
-    now, source = time.time(), Fleeting(3600)
-    bearer = Bearer(source)
-    assert [bearer.token(now), bearer.token(now + 3000), bearer.token(now + 3400)] == [
-        "token 0", "token 0", "token 1",
-    ]  # fmt: skip
+    moments = iter([0.0, 3000.0, 3400.0, 3400.0])
+    started = time.time()
+    bearer = Bearer(Fleeting(3600), lambda: started + next(moments))
+    assert [bearer.token() for _ in range(3)] == ["token 0", "token 0", "token 1"]
     bearer.forget()
-    assert bearer.token(now) == "token 2"
+    assert bearer.token() == "token 2"
+
+
+def test_one_token_opens_both_ways_to_the_account(azurite_tls: AzureServer) -> None:
+    source = Counting()
+    with opened(azurite_tls, Access(identity=source)) as store:
+        receipt(store.put([a_put("k", SMALL)]))
+        assert store.digest(Key("k")) == digest(SMALL)
+        assert store.stat(Key("k")) is not None
+    assert source.asked == 1
 
 
 def test_a_token_that_is_not_believed_is_asked_for_again(
@@ -224,6 +234,16 @@ def test_a_token_that_is_not_believed_is_asked_for_again(
         for _ in range(2):
             denied(only(store.put([a_put("k", SMALL)])))
         assert [seen.headers["authorization"] for seen in proxy.seen] == ["Bearer token 0", "Bearer token 1"]
+
+
+class Counting(Tokens):
+    """Tells how often it was asked."""
+
+    asked = 0
+
+    def get_token(self, *scopes: str, **options: object) -> AccessToken:
+        self.asked += 1
+        return super().get_token(*scopes, **options)
 
 
 class Unreachable:
@@ -261,6 +281,8 @@ def test_without_any_identity_the_sdk_says_what_it_looked_for(
         monkeypatch.delenv(name, raising=False)
     with opened(azurite_tls, Access(ACCOUNT)) as store:
         assert "no token: " in denied(only(store.put([a_put("k", SMALL)])))
+        with pytest.raises(Denied, match="no token: "):
+            store.stat(Key("k"))
 
 
 # --- TLS ---

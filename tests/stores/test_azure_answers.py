@@ -74,6 +74,7 @@ STATUSES = [
     (401, Denied),
     (403, Denied),
     (404, Taken),
+    (407, Denied),
     (409, Taken),
     (412, Taken),
     (413, Unacceptable),

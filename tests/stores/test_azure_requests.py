@@ -1,5 +1,7 @@
 """What the Azure store asks for: nothing that it does not need, and each request with its checks."""
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -101,6 +103,15 @@ def test_nothing_is_sent_before_the_first_put(azurite: AzureServer) -> None:
         container.ready()
         container.close()
         assert proxy.seen == []
+
+
+def test_the_sdk_is_not_loaded_before_it_is_needed() -> None:
+    program = (
+        "import sys; from artifactd.stores.azure import container; "
+        "print([name for name in sys.modules if name.partition('.')[0] in ('azure', 'requests')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 # --- what they say ---

@@ -17,6 +17,9 @@ from artifactd.stores.objects import Forgotten, Taken
 PAUSE_SECONDS: Final = 0.5
 """The first pause where a busy server does not say how long."""
 
+FOREIGN: Final = "the answer is none of Azure's: is a proxy or another server in between?"
+"""What is said of a success that has not what Azure sends with each success."""
+
 _LONGEST: Final = 300  # characters of a server's own words
 _SIGNATURE: Final = re.compile("sig(=|%3d)", re.IGNORECASE)
 _SKEW_SECONDS: Final = 900
@@ -76,6 +79,7 @@ _DENIED: Final = {
     "KeyBasedAuthenticationNotPermitted": "the account takes no keys: use an identity of Entra ID",
     "MovedElsewhere": "the account is elsewhere: mend [azure] endpoint_url",
     "NoAuthenticationInformation": "the account wants credentials: set them",
+    "ProxyAuthenticationRequired": "the proxy wants a name and a password: put them into its URL",
     "PublicAccessNotPermitted": "the account wants credentials: set them",
     "ResourceNotFound": "there is no such container, or the credentials do not reach it",
 }
@@ -141,6 +145,7 @@ _BY_STATUS: Final = {
     401: "NoAuthenticationInformation",
     403: "AuthorizationFailure",
     404: "BlobNotFound",
+    407: "ProxyAuthenticationRequired",
     408: "RequestTimeout",
     409: "BlobAlreadyExists",
     412: "ConditionNotMet",

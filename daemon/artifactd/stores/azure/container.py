@@ -3,7 +3,7 @@
 import base64
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -11,13 +11,14 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from artifactd.stores.azure.account import Access, Endpoint, account
-from artifactd.stores.azure.answers import Asked
+from artifactd.stores.azure.answers import FOREIGN, Asked
 from artifactd.stores.azure.door import Door
 from artifactd.stores.azure.failures import answered
-from artifactd.stores.azure.session import Opened, opened
+from artifactd.stores.azure.session import RANGES, Opened, opened
 from artifactd.stores.azure.storing import Storing
-from artifactd.stores.base import Put
+from artifactd.stores.base import Put, Unavailable
 from artifactd.stores.objects import Absent, Expected, Found, Holds, Notes, Objects, Taken, checked
+from artifactd.stores.patience import Patience
 from artifactd.stores.throttle import Throttle
 from artifactd.stores.wire import Piece
 from artifactd.times import Clock
@@ -48,20 +49,23 @@ class Container(Objects):
         self._clock, self._throttle = clock, throttle
         self._lock = Lock()
         self._session: tuple[Opened, Door] | None = None
+        self._counting = Lock()
         self._sent: Counter[str] = Counter()
+        self._patiently = Patience(clock)
 
     # --- the session ---
 
     def _opened(self) -> tuple[Opened, Door]:
         with self._lock:
             if self._session is None:
-                session = opened(self._access, self._endpoint, self._count)
+                session = opened(self._access, self._endpoint, self._count, self._clock.now)
                 door = Door(session, self._endpoint, self._clock, self._count, self._throttle)
                 self._session = session, door
             return self._session
 
     def _count(self, operation: str) -> None:
-        self._sent[operation] += 1
+        with self._counting:
+            self._sent[operation] += 1
 
     def _asked(self, what: str, operation: str) -> Asked:
         session, _ = self._opened()
@@ -73,6 +77,7 @@ class Container(Objects):
 
     def close(self) -> None:
         """As `Objects.close`."""
+        self._patiently.end()
         if self._session is not None:
             session, door = self._session
             session.client.close()
@@ -152,25 +157,34 @@ class Container(Objects):
             told = answered(self._asked(key, "HeadBlob"), blob.get_blob_properties)
         except Taken:
             return None
+        if not told.etag:
+            raise Unavailable(f"{key}: {FOREIGN}")
         notes = {name.lower(): value for name, value in (told.metadata or {}).items()}
-        return Found(told.size, told.etag or "", notes.get("attempt", ""), None)
+        return Found(told.size, told.etag, notes.get("attempt", ""), None)
 
     def read(self, key: str) -> Iterator[bytes] | None:
         """As `Objects.read`: in ranges of one version, so that the bytes of two are never mixed."""
         session, _ = self._opened()
         asked, blob = self._asked(key, "GetBlob"), session.client.get_blob_client(key)
         try:
-            stream = answered(asked, blob.download_blob)
+            stream = answered(asked, partial(blob.download_blob, **RANGES))
         except Taken:
             return None
-        return _each(asked, stream.chunks())
+        chunks = stream.chunks()
+        return _each(lambda: answered(asked, partial(next, chunks, None)))
 
     def list(self, prefix: str) -> Iterator[str]:
         """As `Objects.list`. Folders of an account with a hierarchical namespace are no objects."""
         session, _ = self._opened()
         asked = self._asked(f"a list of {self._endpoint.container}/{prefix}", "ListBlobs")
-        found = session.client.list_blobs(name_starts_with=prefix, include=["metadata"])
-        return (one.name for one in _each(asked, iter(found)) if not _is_folder(one))
+        pages = session.client.list_blobs(name_starts_with=prefix, include=["metadata"]).by_page()
+
+        def page() -> list[str] | None:
+            found = next(pages, None)
+            return None if found is None else [one.name for one in found if not _is_folder(one)]
+
+        for names in _each(lambda: self._patiently(partial(answered, asked, page))):
+            yield from names
 
     def uri(self, key: str) -> str:
         """The blob's address, without what opens it."""
@@ -202,10 +216,8 @@ def _read(piece: Piece) -> bytes:
     return read[0] if len(read) == 1 else b"".join(read)
 
 
-def _each(asked: Asked, source: Iterator[T]) -> Iterator[T]:
-    """What `source` gives, with its errors in the store's words."""
-    step = partial(next, source, None)
-    while (one := answered(asked, step)) is not None:
+def _each(step: Callable[[], T | None]) -> Iterator[T]:
+    while (one := step()) is not None:
         yield one
 
 

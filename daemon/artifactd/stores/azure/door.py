@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
 from artifactd.stores.azure.account import Endpoint
-from artifactd.stores.azure.answers import Asked, meaning, of_answer
+from artifactd.stores.azure.answers import FOREIGN, Asked, meaning, of_answer
 from artifactd.stores.azure.session import VERSION, Opened
 from artifactd.stores.azure.sharedkey import authorization
 from artifactd.stores.azure.storing import dated
 from artifactd.stores.base import StoreError
 from artifactd.stores.throttle import Throttle
-from artifactd.stores.wire import Answer, Wire, peer
+from artifactd.stores.wire import Answer, Unanswered, Wire, peer
 from artifactd.times import Clock
 
 _CREATED = 201
+_REDIRECTION = 300
 _UNBELIEVED = 401
 
 
@@ -41,7 +42,7 @@ class Door:
     def put(
         self, asked: Asked, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: bytes
     ) -> str:
-        """Send the bytes, with their MD5 for the server to check. Returns the ETag, where there is one.
+        """Send the bytes, with their MD5 for the server to check. Returns the ETag; a block has none: "".
 
         Raises:
             StoreError: what the answer means; see `answers` and `Wire.send`. It shows no SAS token.
@@ -54,19 +55,22 @@ class Door:
             "x-ms-date": dated(datetime.fromtimestamp(now, UTC)),
             "x-ms-version": VERSION,
         }
-        told |= self._authorized(path, queried, told, len(body), now)
+        told |= self._authorized(path, queried, told, len(body))
         self._sent(asked.operation)
         answer = self._wire.send("PUT", self._target(path, queried), told, body)
-        if answer.status != _CREATED:
+        if answer.status >= _REDIRECTION:
             raise self._refused(answer, replace(asked, now=now, sas_ends=self._session.account.sas_ends))
-        return answer.headers.get("etag", "")
+        etag = answer.headers.get("etag", "")
+        if answer.status != _CREATED or (not etag and asked.operation != "PutBlock"):
+            raise Unanswered(f"{asked.what}: {FOREIGN}")
+        return etag
 
     def _authorized(
-        self, path: str, queried: Mapping[str, str], headers: Mapping[str, str], size: int, now: float
+        self, path: str, queried: Mapping[str, str], headers: Mapping[str, str], size: int
     ) -> dict[str, str]:
         account, bearer = self._session.account, self._session.bearer
         if bearer is not None:
-            return {"authorization": f"Bearer {bearer.token(now)}"}
+            return {"authorization": f"Bearer {bearer.token()}"}
         if not account.key:
             return {}  # the SAS token goes with the query
         signed = {**headers, "content-length": str(size)}

@@ -26,31 +26,44 @@ _SCOPE: Final = "https://storage.azure.com/.default"
 _EARLY: Final = 300.0
 """Seconds before its end that a token is renewed, as azure-core does."""
 
+RANGES: Final = {"retry_total": 2, "retry_connect": 1, "retry_read": 1}
+"""What the SDK may repeat: ranges of a read, after a second or two, as only it knows which comes next. All
+else is repeated by us, who heed Retry-After and end when the store is closed."""
+
 _RANGE: Final = 8 << 20
 """Bytes read back at a time, and held in memory."""
 
 
-class Bearer:
-    """A token of Entra ID, kept until it is about to end. Threads may ask at the same time."""
+class Bearer(TokenSource):
+    """One token of Entra ID for both ways to the account, kept until it is about to end.
 
-    def __init__(self, source: TokenSource) -> None:
-        self.source = source
+    Threads may ask at the same time; `now` tells seconds since the epoch.
+    """
+
+    def __init__(self, source: TokenSource, now: Callable[[], float]) -> None:
+        self._source = source
+        self._now = now
         self._lock = Lock()
-        self._token = ""
+        self._got: Any = None
         self._ends = 0.0
 
-    def token(self, now: float) -> str:
-        """A token that holds now; `now` is seconds since the epoch.
+    def token(self) -> str:
+        """A token that holds now.
 
         Raises:
             Denied: the identity gets none.
             Unavailable: whoever gives tokens cannot be reached.
         """
+        return str(self.get_token(_SCOPE).token)
+
+    def get_token(self, *scopes: str, **options: Any) -> Any:  # noqa: ANN401 - azure-core's protocol
+        """As `TokenSource.get_token`, which the SDK asks. Raises as `token`."""
+        del scopes, options  # nobody asks for another scope
         with self._lock:
-            if now > self._ends - _EARLY:
-                got = answered(Asked("Entra ID", "GetToken"), lambda: self.source.get_token(_SCOPE))
-                self._token, self._ends = str(got.token), float(got.expires_on)
-            return self._token
+            if self._now() > self._ends - _EARLY:
+                self._got = answered(Asked("Entra ID", "GetToken"), lambda: self._source.get_token(_SCOPE))
+                self._ends = float(self._got.expires_on)
+            return self._got
 
     def forget(self) -> None:
         """The token was not believed: ask for another one."""
@@ -69,19 +82,23 @@ class Opened:
     tls: ssl.SSLContext
 
 
-def opened(access: Access, endpoint: Endpoint, sent: Callable[[str], None]) -> Opened:
-    """A session. Nothing is sent; `sent` hears the operation of each request of the SDK.
+def opened(
+    access: Access, endpoint: Endpoint, sent: Callable[[str], None], now: Callable[[], float]
+) -> Opened:
+    """A session. Nothing is sent.
+
+    `sent` hears the operation of each request of the SDK; `now` tells seconds since the epoch.
 
     Raises:
         Denied: there are no credentials, or they or the address cannot be used.
     """
     found = account(access, endpoint)
-    bearer = None if found.key or found.sas else Bearer(access.identity or _identity())
+    bearer = None if found.key or found.sas else Bearer(access.identity or _identity(), now)
     if bearer is not None and urlsplit(found.url).scheme != "https":
         raise Denied("tokens of Entra ID go over https only: mend [azure] endpoint_url, or set a key")
     authorities = _authorities(endpoint.authorities)
     asked = Asked("Azure cannot be used as configured", "Open")
-    credential = _credential(found) if bearer is None else bearer.source
+    credential = _credential(found) if bearer is None else bearer
     client = answered(asked, lambda: _client(found, credential, endpoint, authorities, sent))
     return Opened(found, client, bearer, _context(authorities))
 
@@ -114,9 +131,7 @@ def _client(
         read_timeout=endpoint.read_seconds,
         connection_verify=str(authorities),
         permit_redirects=False,
-        retry_policy=LinearRetry(
-            backoff=1, retry_total=2, random_jitter_range=1, retry_connect=1, retry_read=1
-        ),
+        retry_policy=LinearRetry(backoff=1, retry_total=0),  # see RANGES
         raw_request_hook=lambda request: sent(_operation(request.http_request)),
         max_single_get_size=_RANGE,
         max_chunk_get_size=_RANGE,
