@@ -117,8 +117,8 @@ def test_a_servers_own_words_are_shown_short_and_harmless() -> None:
 
 
 def test_code_and_message_are_found_in_xml() -> None:
-    xml = b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Please</Message></Error>'
-    assert of_xml(xml) == ("SlowDown", "Please")
+    xml = b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>That&#39;s &lt;1</Message></Error>'
+    assert of_xml(xml) == ("SlowDown", "That's <1")
     assert of_xml(b"<html>502") == ("", "")
     assert of_xml(b"\xff\xfe") == ("", "")
     assert of_xml(b"") == ("", "")

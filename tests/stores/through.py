@@ -42,11 +42,12 @@ class Through:
         notebook: Notebook | None = None,
         abandon_after: float = 86400.0,
         clock: Clock = CALM,
+        signing: Clock = CALM,
         part_size: int = PART,
         **options: Any,  # noqa: ANN401 - of `a_bucket`
     ) -> ObjectStore:
         """A new store. One that is `ready` has put something already, and nothing is recorded of that."""
-        bucket = bucket or a_bucket(self.server, self.place, url=self.proxy.url, clock=clock, **options)
+        bucket = bucket or a_bucket(self.server, self.place, url=self.proxy.url, clock=signing, **options)
         store = ObjectStore(
             "s3",
             bucket,

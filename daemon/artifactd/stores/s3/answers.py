@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Mapping
+from html import unescape
 from typing import Final
 
 from artifactd.artifact import printable
@@ -126,4 +127,4 @@ def of_xml(body: bytes) -> tuple[str, str]:
 
 def _element(name: str, text: str) -> str:
     found = re.search(rf"<{name}>([^<]*)</{name}>", text)
-    return found.group(1) if found else ""
+    return unescape(found.group(1)) if found else ""

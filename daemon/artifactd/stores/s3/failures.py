@@ -38,7 +38,7 @@ def answered(what: str, lost: type[StoreError] = Unavailable) -> Iterator[None]:
         ResponseParserError,
     ) as error:
         raise lost(f"{what}: {error}") from error
-    except botocore.HTTPClientError as error:  # it could not connect, or not through the proxy
+    except (botocore.ConnectionError, botocore.HTTPClientError) as error:  # perhaps the proxy's fault
         raise Unavailable(f"{what}: {error}") from error
     except (botocore.BotoCoreError, ValueError) as error:
         raise Denied(f"{what}: {error}") from error

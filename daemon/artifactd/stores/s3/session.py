@@ -162,8 +162,17 @@ def _signer(session: "Session") -> Callable[[], Credentials]:
 
 
 def _context(authorities: str | None) -> ssl.SSLContext:
-    """TLS that checks against these authorities; None: that checks nothing."""
-    context = ssl.create_default_context(cafile=authorities)
+    """TLS that checks against these authorities; None: that checks nothing.
+
+    Raises:
+        Denied: the file has no certificates.
+    """
+    try:
+        context = ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise Denied(
+            f"the certificates in {authorities} cannot be used: {error.strerror or error}"
+        ) from error
     if authorities is None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
