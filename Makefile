@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 AZURITE := $(VENV)/azurite/3.37.0
+AWS := $(VENV)/aws/1.46.3
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +54,12 @@ conformance: $(STAMP) $(AZURITE) ## every store held to its contract, on every s
 torture: $(STAMP) $(AZURITE) ## kill -9 at every durable step, a churning tree: minutes
 	$(BIN)/pytest -m torture --timeout 1800 --numprocesses 2
 
-bench: $(STAMP) ## side by side with cp, rsync and rclone: minutes
+# The AWS command line pins a botocore of its own: it gets a virtual environment of its own.
+$(AWS): $(STAMP)
+	python3 -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check awscli==$(@F)
+
+bench: $(STAMP) $(AWS) ## side by side with cp, rsync, rclone, s5cmd and aws: minutes
 	$(BIN)/python -m benchmarks
 
 clean: ## forget the virtual environment and everything that was made

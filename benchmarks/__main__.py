@@ -9,22 +9,33 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import report
-from benchmarks.contender import ARTIFACTD, configuration
+from benchmarks.contender import SYNC, configuration
 from benchmarks.daemon import figures
+from benchmarks.destination import DESTINATIONS, FILE_SYSTEM, Destination
 from benchmarks.measure import measured
-from benchmarks.race import missing, race
+from benchmarks.race import missing, races
 from benchmarks.workload import LARGE, MEDIUM, SMALL, Workload
 
-_RACES = {"small": SMALL, "medium": MEDIUM, "large": LARGE}
-_QUICK = {"small": Workload("S", 500, 8 << 10, 10), "medium": Workload("M", 20, 4 << 20, 2)}
-_PARTS = (*_RACES, "daemon")
+_WORKLOADS = {"small": SMALL, "medium": MEDIUM, "large": LARGE}
+_QUICK = {
+    "small": Workload("S", 500, 8 << 10, 10),
+    "medium": Workload("M", 20, 4 << 20, 2),
+    "large": Workload("L", 1, 64 << 20, 1),
+}
+
+
+def _part(destination: Destination, workload: str) -> str:
+    return workload if destination is FILE_SYSTEM else f"{destination.name}-{workload}"
+
+
+_PARTS = (*(_part(one, workload) for one in DESTINATIONS for workload in one.races), "daemon")
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", action="append", choices=_PARTS, help="this part; may be repeated")
-    parser.add_argument("--runs", type=int, help="rounds of each race (default: 3, of the large one 2)")
+    parser.add_argument("--runs", type=int, help="rounds of each race (default: 1 to 3)")
     parser.add_argument(
         "--quick", action="store_true", help="small workloads, one round: does it run at all?"
     )
@@ -59,21 +70,21 @@ def _as_installed(home: Path) -> None:
     os.environ["PYTHONPYCACHEPREFIX"] = str(home / "bytecode")
     (home / "nothing").mkdir()
     config = configuration(home / "first", home / "nothing", 0.01)
-    measured([str(ARTIFACTD.command[0]), "sync", "--config", str(config)])
+    measured([str(SYNC[0]), "sync", "--config", str(config)])
 
 
 def _measure(options: argparse.Namespace, home: Path, console: Console) -> list[report.Sheet]:
     parts = options.only or _PARTS
     for peer in missing():
         console.print(f"{peer.name} is not installed: its column stays empty")
-    races = _QUICK if options.quick else _RACES
-    results = []
-    for name in races:
-        if name in parts:
-            console.print(f"racing: {races[name]}")
-            rounds = 1 if options.quick else options.runs or races[name].rounds
-            results.append(race(races[name], rounds, home / name))
-    sheets = [report.ratios(results), report.costs(results)] if results else []
+    sheets = []
+    for destination in DESTINATIONS:
+        names = [name for name in destination.races if _part(destination, name) in parts]
+        if names:
+            console.print(f"racing {destination.title}: {', '.join(names)}")
+            workloads = [_chosen(options, destination, name) for name in names]
+            results = list(races(destination, workloads, home / destination.name))
+            sheets += report.sheets(destination, results)
     if "daemon" in parts:
         console.print("measuring: the daemon")
         artifacts, idle_seconds = (3, 2.0) if options.quick else (20, 20.0)
@@ -81,6 +92,13 @@ def _measure(options: argparse.Namespace, home: Path, console: Console) -> list[
         found = figures(home / "daemon", artifacts=artifacts, idle_seconds=idle_seconds, known=known)
         sheets.append(report.daemon(found))
     return sheets
+
+
+def _chosen(options: argparse.Namespace, destination: Destination, name: str) -> tuple[Workload, int]:
+    """The workload, and how often it is raced."""
+    if options.quick:
+        return _QUICK[name], 1
+    return _WORKLOADS[name], options.runs or destination.rounds or _WORKLOADS[name].rounds
 
 
 if __name__ == "__main__":

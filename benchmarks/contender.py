@@ -2,14 +2,14 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _CONFIG = """\
 enable_artifacts_upload = true
-artifacts_file_system_directory = "{exports}"
 data_directory = "{data}"
+{destination}
 
 [artifactd]
 state_directory = "{state}"
@@ -23,19 +23,26 @@ match = "**"
 as = "{{path}}"
 """
 
+EXPORTS = 'artifacts_file_system_directory = "{directory}/exports"'
+"""artifactd's destination in a directory."""
+
 
 def beside_python(name: str) -> str | None:
-    """The command of a package in this environment, or one on PATH."""
+    """The command of a package in this environment or in one below it, or one on PATH."""
     own = Path(sys.executable).with_name(name)
-    return str(own) if own.exists() else shutil.which(name)
+    apart = Path(sys.prefix).glob(f"*/*/bin/{name}")
+    return str(own) if own.exists() else next(map(str, apart), None) or shutil.which(name)
 
 
-def configuration(home: Path, data: Path, quiet_seconds: float) -> Path:
-    """artifactd's configuration in the directory `home`, with its state and its exports there too."""
+def configuration(home: Path, data: Path, quiet_seconds: float, destination: str = "") -> Path:
+    """artifactd's configuration in the directory `home`, with its state and perhaps its exports there too."""
     (home / "exports").mkdir(parents=True)
     file = home / "config.toml"
     text = _CONFIG.format(
-        exports=home / "exports", data=data, state=home / "state", quiet_seconds=quiet_seconds
+        data=data,
+        destination=destination or EXPORTS.format(directory=home),
+        state=home / "state",
+        quiet_seconds=quiet_seconds,
     )
     file.write_text(text, encoding="utf-8")
     return file
@@ -43,7 +50,7 @@ def configuration(home: Path, data: Path, quiet_seconds: float) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A command line, with `{data}` and `{copy}` to be filled in."""
+    """A command line, with `{data}` and what the destination tells to be filled in."""
 
     name: str
     command: tuple[str | None, ...]
@@ -51,10 +58,9 @@ class Contender:
     again: bool = True
     """whether it can bring an earlier copy up to date"""
 
-    def prepare(self, data: Path, copy: Path) -> Sequence[str]:
-        """The command that copies `data` below `copy`, which does not exist yet."""
-        copy.mkdir()
-        return [part.format(data=data, copy=copy) for part in self.command if part is not None]
+    def prepare(self, data: Path, place: Mapping[str, str]) -> Sequence[str]:
+        """The command that copies `data` to the place, which is empty yet."""
+        return [part.format(data=data, **place) for part in self.command if part is not None]
 
     @property
     def installed(self) -> bool:
@@ -62,21 +68,18 @@ class Contender:
         return None not in self.command
 
 
+@dataclass(frozen=True, slots=True)
 class Artifactd(Contender):
     """`artifactd sync`, with all that it promises."""
 
-    def prepare(self, data: Path, copy: Path) -> Sequence[str]:
+    destination: str = EXPORTS
+    """what its configuration says of the destination, to be filled in as the command"""
+
+    def prepare(self, data: Path, place: Mapping[str, str]) -> Sequence[str]:
         """As `Contender.prepare`. The quiet period is short: every file is older when the clock starts."""
-        return [*super().prepare(data, copy), str(configuration(copy / "artifactd", data, 0.01))]
+        home = Path(place["directory"]) / "artifactd"
+        destination = self.destination.format(**{**place, "directory": home})
+        return [*Contender.prepare(self, data, place), str(configuration(home, data, 0.01, destination))]
 
 
-_CP = 'cp -r "$1" "$2" && find "$2" -type f -exec sha256sum {{}} + && sync --file-system "$2"'
-_RCLONE = (beside_python("rclone"), "--config=", "copy")
-
-ARTIFACTD = Artifactd("artifactd sync", (beside_python("artifactd"), "sync", "--config"))
-PEERS = (
-    Contender("rclone copy --checksum", (*_RCLONE, "--checksum", "{data}", "{copy}")),
-    Contender("rclone copy", (*_RCLONE, "{data}", "{copy}")),
-    Contender("rsync -a", (shutil.which("rsync"), "-a", "{data}/", "{copy}")),
-    Contender("cp + sha256sum + sync", ("sh", "-c", _CP, "sh", "{data}", "{copy}/data"), again=False),
-)
+SYNC = (beside_python("artifactd"), "sync", "--config")

@@ -12,7 +12,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from artifactd import scan
-from benchmarks.contender import ARTIFACTD, configuration
+from benchmarks.contender import SYNC, configuration
 from benchmarks.measure import Cost, measured
 from benchmarks.workload import EXPERIMENT, KNOWN
 
@@ -73,7 +73,7 @@ def _known(found: Figures, home: Path, idle_seconds: float) -> None:
     data = home / "known"
     KNOWN.make(data)
     config = configuration(home / "large", data, 0.01)
-    found.first = measured([*(part for part in ARTIFACTD.command if part), str(config)])
+    found.first = measured([*(part for part in SYNC if part), str(config)])
     began = time.monotonic()
     for _ in scan.scan(data):
         pass
@@ -111,7 +111,7 @@ class _Daemon:
 
 @contextmanager
 def _daemon(config: Path) -> Iterator[_Daemon]:
-    program = str(ARTIFACTD.command[0])
+    program = str(SYNC[0])
     with subprocess.Popen([program, "run", "--config", config], stdout=subprocess.PIPE, text=True) as process:
         try:
             yield _Daemon(process)

@@ -1,4 +1,6 @@
-"""Run the command of the arguments and tell on stdout, as JSON, what it and its children cost.
+"""Run a command and tell on stdout, as JSON, what it and its children cost.
+
+The first argument is the file that gets what it says, the others are the command.
 
 A process of its own, and a small one: what the kernel calls the peak memory of a command begins with the
 memory of the process that started it.
@@ -11,10 +13,10 @@ import time
 
 began = time.monotonic()
 process = os.posix_spawnp(
-    sys.argv[1],
-    sys.argv[1:],
+    sys.argv[2],
+    sys.argv[2:],
     os.environ,
-    file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
+    file_actions=[(os.POSIX_SPAWN_OPEN, 1, sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)],
 )
 _, status, used = os.wait4(process, 0)
 cost = {

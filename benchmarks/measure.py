@@ -1,9 +1,10 @@
 """What a command costs."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -23,14 +24,17 @@ class Cost:
     """bytes of the largest of its processes; about 10 MB are the least that can be told"""
 
 
-def measured(command: Sequence[str]) -> Cost:
-    """Run the command, its output thrown away, and measure it.
+def measured(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, said: Path = Path(os.devnull)
+) -> Cost:
+    """Run the command and measure it. `said` gets what it says, its environment has these variables more.
 
     Raises:
         RuntimeError: it failed, so its time says nothing.
     """
-    launched = [sys.executable, "-I", "-S", str(_LAUNCH), *command]
-    told = json.loads(subprocess.run(launched, check=True, stdout=subprocess.PIPE).stdout)
+    launched = [sys.executable, "-I", "-S", str(_LAUNCH), str(said), *command]
+    whole = {**os.environ, **(environment or {})}
+    told = json.loads(subprocess.run(launched, check=True, stdout=subprocess.PIPE, env=whole).stdout)
     if code := told.pop("code"):
         raise RuntimeError(f"ended with {code}: {' '.join(command)}")
     return Cost(**told)

@@ -1,51 +1,91 @@
 """The same tree, copied by each contender in turn, again and again: what counts are ratios within a round."""
 
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from benchmarks.contender import ARTIFACTD, PEERS, Contender
+from benchmarks.answering import Told
+from benchmarks.contender import Contender
+from benchmarks.destination import DESTINATIONS, Destination, Opened
 from benchmarks.measure import Cost, flush, measured, middle
 from benchmarks.workload import Workload
 
 STEPS = ("first sync", "nothing changed", "one changed")
 _MANY = 1000
+_ONE = Workload("one", 1, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """One run of one contender."""
+
+    cost: Cost
+    requests: int | None = None
+    """that were sent to a server; None: nobody counted"""
+    serving: float | None = None
+    """CPU seconds of the server"""
 
 
 @dataclass(slots=True)
 class Result:
     """What each contender needed, run by run."""
 
+    destination: Destination
     workload: Workload
-    costs: dict[tuple[str, str], list[Cost]] = field(default_factory=dict)
-    """(step, contender) → one cost a run"""
+    rounds: int
+    laps: dict[tuple[str, str], list[Lap]] = field(default_factory=dict)
+    """(step, contender) → one lap a round"""
+
+    def of(self, step: str, contender: Contender) -> Sequence[Lap]:
+        """The laps; none where the contender has no such step."""
+        return self.laps.get((step, contender.name), ())
 
     def cost(self, step: str, contender: Contender) -> Cost | None:
         """The medians; None where the contender has no such step."""
-        costs = self.costs.get((step, contender.name))
-        return middle(costs) if costs else None
+        laps = self.of(step, contender)
+        return middle([lap.cost for lap in laps]) if laps else None
 
     def ratio(self, step: str, peer: Contender) -> float | None:
-        """How often the peer's time artifactd needs: the median of the runs' ratios."""
-        ours, theirs = self.costs.get((step, ARTIFACTD.name)), self.costs.get((step, peer.name))
+        """How often the peer's time artifactd needs: the median of the rounds' ratios."""
+        ours, theirs = self.of(step, self.destination.ours), self.of(step, peer)
         if not ours or not theirs:
             return None
-        return median(mine.wall / other.wall for mine, other in zip(ours, theirs, strict=True))
+        return median(mine.cost.wall / other.cost.wall for mine, other in zip(ours, theirs, strict=True))
 
 
-def race(workload: Workload, runs: int, home: Path) -> Result:
-    """Let everybody who is installed copy the workload `runs` times, taking turns at going first."""
-    result = Result(workload)
-    data = home / "data"
+def races(
+    destination: Destination, workloads: Sequence[tuple[Workload, int]], home: Path
+) -> Iterator[Result]:
+    """Let everybody who is installed copy each workload so many times, taking turns at going first."""
+    home.mkdir()
+    field_ = [one for one in destination.everybody if one.installed]
+    with destination.opened(home) as opened:
+        _warm_up(field_, home / "warm", opened)
+        for workload, rounds in workloads:
+            yield _race(Result(destination, workload, rounds), field_, home / workload.name, opened)
+
+
+def _warm_up(contenders: Sequence[Contender], home: Path, opened: Opened) -> None:
+    """Let everybody copy one file: who is written in Python has its byte code at hand then."""
+    _ONE.make(home / "data")
+    for number, contender in enumerate(contenders):
+        copy = home / f"warm-{number}"
+        copy.mkdir()
+        measured(_command(contender, home / "data", copy, opened), opened.environment)
+
+
+def _race(result: Result, field_: Sequence[Contender], home: Path, opened: Opened) -> Result:
+    workload, data = result.workload, home / "data"
     workload.make(data)
-    field_ = [one for one in (ARTIFACTD, *PEERS) if one.installed]
-    for run in range(runs):
-        for contender in (*field_[run % len(field_) :], *field_[: run % len(field_)]):
-            copy = home / f"copy-{run}-{field_.index(contender)}"
-            for step, cost in _lap(contender, workload, data, copy):
-                result.costs.setdefault((step, contender.name), []).append(cost)
+    for number in range(result.rounds):
+        for contender in (*field_[number % len(field_) :], *field_[: number % len(field_)]):
+            copy = home / f"{workload.name}-{number}-{field_.index(contender)}"
+            copy.mkdir()
+            for step, lap in _laps(result, contender, data, copy, opened):
+                result.laps.setdefault((step, contender.name), []).append(lap)
             # ext4 makes new files slowly for minutes after many were deleted: the next in turn would pay.
             if workload.files < _MANY:
                 shutil.rmtree(copy)
@@ -53,15 +93,42 @@ def race(workload: Workload, runs: int, home: Path) -> Result:
     return result
 
 
-def _lap(contender: Contender, workload: Workload, data: Path, copy: Path) -> Iterator[tuple[str, Cost]]:
-    command = contender.prepare(data, copy)
-    for step in STEPS if contender.again else STEPS[:1]:
+def _command(contender: Contender, data: Path, copy: Path, opened: Opened) -> Sequence[str]:
+    return contender.prepare(data, {**opened.told, "directory": str(copy), "name": copy.name})
+
+
+def _laps(
+    result: Result, contender: Contender, data: Path, copy: Path, opened: Opened
+) -> Iterator[tuple[str, Lap]]:
+    command, destination = _command(contender, data, copy, opened), result.destination
+    again = contender is destination.ours or (contender.again and destination.lists)
+    for step in STEPS if again else STEPS[:1]:
         if step == STEPS[2]:
-            workload.write(data, 0)
+            result.workload.write(data, 0)
         flush(data)
-        yield step, measured(command)
+        said = copy.with_name("said")
+        before = opened.counted()
+        cost = measured(command, opened.environment, said)
+        own = _requests(said) if contender is destination.ours and destination.served else None
+        yield step, _lap(cost, before, opened.counted(), own)
+
+
+def _lap(cost: Cost, before: Told | None, after: Told | None, own: int | None) -> Lap:
+    if before is None or after is None:
+        return Lap(cost, own)
+    counted = sum(after.requests.values()) - sum(before.requests.values())
+    if own is not None and own != counted:
+        raise RuntimeError(f"artifactd counts {own} requests, the server {counted}")
+    return Lap(cost, counted, after.cpu - before.cpu)
+
+
+def _requests(said: Path) -> int:
+    """What artifactd's log says at its end."""
+    last = json.loads(said.read_bytes().splitlines()[-1])
+    return int(last["requests"])
 
 
 def missing() -> Sequence[Contender]:
     """Peers that are not installed here."""
-    return [peer for peer in PEERS if not peer.installed]
+    peers = {peer.name: peer for destination in DESTINATIONS for peer in destination.peers}
+    return [peer for peer in peers.values() if not peer.installed]

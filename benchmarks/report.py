@@ -5,15 +5,17 @@ import platform
 import re
 import sqlite3
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.contender import ARTIFACTD, PEERS, Contender
+from benchmarks.contender import Contender, beside_python
 from benchmarks.daemon import Figures, Idle
+from benchmarks.destination import Destination
 from benchmarks.measure import Cost
 from benchmarks.race import STEPS, Result
 
@@ -44,15 +46,28 @@ class Sheet:
         return f"**{self.title}**\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
-def ratios(results: Sequence[Result]) -> Sheet:
-    """artifactd beside each peer."""
+def sheets(destination: Destination, results: Sequence[Result]) -> list[Sheet]:
+    """All that was found about one destination."""
+    found = [_ratios(destination, results), _costs(destination, results)]
+    return [*found, _requests(destination, results)] if destination.served else found
+
+
+def _rows(destination: Destination, results: Sequence[Result]) -> Iterator[tuple[str, Result, str]]:
+    for result in results:
+        rounds = "1 round" if result.rounds == 1 else f"{result.rounds} rounds"
+        for step in STEPS:
+            if any(result.of(step, one) for one in destination.everybody):
+                yield f"{result.workload}, {step} ({rounds})", result, step
+
+
+def _ratios(destination: Destination, results: Sequence[Result]) -> Sheet:
     rows = [
-        (f"{result.workload}, {step}", *(_ratio(result, step, peer) for peer in PEERS))
-        for result in results
-        for step in STEPS
+        (name, *(_ratio(result, step, peer) for peer in destination.peers))
+        for name, result, step in _rows(destination, results)
+        if any(result.of(step, peer) for peer in destination.peers)
     ]
-    title = "artifactd's time as a multiple of theirs (below 1: artifactd is faster)"
-    return Sheet(title, ("workload", *(peer.name for peer in PEERS)), rows)
+    title = f"{destination.title}: artifactd's time as a multiple of theirs (below 1: artifactd is faster)"
+    return Sheet(_sentence(title), ("workload", *(peer.name for peer in destination.peers)), rows)
 
 
 def _ratio(result: Result, step: str, peer: Contender) -> str:
@@ -62,20 +77,40 @@ def _ratio(result: Result, step: str, peer: Contender) -> str:
     return "-" if ratio is None else f"{ratio:.2f}"
 
 
-def costs(results: Sequence[Result]) -> Sheet:
-    """What everybody needed."""
-    everybody = (ARTIFACTD, *PEERS)
+def _costs(destination: Destination, results: Sequence[Result]) -> Sheet:
     rows = [
-        (f"{result.workload}, {step}", *(_cost(result.cost(step, one)) for one in everybody))
-        for result in results
-        for step in STEPS
+        (name, *(_cost(result.cost(step, one)) for one in destination.everybody))
+        for name, result, step in _rows(destination, results)
     ]
-    title = "Seconds / CPU seconds / peak MB (medians)"
-    return Sheet(title, ("workload", *(one.name for one in everybody)), rows)
+    title = f"{destination.title}: seconds / CPU seconds / peak MB (medians)"
+    return Sheet(_sentence(title), ("workload", *(one.name for one in destination.everybody)), rows)
 
 
 def _cost(cost: Cost | None) -> str:
     return "-" if cost is None else f"{cost.wall:.2f} / {cost.cpu:.2f} / {cost.peak / 1e6:.0f}"
+
+
+def _requests(destination: Destination, results: Sequence[Result]) -> Sheet:
+    rows = [
+        (name, *(_asked(result, step, one) for one in destination.everybody))
+        for name, result, step in _rows(destination, results)
+    ]
+    title = f"{destination.title}: requests / a file / CPU seconds of the server"
+    return Sheet(_sentence(title), ("workload", *(one.name for one in destination.everybody)), rows)
+
+
+def _asked(result: Result, step: str, one: Contender) -> str:
+    laps = [lap for lap in result.of(step, one) if lap.requests is not None]
+    if not laps:
+        return "-"
+    requests = median(lap.requests or 0 for lap in laps)
+    told = f"{requests:,.0f} / {requests / result.workload.files:.3f}"
+    served = [lap.serving for lap in laps if lap.serving is not None]
+    return f"{told} / {median(served):.2f}" if served else told
+
+
+def _sentence(title: str) -> str:
+    return title[0].upper() + title[1:]
 
 
 def daemon(found: Figures) -> Sheet:
@@ -112,8 +147,8 @@ def machine(home: Path) -> str:
     find = ["findmnt", "--noheadings", "--output", "FSTYPE", "--target", str(home)]
     kind = subprocess.run(find, check=True, capture_output=True, text=True).stdout
     versions = [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"]
-    for peer, flag in (("rclone", "version"), ("rsync", "--version"), ("cp", "--version")):
-        versions += _version(peer, flag)
+    for peer, question in _VERSIONS.items():
+        versions += _version(peer, question)
     cores = len(os.sched_getaffinity(0))
     return (
         f"Linux {platform.release()}, {platform.machine()}, {cores} cores, {kind.strip()};"
@@ -121,14 +156,21 @@ def machine(home: Path) -> str:
     )
 
 
-def _version(name: str, flag: str) -> list[str]:
-    program = next(
-        (one.command[0] for one in PEERS if one.command[0] and name in Path(one.command[0]).name), name
-    )
-    try:
-        said = subprocess.run([program, flag], check=True, capture_output=True, text=True).stdout
-    except OSError:
+_VERSIONS = {
+    "rclone": "version",
+    "rsync": "--version",
+    "cp": "--version",
+    "s5cmd": "version",
+    "aws": "--version",
+    "weed": "version",
+}
+
+
+def _version(name: str, question: str) -> list[str]:
+    program = beside_python(name)
+    if program is None:
         return []
+    said = subprocess.run([program, question], check=True, capture_output=True, text=True).stdout
     found = re.search(r"\d+(\.\d+)+", said)
     return [f"{name} {found.group()}"] if found else []
 

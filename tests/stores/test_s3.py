@@ -1,18 +1,19 @@
 """The S3 store keeps the contract on three servers, each strict about something else."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from artifactd.artifact import KEY_BYTES
-from artifactd.stores.base import Proof, Store
+from artifactd.stores.base import Proof, Receipt, Store
 from artifactd.stores.objectstore import ObjectStore
 from tests.servers.s3 import S3Server
-from tests.stores.buckets import a_store
+from tests.stores.buckets import PART, a_store
 from tests.stores.conformance import FOREIGN, NEW, StoreConformance, any_sequence
-from tests.stores.harness import Harness, NewDestination, at_once, outcome
+from tests.stores.harness import Harness, NewDestination, at_once, only, outcome, pattern, put_file
 
 
 @dataclass
@@ -77,6 +78,24 @@ class TestS3StoreOnSeaweed(S3Conformance):
     @pytest.fixture
     def new_destination(self, seaweed: S3Server) -> Iterator[NewDestination]:
         yield from destinations(seaweed, Proof.SERVER_CHECKSUM)
+
+    def test_a_large_copy_is_replaced_without_reading_what_it_replaces(
+        self, harness: Harness, store: Store, tmp_path: Path
+    ) -> None:
+        """Its checksum is over parts, which tells nothing of other bytes; its version tells whose it is."""
+        old, new = pattern(PART + 1), pattern(PART + 2)[1:]
+        with (tmp_path / "mojo.zip").open("w+b", buffering=0) as file:
+            path = tmp_path / "mojo.zip"
+            first = only(store.put([put_file("u/e/mojo.zip", path, old, file.fileno())]))
+            assert isinstance(first, Receipt)
+            reads = store.requests()["GetObject"]
+            again = put_file("u/e/mojo.zip", path, new, file.fileno())
+            result = only(
+                store.put([replace(again, ours=(first.digest, again.digest), version=first.version)])
+            )
+        assert outcome(result) == "written"
+        assert store.requests()["GetObject"] == reads
+        assert harness.contents() == {"u/e/mojo.zip": new}
 
 
 class TestS3StoreOnMoto(S3Conformance):

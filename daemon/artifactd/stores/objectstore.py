@@ -152,9 +152,7 @@ class ObjectStore(Store):
         raise StoreError(f"{put.key} is being changed by somebody else, or on its way")
 
     def _first_expectation(self, put: Put) -> Expected:
-        # Where all of ours has the very bytes that are to be put, only a look can tell that nothing is to do.
-        others = put.version and put.ours != (put.digest,)
-        return Holds(put.version) if others else Absent()
+        return Holds(put.version) if _replaces(put) else Absent()
 
     def _proven(self, put: Put) -> bool:
         """Whether the server has the bytes: by its own checksum, or read back where it verifies none."""
@@ -190,6 +188,8 @@ class ObjectStore(Store):
         return self._judged(put, found, attempt)
 
     def _judged(self, put: Put, found: Found, attempt: str) -> Receipt | Expected:
+        if found.version == put.version and _replaces(put):
+            return Holds(found.version)  # what was proven last: it need not be read to be known
         sent = found.attempt == attempt and self._server.proof is Proof.SERVER_CHECKSUM
         known = put.digest if sent else found.digest
         if known is None and (found.size == put.size or put.ours not in ((), (put.digest,))):
@@ -310,3 +310,11 @@ def _after(put: Put, error: StoreError, expected: Expected) -> Expected | StoreE
 def _unreadable(put: Put, error: OSError) -> StoreError:
     """Neither the source nor the notebook is the server's: both are read here."""
     return StoreError(f"{put.key}: what is to be sent cannot be read here: {error.strerror or error}")
+
+
+def _replaces(put: Put) -> bool:
+    """Whether it takes the place of what was proven last.
+
+    Where all of ours has the very bytes that are to be put, only a look can tell that nothing is to do.
+    """
+    return bool(put.version) and put.ours != (put.digest,)
