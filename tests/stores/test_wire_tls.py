@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from artifactd.stores.base import Denied, Unavailable
-from artifactd.stores.wire import Wire, peer
+from artifactd.stores.peer import peer
+from artifactd.stores.wire import Wire
 from tests.servers.faults import Answer, Fault
 from tests.servers.proxy import Proxy
 from tests.servers.tls import Authority, Certificate

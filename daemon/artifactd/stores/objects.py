@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from artifactd import checksum
 from artifactd.artifact import Digest
 from artifactd.stores.base import Corrupt, Proof, Put, StoreError
-from artifactd.stores.wire import Piece
+from artifactd.stores.http11 import Piece
 
 Notes = Mapping[str, str]
 """What is kept beside an object's bytes: names without "-" and "_", values in ASCII."""

@@ -30,11 +30,11 @@ from artifactd.stores.base import (
     no_progress,
 )
 from artifactd.stores.crew import Crew
+from artifactd.stores.http11 import Unanswered
 from artifactd.stores.objects import Absent, Expected, Forgotten, Found, Holds, Objects, Taken
 from artifactd.stores.patience import Patience
 from artifactd.stores.sending import InParts, Sending, Whole, in_parts, resumed
 from artifactd.stores.unfinished import Notebook, Unfinished
-from artifactd.stores.wire import Unanswered
 from artifactd.times import Clock
 
 _TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put

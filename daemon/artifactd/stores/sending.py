@@ -10,10 +10,10 @@ from uuid import uuid4
 from artifactd import checksum
 from artifactd.stores.base import Corrupt, Parts, Put, StoreError, size_of_parts
 from artifactd.stores.crew import Crew
+from artifactd.stores.http11 import Piece, Unanswered
 from artifactd.stores.notes import notes
 from artifactd.stores.objects import Expected, Forgotten, Objects
 from artifactd.stores.unfinished import Notebook, Unfinished
-from artifactd.stores.wire import Piece, Unanswered
 
 
 class Sending(Protocol):

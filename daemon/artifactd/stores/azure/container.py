@@ -2,7 +2,6 @@
 
 import base64
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from threading import Lock
@@ -17,10 +16,11 @@ from artifactd.stores.azure.failures import answered
 from artifactd.stores.azure.session import RANGES, Opened, opened
 from artifactd.stores.azure.storing import Storing
 from artifactd.stores.base import Put, Unavailable
+from artifactd.stores.http11 import Piece
 from artifactd.stores.objects import Absent, Expected, Found, Holds, Notes, Objects, Taken, checked
 from artifactd.stores.patience import Patience
+from artifactd.stores.tally import Tally
 from artifactd.stores.throttle import Throttle
-from artifactd.stores.wire import Piece
 from artifactd.times import Clock
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ class Container(Objects):
         self._clock, self._throttle = clock, throttle
         self._lock = Lock()
         self._session: tuple[Opened, Door] | None = None
-        self._counting = Lock()
-        self._sent: Counter[str] = Counter()
+        self._sent = Tally()
         self._patiently = Patience(clock)
 
     # --- the session ---
@@ -58,14 +57,10 @@ class Container(Objects):
     def _opened(self) -> tuple[Opened, Door]:
         with self._lock:
             if self._session is None:
-                session = opened(self._access, self._endpoint, self._count, self._clock.now)
-                door = Door(session, self._endpoint, self._clock, self._count, self._throttle)
+                session = opened(self._access, self._endpoint, self._sent.count, self._clock.now)
+                door = Door(session, self._endpoint, self._clock, self._sent.count, self._throttle)
                 self._session = session, door
             return self._session
-
-    def _count(self, operation: str) -> None:
-        with self._counting:
-            self._sent[operation] += 1
 
     def _asked(self, what: str, operation: str) -> Asked:
         session, _ = self._opened()
@@ -73,7 +68,7 @@ class Container(Objects):
 
     def requests(self) -> Mapping[str, int]:
         """As `Objects.requests`."""
-        return dict(self._sent)
+        return self._sent.counts()
 
     def close(self) -> None:
         """As `Objects.close`."""

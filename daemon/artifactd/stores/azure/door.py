@@ -13,8 +13,10 @@ from artifactd.stores.azure.session import VERSION, Opened
 from artifactd.stores.azure.sharedkey import authorization
 from artifactd.stores.azure.storing import dated
 from artifactd.stores.base import StoreError
+from artifactd.stores.http11 import Answer, Unanswered
+from artifactd.stores.peer import peer
 from artifactd.stores.throttle import Throttle
-from artifactd.stores.wire import Answer, Unanswered, Wire, peer
+from artifactd.stores.wire import Wire
 from artifactd.times import Clock
 
 _CREATED = 201

@@ -1,6 +1,5 @@
 """A bucket: the bytes of puts leave by our own wire, everything else is boto3's."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from artifactd.stores.base import CHUNK, Corrupt, Proof, Put, StoreError, Unavailable
+from artifactd.stores.http11 import Piece, Unanswered
 from artifactd.stores.objects import Expected, Forgotten, Found, Notes, Objects, Taken
 from artifactd.stores.patience import Patience
 from artifactd.stores.s3 import checks
@@ -19,8 +19,8 @@ from artifactd.stores.s3.failures import answered
 from artifactd.stores.s3.probe import probe
 from artifactd.stores.s3.session import Access, Endpoint, Opened, opened
 from artifactd.stores.s3.storing import Storing
+from artifactd.stores.tally import Tally
 from artifactd.stores.throttle import Throttle
-from artifactd.stores.wire import Piece, Unanswered
 from artifactd.times import Clock
 
 PROBE: Final = "_artifactd/probe"
@@ -52,8 +52,7 @@ class Bucket(Objects):
         self._lock = Lock()
         self._session: Opened | None = None
         self._door: Door | None = None
-        self._counting = Lock()
-        self._sent: Counter[str] = Counter()
+        self._sent = Tally()
         self._patiently = Patience(clock)
 
     # --- the session ---
@@ -61,8 +60,10 @@ class Bucket(Objects):
     def _opened(self) -> Opened:
         with self._lock:
             if self._session is None:
-                self._session = opened(self._access, self._endpoint, self._count)
-                self._door = Door(self._session, self._endpoint, self._clock, self._count, self._throttle)
+                self._session = opened(self._access, self._endpoint, self._sent.count)
+                self._door = Door(
+                    self._session, self._endpoint, self._clock, self._sent.count, self._throttle
+                )
             return self._session
 
     def _way(self) -> Door:
@@ -87,13 +88,9 @@ class Bucket(Objects):
             raise lost(f"{key}: {FOREIGN}")
         return told
 
-    def _count(self, operation: str) -> None:
-        with self._counting:
-            self._sent[operation] += 1
-
     def requests(self) -> Mapping[str, int]:
         """As `Objects.requests`."""
-        return dict(self._sent)
+        return self._sent.counts()
 
     def close(self) -> None:
         """As `Objects.close`."""

@@ -11,8 +11,8 @@ from typing import Final
 from artifactd.artifact import Digest
 from artifactd.checksum import BUFFER
 from artifactd.stores.base import Corrupt, Put
+from artifactd.stores.http11 import Body, Piece
 from artifactd.stores.objects import Absent, Expected, Holds, checked
-from artifactd.stores.wire import Body, Piece
 
 SHA256_HEADER: Final = "x-amz-checksum-sha256"
 _SHA256_BYTES: Final = 32

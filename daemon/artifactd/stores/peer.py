@@ -1,0 +1,120 @@
+"""Where a server is and how a connection gets there: time-outs, TLS, the environment's proxy."""
+
+import base64
+import socket
+import ssl
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from artifactd.stores.base import Denied, Unavailable
+from artifactd.stores.http11 import HEAD_BYTES, parsed_head, said
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where requests go, and how."""
+
+    scheme: str
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    proxy: SplitResult | None = field(repr=False)
+    """it may hold a password"""
+    connect_seconds: float
+    read_seconds: float
+    """without a byte from the server, or without room for one"""
+
+    @property
+    def address(self) -> str:
+        """The value of the Host header (RFC 9110, 7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def peer(url: str, tls: ssl.SSLContext | None, connect_seconds: float, read_seconds: float) -> Peer:
+    """The peer at `url`, through the proxy that the environment names for it (HTTPS_PROXY, NO_PROXY, …)."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    named = getproxies().get(parts.scheme)
+    proxy = None if named is None or proxy_bypass(parts.netloc) else urlsplit(_with_scheme(named))
+    port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    return Peer(
+        parts.scheme,
+        host,
+        port,
+        tls if parts.scheme == "https" else None,
+        proxy,
+        connect_seconds,
+        read_seconds,
+    )
+
+
+def _with_scheme(proxy: str) -> str:
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def connected(to: Peer) -> socket.socket:
+    """A connection to the peer.
+
+    Raises:
+        Unavailable: it cannot be reached.
+        Denied: its certificate is not to be trusted, or the proxy refuses, or cannot be used.
+    """
+    if to.proxy is not None and to.proxy.scheme != "http":
+        raise Denied(
+            f"the proxy {to.proxy.hostname} is to be spoken to by {to.proxy.scheme}: only http is known"
+        )
+    via = (to.proxy.hostname or "", to.proxy.port or 80) if to.proxy else (to.host, to.port)
+    try:
+        plain = socket.create_connection(via, to.connect_seconds)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none in the DNS
+        raise Unavailable(f"{via[0]}:{via[1]} cannot be reached: {said(error)}") from error
+    try:
+        plain.settimeout(to.read_seconds)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if to.tls is None:
+            return plain
+        if to.proxy is not None:
+            _tunnel(plain, to, to.proxy)
+        return to.tls.wrap_socket(plain, server_hostname=to.host)
+    except ssl.SSLCertVerificationError as error:
+        plain.close()
+        raise Denied(
+            f"the certificate of {to.address} is not to be trusted: {error.verify_message}"
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: the proxy does not speak HTTP
+        plain.close()
+        raise Unavailable(f"no TLS with {to.address}: {said(error)}") from error
+    except BaseException:
+        plain.close()
+        raise
+
+
+def _tunnel(plain: socket.socket, to: Peer, proxy: SplitResult) -> None:
+    """Ask the proxy to connect us (RFC 9110, 9.3.6)."""
+    target = f"{to.host}:{to.port}"
+    lines = (f"CONNECT {target} HTTP/1.1", f"Host: {target}", *authorization(proxy), "", "")
+    plain.sendall("\r\n".join(lines).encode("latin-1"))
+    received = b""
+    while b"\r\n\r\n" not in received:
+        piece = plain.recv(4096)
+        if not piece or len(received) > HEAD_BYTES:
+            raise ConnectionResetError(None, "the proxy closed the connection")
+        received += piece
+    status, _, _ = parsed_head(received.partition(b"\r\n\r\n")[0])
+    if status >= 500:  # noqa: PLR2004 - RFC 9110, 15.6: it did not get there
+        raise Unavailable(f"the proxy {proxy.hostname} did not reach {target}: HTTP {status}")
+    if status >= 300:  # noqa: PLR2004 - RFC 9110, 15.3: all 2xx are tunnels
+        raise Denied(f"the proxy {proxy.hostname} refuses to connect to {target}: HTTP {status}")
+
+
+def authorization(proxy: SplitResult) -> list[str]:
+    """The header that names us to the proxy; none where its URL has no name."""
+    if proxy.username is None:
+        return []
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return [f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}"]
