@@ -39,7 +39,6 @@ from artifactd.times import Clock
 
 _TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put
 
-
 _SWEEP_SECONDS: Final = 24 * 3600.0
 
 
