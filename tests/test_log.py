@@ -278,3 +278,17 @@ def test_the_code_says_what_is_in_the_schema_and_nothing_else() -> None:
         said.add(event)
         assert fields <= set(LINES[event]), event
     assert said == set(LINES)
+
+
+TALKS = """
+import logging
+from artifactd.log import configure
+configure("info", console=False, common={})
+for library in ("azure.identity", "botocore.credentials", "msal.token", "urllib3.connectionpool"):
+    logging.getLogger(library).warning("a secret, perhaps")
+"""
+
+
+def test_what_sdks_say_by_themselves_reaches_nobody() -> None:
+    done = subprocess.run([sys.executable, "-c", TALKS], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")

@@ -92,6 +92,10 @@ Log = FilteringBoundLogger
 _SHORTEST_SECRET: Final = 4  # characters: masking a shorter one would tear holes into everything else
 
 
+_TALKATIVE: Final = ("azure", "boto3", "botocore", "msal", "urllib3")
+"""Libraries that warn on stderr where nobody listens. They raise it as well, and we tell it in our words."""
+
+
 def configure(level: str, *, console: bool, common: Mapping[str, Any], secrets: Iterable[str] = ()) -> Log:
     """The log of this process, on stdout. `common` is said in every line; `secrets` are masked everywhere.
 
@@ -113,6 +117,8 @@ def configure(level: str, *, console: bool, common: Mapping[str, Any], secrets: 
         logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _Lines(sys.stdout.buffer))),
         cache_logger_on_first_use=False,
     )
+    for library in _TALKATIVE:
+        logging.getLogger(library).addHandler(logging.NullHandler())
     log: Log = structlog.get_logger().bind(schema=SCHEMA, **common)
     return log
 
