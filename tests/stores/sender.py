@@ -1,8 +1,7 @@
 """A process of its own that puts one file, as the daemon does: to be killed, and to be measured.
 
-Its argument is a JSON object with url, bucket, prefix, key, file, notebook, part_size. It prints "ready"
-after a first small put, then a line of JSON: the outcome, and by how many bytes its largest size in memory
-grew.
+Its argument is a JSON object with url, bucket, prefix, key, file, notebook, part_size. It prints "ready" and,
+when all is sent, a line of JSON: the outcome, and by how many bytes its largest size in memory grew.
 """
 
 import json

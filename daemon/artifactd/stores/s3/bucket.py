@@ -82,7 +82,7 @@ class Bucket(Objects):
         ask = getattr(self._opened().client, operation)
         with answered(key, lost):
             told: dict[str, Any] = ask(
-                Bucket=self._endpoint.bucket, Key=key, **self._storing.asking, **options
+                Bucket=self._endpoint.bucket, Key=key, **{**self._storing.asking, **options}
             )
         if not all(told.get(name) is not None for name in needs):
             raise lost(f"{key}: {FOREIGN}")

@@ -15,6 +15,9 @@ from artifactd.stores.http11 import Body, Piece
 from artifactd.stores.objects import Absent, Expected, Holds, checked
 
 SHA256_HEADER: Final = "x-amz-checksum-sha256"
+_AS_THE_SDK: Final = {"x-amz-sdk-checksum-algorithm": "SHA256"}
+"""Object Lock wants this header, or an MD5, beside the checksum ("PutObject", Amazon S3 API Reference)."""
+
 _SHA256_BYTES: Final = 32
 
 
@@ -63,7 +66,8 @@ def of_content(content: bytes, verified: Verified) -> Checked:
 
 def _checked(body: Body, digest: bytes, verified: Verified, what: str) -> Checked:
     if verified is Verified.SHA256:
-        return Checked(body, digest.hex(), {SHA256_HEADER: base64.b64encode(digest).decode()})
+        told = {SHA256_HEADER: base64.b64encode(digest).decode(), **_AS_THE_SDK}
+        return Checked(body, digest.hex(), told)
     if verified is Verified.MD5:
         md5 = base64.b64encode(_md5(body, digest, what)).decode()
         return Checked(body, digest.hex(), {"content-md5": md5})

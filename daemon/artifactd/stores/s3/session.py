@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from artifactd import __version__
 from artifactd.stores.base import Denied
@@ -89,9 +89,7 @@ def opened(access: Access, endpoint: Endpoint, sent: Callable[[str], None]) -> O
             config=_settings(endpoint),
         )
         _found(session)
-        sample = urlsplit(
-            client.generate_presigned_url("put_object", Params={"Bucket": endpoint.bucket, "Key": "k"})
-        )
+        sample = _sample(client, endpoint.bucket)
     client.meta.events.register("before-send.s3", lambda event_name, **_: sent(event_name.rpartition(".")[2]))
     return Opened(
         client,
@@ -101,6 +99,26 @@ def opened(access: Access, endpoint: Endpoint, sent: Callable[[str], None]) -> O
         _signer(session),
         _context(get_cert_path(verify) or None),
     )
+
+
+class _Sampled(Exception):  # noqa: N818 - no error: what was asked for
+    """The address of a request that is not sent."""
+
+
+def _sample(client: Any, bucket: str) -> SplitResult:  # noqa: ANN401 - as in Opened
+    """Where the client itself sends the object "k" to. A presigned URL would name the global address."""
+
+    def caught(request: Any, **_: object) -> None:  # noqa: ANN401 - botocore has no types
+        raise _Sampled(request.url)
+
+    client.meta.events.register("before-sign.s3", caught)
+    try:
+        client.put_object(Bucket=bucket, Key="k")
+    except _Sampled as sampled:
+        return urlsplit(str(sampled))
+    finally:
+        client.meta.events.unregister("before-sign.s3", caught)
+    raise AssertionError("nothing is sent unsigned")
 
 
 def _settings(endpoint: Endpoint) -> Any:  # noqa: ANN401 - botocore's Config, which is not imported yet
