@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -152,6 +153,38 @@ S3 = Destination(
     lists=False,
 )
 
+_CONTAINER = "shared"
+_ACCOUNT = "benchmark"
+_ACCOUNT_KEY = b64encode(b"the key of the account").decode()
+_OUR_AZURE = f"""\
+artifacts_store = "azure"
+artifacts_azure_blob_account_name = "{_ACCOUNT}"
+
+[azure]
+container = "{_CONTAINER}"
+endpoint_url = "{{url}}/{_ACCOUNT}"
+prefix = "{{name}}"
+"""
+_FOR_AZURE = {
+    "DRIVERLESS_AI_ARTIFACTS_AZURE_BLOB_ACCOUNT_KEY": _ACCOUNT_KEY,
+    "RCLONE_AZUREBLOB_ACCOUNT": _ACCOUNT,
+    "RCLONE_AZUREBLOB_KEY": _ACCOUNT_KEY,
+}
+
+AZURE = Destination(
+    "azure",
+    "to Azure Blob Storage, where the server only answers",
+    Artifactd("artifactd sync", SYNC, destination=_OUR_AZURE),
+    (
+        Contender(
+            "rclone copy",
+            (*_RCLONE, "{data}", f":azureblob,endpoint='{{url}}/{_ACCOUNT}':{_CONTAINER}/{{name}}"),
+        ),
+    ),
+    lambda _home: _answering(_FOR_AZURE),
+    lists=False,
+)
+
 SEAWEED = Destination(
     "seaweed",
     "to S3, as SeaweedFS serves it on the same machine",
@@ -162,4 +195,4 @@ SEAWEED = Destination(
     rounds=1,
 )
 
-DESTINATIONS = (FILE_SYSTEM, S3, SEAWEED)
+DESTINATIONS = (FILE_SYSTEM, S3, AZURE, SEAWEED)
