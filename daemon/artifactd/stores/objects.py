@@ -4,9 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from artifactd import checksum
 from artifactd.artifact import Digest
-from artifactd.stores.base import Corrupt, Proof, Put, StoreError
+from artifactd.stores.base import Proof, Put, StoreError
 from artifactd.stores.http11 import Piece
 
 Notes = Mapping[str, str]
@@ -129,15 +128,3 @@ class Objects(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of what is open."""
-
-
-def checked(content: bytes, digest: bytes, what: str) -> bytes:
-    """`content`, which has this SHA-256 (32 bytes): for servers that verify another checksum than that.
-
-    Raises:
-        Corrupt: it has not.
-    """
-    there = checksum.of_bytes(content)
-    if there != digest.hex():
-        raise Corrupt(f"{what}: the bytes to send have sha256 {there}, not {digest.hex()}")
-    return content

@@ -1,7 +1,7 @@
 """A container: what writes goes by our own wire, what reads is the SDK's."""
 
 import base64
-import os
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from threading import Lock
@@ -16,8 +16,9 @@ from artifactd.stores.azure.failures import answered
 from artifactd.stores.azure.session import RANGES, Opened, opened
 from artifactd.stores.azure.storing import Storing
 from artifactd.stores.base import Put, Unavailable
-from artifactd.stores.http11 import Piece
-from artifactd.stores.objects import Absent, Expected, Found, Holds, Notes, Objects, Taken, checked
+from artifactd.stores.bodies import content_md5
+from artifactd.stores.http11 import Body, Piece
+from artifactd.stores.objects import Absent, Expected, Found, Holds, Notes, Objects, Taken
 from artifactd.stores.patience import Patience
 from artifactd.stores.tally import Tally
 from artifactd.stores.throttle import Throttle
@@ -85,12 +86,12 @@ class Container(Objects):
         self._opened()
 
     def put(self, key: str, put: Put, notes: Notes, expected: Expected) -> str:
-        """As `Objects.put`, by Put Blob. The bytes are held in memory until they are answered."""
+        """As `Objects.put`, by Put Blob."""
         content = put.source.content
-        if content is None:
-            content = _read(Piece(put.source.fd, 0, put.size))
-        body = checked(content, bytes.fromhex(put.digest), key)
-        return self._made("PutBlob", key, {}, {"x-ms-blob-type": "BlockBlob"}, body, notes, expected)
+        body = Piece(put.source.fd, 0, put.size) if content is None else content
+        md5 = content_md5(body, bytes.fromhex(put.digest), key)
+        headers = {"x-ms-blob-type": "BlockBlob", "content-md5": md5}
+        return self._made("PutBlob", key, {}, headers, body, notes, expected)
 
     def begin(self, key: str, put: Put, notes: Notes) -> str:  # noqa: ARG002 - Amazon wants to know of them
         """As `Objects.begin`. Azure knows no uploads: the name is ours, and makes the blocks' names ours."""
@@ -99,9 +100,10 @@ class Container(Objects):
     def part(self, key: str, upload: str, number: int, piece: Piece, digest: bytes) -> str:
         """As `Objects.part`, by Put Block. The name is the block's id."""
         what = f"{key}, part {number}"
-        body, name = checked(_read(piece), digest, what), block_id(upload, number)
+        name, md5 = block_id(upload, number), content_md5(piece, digest, what)
         _, door = self._opened()
-        door.put(Asked(what, "PutBlock"), key, {"comp": "block", "blockid": name}, {}, body)
+        queried = {"comp": "block", "blockid": name}
+        door.put(Asked(what, "PutBlock"), key, queried, {"content-md5": md5}, piece)
         return name
 
     def complete(  # noqa: PLR0917 - as Objects.complete
@@ -111,7 +113,8 @@ class Container(Objects):
         del upload, put
         blocks = "".join(f"<Uncommitted>{names[number]}</Uncommitted>" for number in sorted(names))
         body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'.encode()
-        return self._made("PutBlockList", key, {"comp": "blocklist"}, {}, body, notes, expected)
+        headers = {"content-md5": content_md5(body, hashlib.sha256(body).digest(), key)}
+        return self._made("PutBlockList", key, {"comp": "blocklist"}, headers, body, notes, expected)
 
     def _made(  # noqa: PLR0917 - the parts of a request, in their order
         self,
@@ -119,7 +122,7 @@ class Container(Objects):
         key: str,
         queried: Mapping[str, str],
         headers: Mapping[str, str],
-        body: bytes,
+        body: Body,
         notes: Notes,
         expected: Expected,
     ) -> str:
@@ -199,16 +202,6 @@ def _condition(expected: Expected) -> dict[str, str]:
             return {"if-none-match": "*"}
         case Holds(version):
             return {"if-match": version}
-
-
-def _read(piece: Piece) -> bytes:
-    """The piece's bytes; fewer where the file was cut. Raises OSError."""
-    read = list[bytes]()
-    offset, end = piece.offset, piece.offset + piece.size
-    while offset < end and (some := os.pread(piece.fd, end - offset, offset)):
-        read.append(some)
-        offset += len(some)
-    return read[0] if len(read) == 1 else b"".join(read)
 
 
 def _each(step: Callable[[], T | None]) -> Iterator[T]:

@@ -1,7 +1,5 @@
 """The lean way of bytes into a container: requests signed by us, on our own wire."""
 
-import base64
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +11,8 @@ from artifactd.stores.azure.session import VERSION, Opened
 from artifactd.stores.azure.sharedkey import authorization
 from artifactd.stores.azure.storing import dated
 from artifactd.stores.base import StoreError
-from artifactd.stores.http11 import Answer, Unanswered
+from artifactd.stores.bodies import size_of
+from artifactd.stores.http11 import Answer, Body, Unanswered
 from artifactd.stores.peer import peer
 from artifactd.stores.throttle import Throttle
 from artifactd.stores.wire import Wire
@@ -42,9 +41,11 @@ class Door:
         self._wire = Wire(to, throttle)
 
     def put(
-        self, asked: Asked, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: bytes
+        self, asked: Asked, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Body
     ) -> str:
-        """Send the bytes, with their MD5 for the server to check. Returns the ETag; a block has none: "".
+        """Send the bytes; `headers` have their MD5 for the server to check.
+
+        Returns the ETag; a block has none: "".
 
         Raises:
             StoreError: what the answer means; see `answers` and `Wire.send`. It shows no SAS token.
@@ -53,11 +54,10 @@ class Door:
         path = self._root + quote(key, safe="/~")
         told = {
             **headers,
-            "content-md5": md5(body),
             "x-ms-date": dated(datetime.fromtimestamp(now, UTC)),
             "x-ms-version": VERSION,
         }
-        told |= self._authorized(path, queried, told, len(body))
+        told |= self._authorized(path, queried, told, size_of(body))
         self._sent(asked.operation)
         answer = self._wire.send("PUT", self._target(path, queried), told, body)
         if answer.status >= _REDIRECTION:
@@ -91,8 +91,3 @@ class Door:
     def close(self) -> None:
         """Close idle connections."""
         self._wire.close()
-
-
-def md5(body: bytes) -> str:
-    """As Content-MD5 has it (RFC 1864)."""
-    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()

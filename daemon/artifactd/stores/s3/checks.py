@@ -2,17 +2,16 @@
 
 import base64
 import hashlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from artifactd.artifact import Digest
-from artifactd.checksum import BUFFER
-from artifactd.stores.base import Corrupt, Put
+from artifactd.stores.base import Put
+from artifactd.stores.bodies import content_md5, held
 from artifactd.stores.http11 import Body, Piece
-from artifactd.stores.objects import Absent, Expected, Holds, checked
+from artifactd.stores.objects import Absent, Expected, Holds
 
 SHA256_HEADER: Final = "x-amz-checksum-sha256"
 _AS_THE_SDK: Final = {"x-amz-sdk-checksum-algorithm": "SHA256"}
@@ -69,35 +68,8 @@ def _checked(body: Body, digest: bytes, verified: Verified, what: str) -> Checke
         told = {SHA256_HEADER: base64.b64encode(digest).decode(), **_AS_THE_SDK}
         return Checked(body, digest.hex(), told)
     if verified is Verified.MD5:
-        md5 = base64.b64encode(_md5(body, digest, what)).decode()
-        return Checked(body, digest.hex(), {"content-md5": md5})
-    # Nobody compares: only bytes that are held in memory are sure to be those that were hashed.
-    return Checked(checked(_content(body), digest, what), digest.hex(), {})
-
-
-def _md5(body: Body, digest: bytes, what: str) -> bytes:
-    """The MD5 of a body, taken in the same pass that proves it to have the SHA-256 `digest`."""
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    for piece in _pieces(body):
-        sha256.update(piece)
-        md5.update(piece)
-    if sha256.digest() != digest:
-        raise Corrupt(f"{what}: the bytes to send have sha256 {sha256.hexdigest()}, not {digest.hex()}")
-    return md5.digest()
-
-
-def _pieces(body: Body) -> Iterator[bytes]:
-    if isinstance(body, bytes):
-        yield body
-        return
-    offset, end = body.offset, body.offset + body.size
-    while offset < end and (piece := os.pread(body.fd, min(BUFFER, end - offset), offset)):
-        yield piece
-        offset += len(piece)
-
-
-def _content(body: Body) -> bytes:
-    return body if isinstance(body, bytes) else os.pread(body.fd, body.size, body.offset)
+        return Checked(body, digest.hex(), {"content-md5": content_md5(body, digest, what)})
+    return Checked(held(body, digest, what), digest.hex(), {})
 
 
 # --- what a checksum proves ---
