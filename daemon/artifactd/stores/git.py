@@ -1,0 +1,228 @@
+"""A branch of a git repository: Bitbucket Cloud, Bitbucket Data Center, or any other git server.
+
+Callers that put at the same time share a push; in it, each experiment has a commit of its own. A put counts
+when the branch was read back and holds it. Where somebody else pushed meanwhile, the commits are built again
+on theirs: nothing is ever forced. Until then nothing is kept that could be lost: an error is the caller's,
+who puts again, and what did get there after all is recognised by git's name for the bytes.
+
+That name is proof: git sends bytes without names, and the server gives them theirs, a SHA-1 over all of them
+(with the defence against made-up collisions). A commit that holds the name was taken only because the server
+has the bytes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from threading import RLock
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+from artifactd.artifact import Digest, InvalidKey, Key
+from artifactd.stores import gitplumbing, gittransport
+from artifactd.stores.base import (
+    Denied,
+    Put,
+    Result,
+    Stat,
+    Store,
+    StoreError,
+    Unacceptable,
+    Unavailable,
+    no_progress,
+)
+from artifactd.stores.gathering import Gathering
+from artifactd.stores.gitclone import Clone
+from artifactd.stores.gitcontent import Content
+from artifactd.stores.gitdelivery import Delivery, named_blob
+from artifactd.stores.giterrors import excerpt
+from artifactd.stores.gitplumbing import Entry
+from artifactd.stores.gitprocess import GitFailed, NoGit
+from artifactd.stores.gitpush import Push, Signature
+from artifactd.stores.gitremote import Remote
+
+T = TypeVar("T")
+
+_LOOK_AFTER: Final = 64
+"""Pushes after which it is looked whether the clone has grown too large."""
+
+
+class GitStore(Store):
+    """Copies as files of the branch, below the folder `prefix`.
+
+    `home` is the directory for the clone. Callers are gathered for up to `window` seconds. Files of more than
+    `max_file_size` bytes are refused.
+    """
+
+    def __init__(
+        self,
+        remote: Remote,
+        home: Path,
+        signature: Signature,
+        *,
+        prefix: str = "",
+        window: float = 0.0,
+        max_file_size: int = 100 << 20,
+        name: str = "bitbucket",
+    ) -> None:
+        self.name = name
+        self._remote, self._home, self._signature = remote, home, signature
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._max_file_size = max_file_size
+        self._gathering = Gathering(self._deliver, window)
+        self._turn = RLock()
+        self._clone: Clone | None = None
+        self._pushes = 0
+
+    # --- puts ---
+
+    def _put(self, puts: Sequence[Put]) -> list[Result]:
+        prepared = [self._prepared(put) for put in puts]
+        on_their_way = [one for one in prepared if isinstance(one, Delivery)]
+        if on_their_way:
+            self._gathering.join(on_their_way)
+        return [
+            one if isinstance(one, StoreError) else one.result or StoreError(f"{one.put.key}: not reached")
+            for one in prepared
+        ]
+
+    def _prepared(self, put: Put) -> Delivery | StoreError:
+        """The put, its source read and known to be what was announced; or why it cannot be made."""
+        if put.size > self._max_file_size:
+            return Unacceptable(
+                f"{put.key} has {put.size} bytes; max_file_size of [git] allows {self._max_file_size}"
+            )
+        try:
+            return Delivery(put, self._prefix + put.key.text, named_blob(put), put.source)
+        except StoreError as error:
+            return error
+
+    def _deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Give each its result."""
+        try:
+            verdicts = self._with_clone(lambda clone: self._push(clone, deliveries))
+        except StoreError as error:
+            for one in deliveries:
+                one.result = error
+            return
+        for one in deliveries:
+            one.result = verdicts[one]
+
+    def _push(self, clone: Clone, deliveries: Sequence[Delivery]) -> dict[Delivery, Result]:
+        try:
+            held, small = partial(self._held, clone), partial(self._small, clone)
+            return Push(clone, self._remote, deliveries, self._signature, held, small).run()
+        finally:
+            clone.sweep()
+            self._pushes += 1
+            if self._pushes % _LOOK_AFTER == 0 and clone.overgrown:
+                self._discard()
+
+    # --- the clone ---
+
+    def _with_clone(self, work: Callable[[Clone], T]) -> T:
+        """What `work` makes of the clone. One that does not work is thrown away, and a new one tried once.
+
+        Raises:
+            StoreError: of `work`; or the new clone does not work either.
+        """
+        with self._turn:
+            try:
+                try:
+                    return work(self._cloned())
+                except (GitFailed, OSError):
+                    self._discard()
+                    return work(self._cloned())
+            except NoGit as error:
+                raise Denied(str(error)) from error
+            except GitFailed as failed:
+                self._discard()
+                raise Unavailable(f"git does not do its work: {excerpt(str(failed))}") from failed
+            except OSError as error:
+                self._discard()
+                raise Unavailable(f"{self._home}: {error.strerror}. The clone is kept there") from error
+
+    def _cloned(self) -> Clone:
+        if self._clone is None:
+            self._clone = Clone(self._home, self._remote)
+        return self._clone
+
+    def _discard(self, *, in_order: bool = False) -> None:
+        if self._clone is not None:
+            self._clone.close(in_order=in_order)
+            self._clone = None
+
+    def close(self) -> None:
+        """Leave the clone for the next time, and forget the password."""
+        with self._turn:
+            self._discard(in_order=True)
+            self._remote.close()
+
+    # --- reads ---
+
+    def uri(self, key: Key) -> str:
+        """The repository's address, with branch and path as its fragment."""
+        place = quote(f"{self._remote.branch}/{self._prefix}{key.text}")
+        return f"{self._remote.address.url}#{place}"
+
+    def stat(self, key: Key) -> Stat | None:
+        """As `Store.stat`; the version is the commit at the head. A plain file is read for its size."""
+
+        def look(clone: Clone) -> Stat | None:
+            head, entry = self._entry(clone, key)
+            if entry is None:
+                return None
+            content = Content()
+            gittransport.read(clone, self._remote, entry.blob, content.take)
+            return Stat(content.pointer.size if content.pointer else content.size, head)
+
+        return self._with_clone(look)
+
+    def digest(self, key: Key, progress: Callable[[int], None] = no_progress) -> Digest | None:
+        """As `Store.digest`. The bytes come from the remote, not from the clone."""
+
+        def read(clone: Clone) -> Digest | None:
+            _, entry = self._entry(clone, key)
+            return None if entry is None else self._digest(clone, entry.blob, progress)
+
+        return self._with_clone(read)
+
+    def keys(self, prefix: str = "") -> Iterator[Key]:
+        """As `Store.keys`."""
+        folder = self._prefix + prefix.rpartition("/")[0]
+        folder += "/" if folder and not folder.endswith("/") else ""
+        for path in self._with_clone(lambda clone: self._files(clone, folder)):
+            with suppress(InvalidKey):
+                key = Key(path.removeprefix(self._prefix))
+                if key.text.startswith(prefix):
+                    yield key
+
+    def _files(self, clone: Clone, folder: str) -> list[str]:
+        return [path for path, _ in gitplumbing.files(clone, self._head(clone), folder)]
+
+    def _entry(self, clone: Clone, key: Key) -> tuple[str, Entry | None]:
+        """The remote's head now, and the file that it has at `key`."""
+        head, path = self._head(clone), self._prefix + key.text
+        entry = gitplumbing.entries(clone, head, [path]).get(path)
+        return head, entry if entry is not None and entry.is_file else None
+
+    def _head(self, clone: Clone) -> str:
+        """The commit at the remote's branch now, known to the clone; empty: there is no such branch."""
+        if (now := gittransport.tip(clone, self._remote)) and now != gitplumbing.head(clone):
+            gittransport.fetch(clone, self._remote)
+            now = gitplumbing.head(clone)
+        return now
+
+    def _digest(self, clone: Clone, blob: str, progress: Callable[[int], None]) -> Digest | None:
+        """What a file of the repository holds. None: it points to a large file that is gone."""
+        content = Content(progress)
+        gittransport.read(clone, self._remote, blob, content.take)
+        return content.digest
+
+    def _held(self, clone: Clone, entry: Entry) -> Digest | None:
+        return self._digest(clone, entry.blob, no_progress)
+
+    def _small(self, clone: Clone, blob: str) -> bytes:
+        pieces: list[bytes] = []
+        gittransport.read(clone, self._remote, blob, pieces.append)
+        return b"".join(pieces)

@@ -1,0 +1,84 @@
+"""What goes over the network: look at the branch, fetch it, push to it, read a blob of it.
+
+Every function raises a StoreError where the cause is known, and GitFailed where it may be the clone's.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from artifactd.stores import giterrors
+from artifactd.stores.base import Denied
+from artifactd.stores.gitaddress import Protocol
+from artifactd.stores.gitclone import HEAD, Clone
+from artifactd.stores.gitprocess import GitFailed, NoGit
+from artifactd.stores.gitremote import Remote
+
+_QUIET: Final = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
+_SHALLOW: Final = ("--depth=1", "--filter=blob:none")
+_DURABLE: Final = "--receive-pack=git -c core.fsync=all receive-pack"
+"""A server syncs as it was told to; a directory on this machine is synced by us (core.fsync)."""
+
+
+def tip(clone: Clone, remote: Remote) -> str:
+    """The commit that the remote's branch is at; empty: there is no such branch."""
+    with _told():
+        said = clone.git.run("ls-remote", "origin", remote.ref, env=clone.online(), fds=remote.credential())
+    lines = (line.partition("\t") for line in said.decode().splitlines())
+    return next((commit for commit, _, ref in lines if ref == remote.ref), "")
+
+
+def fetch(clone: Clone, remote: Remote) -> None:
+    """Bring the branch's last commit and its folders into the clone: no history, and no files."""
+    with _told():
+        clone.git.run(
+            "fetch", *_QUIET, *_SHALLOW, "origin", f"+{remote.ref}:{HEAD}",
+            env=clone.online(), fds=remote.credential(),
+        )  # fmt: skip
+
+
+def push(clone: Clone, remote: Remote, commit: str) -> bool:
+    """Whether the branch took the commit; not where somebody else's came first. It is never forced."""
+    durable = (_DURABLE,) if remote.address.protocol is Protocol.FILE else ()
+    with _told():
+        try:
+            clone.git.run(
+                "push", "--porcelain", "--no-verify", *durable, "origin", f"{commit}:{remote.ref}",
+                env=clone.online(), fds=remote.credential(),
+            )  # fmt: skip
+        except GitFailed as failed:
+            if giterrors.rejected(failed.said):
+                return False
+            raise
+    return True
+
+
+def read(clone: Clone, remote: Remote, blob: str, take: Callable[[bytes], None]) -> None:
+    """Hand the bytes of a blob to `take`, as the remote gives them now."""
+    with clone.scratch() as git:
+        env = dict(remote.env)
+        try:
+            git.run("fetch", *_QUIET, "--filter=blob:none", "origin", blob, env=env, fds=remote.credential())
+        except GitFailed as failed:
+            # Servers that know no filters also give no single blobs: then the whole head, without history.
+            met = giterrors.meaning(failed.said)
+            if met is not None and "not our ref" not in failed.said:
+                raise met from failed
+            with _told():
+                git.run("config", "--unset", "extensions.partialClone", env=env)
+                git.run("fetch", *_QUIET, "--depth=1", "origin", remote.ref, env=env, fds=remote.credential())
+        git.stream("cat-file", "blob", blob, take=take, env={"GIT_ALLOW_PROTOCOL": ""})
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Git's complaint in the block, as what it means."""
+    try:
+        yield
+    except NoGit as error:
+        raise Denied(str(error)) from error
+    except GitFailed as failed:
+        met = giterrors.meaning(failed.said)
+        if met is None:
+            raise
+        raise met from failed

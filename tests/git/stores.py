@@ -1,0 +1,50 @@
+"""Stores of the tests on a repository."""
+
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from pydantic import SecretStr
+
+from artifactd.stores.git import GitStore
+from artifactd.stores.gitaddress import Address
+from artifactd.stores.gitmessage import SUBJECT
+from artifactd.stores.gitplumbing import Identity
+from artifactd.stores.gitpush import Signature
+from artifactd.stores.gitremote import Remote
+from tests.git.repository import BRANCH
+
+ARTIFACTD = Identity("artifactd", "artifactd@example.com")
+SIGNATURE = Signature(ARTIFACTD, ARTIFACTD, SUBJECT)
+
+
+class RemoteOptions(TypedDict, total=False):
+    """As `Remote` takes them."""
+
+    user: str
+    password: SecretStr
+    ssh_key: Path
+    known_hosts: Path
+    ca_file: Path
+    skip_cert_verification: bool
+    seconds: float
+
+
+class StoreOptions(TypedDict, total=False):
+    """As `GitStore` takes them."""
+
+    prefix: str
+    window: float
+    max_file_size: int
+
+
+def store_on(
+    url: str,
+    home: Path,
+    remote: RemoteOptions | None = None,
+    *,
+    branch: str = BRANCH,
+    **options: Unpack[StoreOptions],
+) -> GitStore:
+    """A store on the branch of the repository at `url`, with its clones below `home`."""
+    there = Remote(Address.parse(url), branch, **(remote or {}))
+    return GitStore(there, home, SIGNATURE, **options)

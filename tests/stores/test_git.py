@@ -1,0 +1,60 @@
+"""A branch of a git repository keeps the contract."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from artifactd.stores.base import Proof
+from artifactd.stores.git import GitStore
+from tests.git.repository import Repository
+from tests.git.stores import store_on
+from tests.stores.conformance import StoreConformance
+from tests.stores.harness import NewDestination
+
+
+class GitHarness:
+    """A repository in a directory."""
+
+    proof = Proof.SERVER_CHECKSUM
+
+    def __init__(self, directory: Path, prefix: str = "") -> None:
+        self.repository = Repository(directory / "repository.git")
+        self._home = directory / "home"
+        self._prefix = prefix
+        self._open: list[GitStore] = []
+
+    def store(self) -> GitStore:
+        url = str(self.repository.path)
+        self._open.append(store_on(url, self._home, prefix=self._prefix.rstrip("/")))
+        return self._open[-1]
+
+    def contents(self) -> dict[str, bytes]:
+        contents = self.repository.contents().items()
+        return {path.removeprefix(self._prefix): content for path, content in contents}
+
+    def plant(self, key: str, content: bytes) -> None:
+        self.repository.write({self._prefix + key: content})
+
+    def marks(self) -> dict[str, object]:
+        return {"the branch": self.repository.head()}
+
+    def close(self) -> None:
+        for store in self._open:
+            store.close()
+
+
+class TestGitStore(StoreConformance):
+    @pytest.fixture(params=["", "exports/of dai/"], ids=["no prefix", "a prefix"])
+    def new_destination(
+        self, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    ) -> Iterator[NewDestination]:
+        made: list[GitHarness] = []
+
+        def new() -> GitHarness:
+            made.append(GitHarness(tmp_path_factory.mktemp("git"), request.param))
+            return made[-1]
+
+        yield new
+        for harness in made:
+            harness.close()
