@@ -67,7 +67,7 @@ class Repository:
         """The messages, the newest first."""
         if not self.head(branch):
             return []
-        return git(self.path, "log", "-z", "--format=%B", branch).decode().split("\0")
+        return git(self.path, "log", "-z", "--format=%B", branch).decode().split("\0")[:-1]
 
     def write(self, files: dict[str, bytes], *, branch: str = BRANCH, mode: str = "100644") -> str:
         """A commit of somebody else's with these files beside what is there."""

@@ -66,6 +66,11 @@ class Clone:
         (self._repository / "config").write_text(self._remote.settings())
         self.sweep()
 
+    @property
+    def intact(self) -> bool:
+        """Whether it is there at all."""
+        return (self._repository / "HEAD").exists() and self.outgoing.exists()
+
     def local(self) -> dict[str, str]:
         """The environment of git's work on the clone, and on what is outgoing. No network is to be had."""
         return {

@@ -44,7 +44,7 @@ _WHO_THE_SERVER_IS: Final = (
     ),
     _Rule(
         Denied,
-        "The server's certificate is not trusted: name its authority's in ca_file of [git]",
+        "The server's certificate is not trusted, or out of date: name its authority's in ca_file of [git]",
         ("self[- ]signed certificate", "unable to get local issuer", "certificate (problem|verif)", "CAfile"),
     ),
     _Rule(

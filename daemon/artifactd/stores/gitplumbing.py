@@ -59,13 +59,13 @@ def head(clone: Clone) -> str:
     return found.decode().strip()
 
 
-def point(clone: Clone, new: str, old: str) -> None:
+def point(clone: Clone, new: str) -> None:
     """Note that the remote's branch is at `new` now.
 
     Raises:
-        GitFailed: it was not at `old` before.
+        GitFailed: somebody else noted something at the same time.
     """
-    clone.git.run("update-ref", HEAD, new, old or _ABSENT, env=clone.local())
+    clone.git.run("update-ref", HEAD, new, head(clone) or _ABSENT, env=clone.local())
 
 
 def entries(clone: Clone, commit: str, paths: Sequence[str]) -> dict[str, Entry]:

@@ -1,6 +1,6 @@
 """One push: look at the head, build on it, push, read it back. Again where somebody else was quicker."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
@@ -14,7 +14,7 @@ from artifactd.stores.gitmessage import Line, message
 from artifactd.stores.gitplumbing import FILE, Entry, Identity
 from artifactd.stores.gitremote import Remote
 
-_TRIES: Final = 20
+_TRIES: Final = 50
 """How often a push that came too late is built again. Each time somebody else's got through."""
 
 Verdicts = dict[Delivery, Result]
@@ -63,10 +63,7 @@ class Push:
 
     def _fetched(self) -> str:
         """The commit at the remote's branch, brought into the clone; empty: there is no such branch."""
-        if not gittransport.tip(self.clone, self.remote):
-            return ""
-        gittransport.fetch(self.clone, self.remote)
-        return gitplumbing.head(self.clone)
+        return gitplumbing.head(self.clone) if gittransport.fetch(self.clone, self.remote) else ""
 
     def _attempt(self, base: str) -> Verdicts | None:
         """The verdicts where `base` is the head and what is built on it was taken; None where it is not."""
@@ -74,12 +71,12 @@ class Push:
         verdicts |= self._store(wanted)
         new, refused = self._built(base, [one for one in wanted if one not in verdicts])
         verdicts |= refused
-        if new != base and not gittransport.push(self.clone, self.remote, new):
+        if new != base and not gittransport.push(self.clone, self.remote, new, base):
             return None
         landed = gittransport.tip(self.clone, self.remote)
         if landed == new:
             if new != base:
-                gitplumbing.point(self.clone, new, base)
+                gitplumbing.point(self.clone, new)
         elif new == base:
             return None
         else:
@@ -189,7 +186,8 @@ class Push:
         meant = {one.path: Entry(FILE, one.blob) for one in wanted}
         meant |= {path: Entry(FILE, blob) for path, blob in rules.items()}
         astray = [path for path in {*found, *meant} if not _as_meant(found.get(path), meant.get(path))]
-        blamed = {one: _objection(one, astray) for one in wanted}
+        taken = [*astray, *(one.path for one in wanted if one.path not in astray)] if astray else []
+        blamed = {one: _objection(one, astray, taken) for one in wanted}
         met: Verdicts = {one: objection for one, objection in blamed.items() if objection}
         if astray and not met:
             raise StoreError(f"the commit would change {astray[0]!a}, which nobody asked for")
@@ -239,9 +237,9 @@ def _as_meant(found: Entry | None, meant: Entry | None) -> bool:
     return found is not None and found == meant
 
 
-def _objection(one: Delivery, astray: Sequence[str]) -> StoreError | None:
-    """What is wrong with this one, by the paths that did not come out as meant."""
-    if any(path.startswith(f"{one.path}/") or one.path.startswith(f"{path}/") for path in astray):
+def _objection(one: Delivery, astray: Collection[str], taken: Collection[str]) -> StoreError | None:
+    """What is wrong with this one, by the paths that did not come out as meant, and all that were."""
+    if any(path.startswith(f"{one.path}/") or one.path.startswith(f"{path}/") for path in taken):
         return Conflict(
             f"{one.put.key}: a file stands where it needs a folder, or a folder where it is to lie"
         )
