@@ -35,6 +35,7 @@ class StoreOptions(TypedDict, total=False):
     prefix: str
     window: float
     max_file_size: int
+    lfs_threshold: int | None
 
 
 def store_on(

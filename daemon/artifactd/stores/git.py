@@ -40,6 +40,8 @@ from artifactd.stores.gitplumbing import Entry
 from artifactd.stores.gitprocess import GitFailed, NoGit
 from artifactd.stores.gitpush import Push, Signature
 from artifactd.stores.gitremote import Remote
+from artifactd.stores.lfs import Gone, Lfs, NoLfs
+from artifactd.stores.lfspointer import Pointer
 
 T = TypeVar("T")
 
@@ -50,8 +52,9 @@ _LOOK_AFTER: Final = 64
 class GitStore(Store):
     """Copies as files of the branch, below the folder `prefix`.
 
-    `home` is the directory for the clone. Callers are gathered for up to `window` seconds. Files of more than
-    `max_file_size` bytes are refused.
+    `home` is the directory for the clone. Callers are gathered for up to `window` seconds. Files of
+    `lfs_threshold` bytes and more go to LFS where the server has it; others of more than `max_file_size`
+    bytes are refused.
     """
 
     def __init__(
@@ -62,12 +65,14 @@ class GitStore(Store):
         *,
         prefix: str = "",
         window: float = 0.0,
+        lfs_threshold: int | None = None,
         max_file_size: int = 100 << 20,
         name: str = "bitbucket",
     ) -> None:
         self.name = name
         self._remote, self._home, self._signature = remote, home, signature
         self._prefix = f"{prefix}/" if prefix else ""
+        self._lfs, self._lfs_threshold = Lfs(remote), lfs_threshold
         self._max_file_size = max_file_size
         self._gathering = Gathering(self._deliver, window)
         self._turn = RLock()
@@ -88,14 +93,30 @@ class GitStore(Store):
 
     def _prepared(self, put: Put) -> Delivery | StoreError:
         """The put, its source read and known to be what was announced; or why it cannot be made."""
-        if put.size > self._max_file_size:
-            return Unacceptable(
-                f"{put.key} has {put.size} bytes; max_file_size of [git] allows {self._max_file_size}"
-            )
+        path = self._prefix + put.key.text
         try:
-            return Delivery(put, self._prefix + put.key.text, named_blob(put), put.source)
+            if (pointer := self._in_lfs(put)) is not None:
+                return Delivery.of_pointer(put, path, pointer)
+            if put.size > self._max_file_size:
+                return self._too_large(put)
+            return Delivery(put, path, named_blob(put), put.source)
         except StoreError as error:
             return error
+
+    def _in_lfs(self, put: Put) -> Pointer | None:
+        """The pointer to the bytes, which are in LFS now; None where they belong into git itself."""
+        if self._lfs_threshold is None or put.size < self._lfs_threshold:
+            return None
+        try:
+            return self._lfs.upload(put)
+        except NoLfs:
+            return None
+
+    def _too_large(self, put: Put) -> Unacceptable:
+        reason = f"{put.key} has {put.size} bytes; max_file_size of [git] allows {self._max_file_size}"
+        if self._lfs_threshold is not None and put.size >= self._lfs_threshold:
+            reason += ", and the server has no LFS for larger ones"
+        return Unacceptable(reason)
 
     def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Give each its result."""
@@ -174,7 +195,8 @@ class GitStore(Store):
                 return None
             content = Content()
             gittransport.read(clone, self._remote, entry.blob, content.take)
-            return Stat(content.pointer.size if content.pointer else content.size, head)
+            points = self._lfs.possible and content.pointer
+            return Stat(points.size if points else content.size, head)
 
         return self._with_clone(look)
 
@@ -217,6 +239,14 @@ class GitStore(Store):
         """What a file of the repository holds. None: it points to a large file that is gone."""
         content = Content(progress)
         gittransport.read(clone, self._remote, blob, content.take)
+        if content.pointer:
+            try:
+                return self._lfs.digest(content.pointer, progress)
+            except Gone:
+                return None
+            except NoLfs:  # a text that looks like a pointer, and points to nothing
+                pass
+        content.told()
         return content.digest
 
     def _held(self, clone: Clone, entry: Entry) -> Digest | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from artifactd import checksum
 from artifactd.artifact import Digest
-from artifactd.stores.base import Corrupt, Put, Result, Source, StoreError
-from artifactd.stores.lfspointer import Pointer
+from artifactd.stores.base import Corrupt, Put, Result, Source, StoreError, Unacceptable
+from artifactd.stores.lfspointer import Pointer, parse
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +27,12 @@ class Delivery:
     result: Result | None = None
     """None while it is on its way"""
 
+    @classmethod
+    def of_pointer(cls, put: Put, path: str, pointer: Pointer) -> "Delivery":
+        """Of a put whose bytes lie in LFS already."""
+        content = pointer.content
+        return cls(put, path, blob_name(content), Source(len(content), content), pointer)
+
     @property
     def folder(self) -> str:
         """The folder of the copy, with the slash at its end; empty for the root."""
@@ -43,12 +49,14 @@ def named_blob(put: Put) -> str:
 
     Raises:
         Corrupt: it has other bytes than were announced.
+        Unacceptable: who reads it back would take it for a pointer to another file.
         StoreError: it cannot be read.
     """
     sha256, sha1 = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % put.size, usedforsecurity=False)
-    size = 0
+    size, start = 0, b""
     try:
         for chunk in put.source.chunks(checksum.BUFFER):
+            start = start or chunk
             sha256.update(chunk)
             sha1.update(chunk)
             size += len(chunk)
@@ -57,6 +65,10 @@ def named_blob(put: Put) -> str:
     there = Digest(sha256.hexdigest())
     if there != put.digest or size != put.size:
         raise Corrupt(f"{put.key}: the source has sha256 {there}, {put.digest} was announced")
+    if size == len(start) and parse(start):
+        raise Unacceptable(
+            f"{put.key}: it is a pointer of Git LFS itself, which would be taken for what it names"
+        )
     return sha1.hexdigest()
 
 
