@@ -47,7 +47,7 @@ def test_every_problem_is_told_at_once_and_reads_well(tmp_path: Path) -> None:
   config.toml: watch.rescan_seconds: found -1; allowed: seconds, more than 0 and at most 86400
   environment: ARTIFACTD_LOG__LEVEL: found "loud"; allowed: debug, info, warning, error
   config.toml: policy.1.name: missing; the record names the rule that decided
-  config.toml: artifacts_store: 's3' is not supported by this version; supported: file_system
+  config.toml: artifacts_store: 's3' is not supported by this version; supported: file_system, bitbucket
   config.toml: artifacts_s3_bucket: missing; artifacts_store names s3, which needs a bucket"""
     )
 
@@ -139,8 +139,6 @@ def test_rules_that_are_no_array_of_tables_are_a_problem(text: str, tmp_path: Pa
     [
         ("s3", "", "artifacts_s3_bucket"),
         ("S3", "artifacts_s3_bucket = 'b'", None),
-        ("bitbucket", "", "artifacts_git_repo"),
-        ("bitbucket", "artifacts_git_repo = 'ssh://git@example.org/r.git'", None),
         ("azure", "", "artifacts_azure_connection_string"),
         ("azure", "artifacts_azure_blob_account_name = 'a'", "artifacts_azure_connection_string"),
         ("azure", "artifacts_azure_blob_account_name = 'a'\nartifacts_azure_sas_token = 't'", None),

@@ -7,9 +7,7 @@ from pydantic import SecretStr
 
 from artifactd.stores.git import GitStore
 from artifactd.stores.gitaddress import Address
-from artifactd.stores.gitmessage import SUBJECT
-from artifactd.stores.gitplumbing import Identity
-from artifactd.stores.gitpush import Signature
+from artifactd.stores.gitmessage import SUBJECT, Identity, Signature
 from artifactd.stores.gitremote import Remote
 from tests.git.repository import BRANCH
 

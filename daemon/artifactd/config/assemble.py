@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from artifactd.backoff import Backoff
-from artifactd.config.destination import S3, SUPPORTED, Azure, Bitbucket, Destination, FileSystem, StoreKind
+from artifactd.config import repository
+from artifactd.config.destination import S3, SUPPORTED, Azure, Destination, FileSystem, StoreKind
 from artifactd.config.document import DISCREET, TABLES, Document
 from artifactd.config.effective import Config, fingerprint, rows
 from artifactd.config.layer import Layer, Origin, Setting
@@ -139,6 +140,8 @@ def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -
     if StoreKind.FILE_SYSTEM in document.artifacts_store and _holds_experiments(document):
         mend = "it is a folder of the data directory with experiments in it; choose a directory of its own"
         yield _blame("artifacts_file_system_directory", settings).problem(mend)
+    if StoreKind.BITBUCKET in document.artifacts_store:
+        yield from (_blame(key, settings).problem(mend) for key, mend in repository.problems(document))
     store = _blame("artifacts_store", settings)
     for kind in document.artifacts_store:
         if kind not in SUPPORTED:
@@ -217,15 +220,7 @@ def _destination(kind: StoreKind, document: Document) -> Destination:
                 cert_location=document.s3_connector_cert_location,
             )
         case StoreKind.BITBUCKET:
-            return Bitbucket(
-                repo=document.artifacts_git_repo,
-                branch=document.artifacts_git_branch,
-                user=document.artifacts_git_user,
-                password=document.artifacts_git_password,
-                ssh_private_key_file=document.artifacts_git_ssh_private_key_file_location,
-                skip_cert_verification=document.bitbucket_skip_cert_verification,
-                tmp_relative_dir=document.bitbucket_tmp_relative_dir,
-            )
+            return repository.destination(document)
         case StoreKind.AZURE:
             return Azure(
                 account_name=document.artifacts_azure_blob_account_name,
@@ -239,6 +234,8 @@ def _destination(kind: StoreKind, document: Document) -> Destination:
 
 def _doubts(document: Document) -> Iterator[str]:
     """What is allowed but seldom meant."""
+    if document.enable_artifacts_upload and StoreKind.BITBUCKET in document.artifacts_store:
+        yield from repository.doubts(document)
     directory = document.artifacts_file_system_directory
     used = document.enable_artifacts_upload and StoreKind.FILE_SYSTEM in document.artifacts_store
     if used and _within(directory, document.data_directory):

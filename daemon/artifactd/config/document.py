@@ -15,6 +15,7 @@ from artifactd.artifact import InvalidKey, Key
 from artifactd.backoff import Backoff
 from artifactd.config import values
 from artifactd.config.destination import StoreKind
+from artifactd.config.repository import GitTable
 from artifactd.config.rules import RuleTable, tables
 from artifactd.config.values import Mode, Table
 from artifactd.policy import OnChange
@@ -130,7 +131,7 @@ class Document(Table):
     artifacts_git_password: Secret = None
     artifacts_git_ssh_private_key_file_location: MaybePlace = None
     bitbucket_skip_cert_verification: Switch = False
-    bitbucket_tmp_relative_dir: Text = "local_git_tmp"
+    bitbucket_tmp_relative_dir: Text = ""
     artifacts_azure_blob_account_name: Text = ""
     artifacts_azure_blob_account_key: Secret = None
     artifacts_azure_connection_string: Secret = None
@@ -142,6 +143,7 @@ class Document(Table):
     limits: Limits = Limits()
     retry: Retry = Retry()
     file_system: FileSystemTable = FileSystemTable()
+    git: GitTable = GitTable()
     log: Log = Log()
     policy: Annotated[tuple[RuleTable, ...], BeforeValidator(tables)] = ()
 

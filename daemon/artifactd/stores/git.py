@@ -36,9 +36,10 @@ from artifactd.stores.gitclone import Clone
 from artifactd.stores.gitcontent import Content
 from artifactd.stores.gitdelivery import Delivery, named_blob
 from artifactd.stores.giterrors import excerpt
+from artifactd.stores.gitmessage import Signature
 from artifactd.stores.gitplumbing import Entry
 from artifactd.stores.gitprocess import GitFailed, NoGit
-from artifactd.stores.gitpush import Push, Signature
+from artifactd.stores.gitpush import Push
 from artifactd.stores.gitremote import Remote
 from artifactd.stores.lfs import Gone, Lfs, NoLfs
 from artifactd.stores.lfspointer import Pointer

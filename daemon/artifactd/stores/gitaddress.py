@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 _SCP: Final = re.compile(
-    r"(?:(?P<user>[\w.+][\w.+-]*)@)?(?P<host>[\w.][\w.-]*):(?P<path>(?!//)[^-].*)", re.ASCII
+    r"(?:(?P<user>[\w.+][\w.+-]*)@)?(?P<host>[\w.][\w.-]*):(?P<path>(?!//)[^-:].*)", re.ASCII
 )
 """git's short form of ssh, `user@host:path` (git-push(1), "GIT URLS")."""
 

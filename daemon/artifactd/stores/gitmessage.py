@@ -19,6 +19,36 @@ _PLAIN: Final = re.compile(r"[\w.+=@/-][\w.+=@/ -]*[\w.+=@/-]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """A person or a program, as a commit names it."""
+
+    name: str
+    email: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Identity":
+        """From git's form, `Name <address>`.
+
+        Raises:
+            ValueError: it has another form.
+        """
+        name, _, rest = text.partition("<")
+        if not (name.strip() and rest.endswith(">") and text.isprintable()) or set("<>") & set(rest[:-1]):
+            raise ValueError('a name and an address, such as "artifactd <artifactd@example.com>"')
+        return cls(name.strip(), rest[:-1].strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """How commits are signed and titled."""
+
+    author: Identity
+    committer: Identity
+    subject: str
+    """the template of the first line"""
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One artifact of a commit."""
 

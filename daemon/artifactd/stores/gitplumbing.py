@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from artifactd.stores.gitclone import HEAD, Clone
+from artifactd.stores.gitmessage import Identity
 
 FILE: Final = "100644"
 """The mode of a plain file."""
@@ -31,26 +32,6 @@ class Entry:
     def is_file(self) -> bool:
         """Whether it is a file, not a link, a folder or another repository."""
         return self.mode in {FILE, "100755"}
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A person or a program, as a commit names it."""
-
-    name: str
-    email: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Identity":
-        """From git's form, `Name <address>`.
-
-        Raises:
-            ValueError: it has another form.
-        """
-        name, _, rest = text.partition("<")
-        if not (name.strip() and rest.endswith(">") and text.isprintable()) or set("<>") & set(rest[:-1]):
-            raise ValueError('a name and an address, such as "artifactd <artifactd@example.com>"')
-        return cls(name.strip(), rest[:-1].strip())
 
 
 def head(clone: Clone) -> str:

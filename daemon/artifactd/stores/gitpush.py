@@ -10,24 +10,14 @@ from artifactd.stores import gitattributes, gitplumbing, gittransport
 from artifactd.stores.base import Conflict, Corrupt, Proof, Receipt, Result, StoreError, Unacceptable
 from artifactd.stores.gitclone import Clone
 from artifactd.stores.gitdelivery import Delivery, as_file, blob_name
-from artifactd.stores.gitmessage import Line, message
-from artifactd.stores.gitplumbing import FILE, Entry, Identity
+from artifactd.stores.gitmessage import Line, Signature, message
+from artifactd.stores.gitplumbing import FILE, Entry
 from artifactd.stores.gitremote import Remote
 
 _TRIES: Final = 50
 """How often a push that came too late is built again. Each time somebody else's got through."""
 
 Verdicts = dict[Delivery, Result]
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """How commits are signed and titled."""
-
-    author: Identity
-    committer: Identity
-    subject: str
-    """the template of the first line"""
 
 
 @dataclass(slots=True)
