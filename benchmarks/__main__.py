@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import report
+from benchmarks import git, report
 from benchmarks.contender import ARTIFACTD, configuration
 from benchmarks.daemon import figures
 from benchmarks.measure import measured
@@ -17,7 +17,7 @@ from benchmarks.workload import LARGE, MEDIUM, SMALL, Workload
 
 _RACES = {"small": SMALL, "medium": MEDIUM, "large": LARGE}
 _QUICK = {"small": Workload("S", 500, 8 << 10, 10), "medium": Workload("M", 20, 4 << 20, 2)}
-_PARTS = (*_RACES, "daemon")
+_PARTS = (*_RACES, "daemon", "git")
 
 
 def arguments() -> argparse.Namespace:
@@ -80,6 +80,10 @@ def _measure(options: argparse.Namespace, home: Path, console: Console) -> list[
         known = not options.quick
         found = figures(home / "daemon", artifacts=artifacts, idle_seconds=idle_seconds, known=known)
         sheets.append(report.daemon(found))
+    if "git" in parts:
+        console.print("racing: into a git repository")
+        raced = [lap for name in ("small", "medium") for lap in git.laps(races[name], home / f"git-{name}")]
+        sheets.append(report.git(raced))
     return sheets
 
 

@@ -25,6 +25,9 @@ from artifactd.stores.gitremote import Remote
 HEAD: Final = "refs/artifactd/head"
 """What the remote's branch was when it was last looked at."""
 
+_NO_DELTAS: Final = "* -delta\n"
+"""Artifacts are seldom alike: looking for it is most of the time that a push takes. Folders are alike."""
+
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _CLEAN: Final = "in-order"
 _LOCK: Final = "lock"
@@ -64,6 +67,8 @@ class Clone:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             _init(self.git)
         (self._repository / "config").write_text(self._remote.settings())
+        (self._repository / "info").mkdir(exist_ok=True)
+        (self._repository / "info" / "attributes").write_text(_NO_DELTAS)
         self.sweep()
 
     @property
