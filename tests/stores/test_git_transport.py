@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from artifactd.artifact import Key
 from artifactd.stores.base import Denied, Receipt, Result, StoreError, Unacceptable, Unavailable
 from artifactd.stores.git import GitStore
+from artifactd.stores.giterrors import Declined
 from tests.git.https import PASSWORD, USER, GitServer, https
 from tests.git.repository import Repository
 from tests.git.sshd import Sshd, keypair, sshd
@@ -208,7 +209,7 @@ HOOKS = {
         Unacceptable,
         "size",
     ),
-    "any rule": ("Commits need a ticket number", Denied, "ticket number"),
+    "any rule": ("Commits need a ticket number", Declined, "ticket number"),
 }
 
 
@@ -222,6 +223,55 @@ def test_a_rule_of_the_server_is_told_in_its_words(
     hook.chmod(0o755)
     refused(store_on(str(repository.path), tmp_path / "home"), kind, words)
     assert repository.contents() == {}
+
+
+NO_BAD_NAMES = """#!/bin/sh
+while read old new ref; do
+    if git ls-tree -r --name-only $new | grep -q "$(cat {words})"; then
+        echo "this file is not wanted here" >&2
+        exit 1
+    fi
+done
+"""
+
+
+@pytest.mark.parametrize("bad", [[5], [0, 7], [3, 4, 5]])
+def test_a_file_that_a_rule_refuses_delays_no_other(
+    repository: Repository, tmp_path: Path, bad: list[int]
+) -> None:
+    hook, words = repository.path / "hooks" / "pre-receive", tmp_path / "words"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(NO_BAD_NAMES.format(words=words))
+    hook.chmod(0o755)
+    words.write_text("\n".join(f"k{n}$" for n in bad))
+    store = store_on(str(repository.path), tmp_path / "home")
+    results = store.put([a_put(f"u/e/k{n}", b"new") for n in range(8)])
+    store.close()
+    assert [type(result) for result in results] == [Unacceptable if n in bad else Receipt for n in range(8)]
+    assert all("not wanted here" in str(results[n]) for n in bad)
+    assert len(repository.contents()) == 8 - len(bad)
+
+
+def test_a_rule_that_refuses_all_is_soon_taken_for_one(repository: Repository, tmp_path: Path) -> None:
+    hook = repository.path / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\necho x >> {tmp_path}/asked\nexit 1\n")
+    hook.chmod(0o755)
+    store = store_on(str(repository.path), tmp_path / "home")
+    results = store.put([a_put(f"u/e/k{n}", b"new") for n in range(64)])
+    store.close()
+    assert {type(result) for result in results} == {Declined}
+    assert len((tmp_path / "asked").read_text().splitlines()) < 12
+
+
+def test_git_that_is_not_installed_is_denied(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "env").symlink_to("/usr/bin/env")
+    url = str(repository.path)
+    monkeypatch.setenv("PATH", str(tmp_path / "tools"))
+    refused(store_on(url, tmp_path / "home"), Denied, "apt-get install git")
 
 
 # --- ssh ---

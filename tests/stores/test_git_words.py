@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from artifactd.artifact import Digest
 from artifactd.stores.base import Denied, StoreError, Unacceptable, Unavailable
-from artifactd.stores.giterrors import excerpt, meaning, rejected
+from artifactd.stores.giterrors import Declined, excerpt, meaning, rejected
 from artifactd.stores.gitmessage import FIELDS, Identity, Line, message, subject_template
 
 NO_READ = """
@@ -35,7 +35,7 @@ SAID = [
     ("remote: fatal: write error: No space left on device\nfatal: early EOF", Denied, "no room"),
     ("remote: error: GH001: Large files detected" + DECLINED, Unacceptable, "size"),
     ("error: RPC failed; HTTP 413 curl 22\nfatal: the remote end hung up", Unacceptable, "size"),
-    ("remote: Commits need a ticket" + DECLINED, Denied, "rule of the server"),
+    ("remote: Commits need a ticket" + DECLINED, Declined, "rule of the server"),
     (HTTPS + "Could not resolve host: h", Unavailable, "does not answer"),
     ("ssh: connect to host h port 22: Connection refused" + NO_READ, Unavailable, "does not answer"),
     (HTTPS + "The requested URL returned error: 503", Unavailable, "does not answer"),

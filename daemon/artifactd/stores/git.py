@@ -32,6 +32,7 @@ from artifactd.stores.base import (
     no_progress,
 )
 from artifactd.stores.gathering import Gathering
+from artifactd.stores.gitapart import apart
 from artifactd.stores.gitclone import Clone
 from artifactd.stores.gitcontent import Content
 from artifactd.stores.gitdelivery import Delivery, named_blob
@@ -122,7 +123,7 @@ class GitStore(Store):
     def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Give each its result."""
         try:
-            verdicts = self._with_clone(lambda clone: self._push(clone, deliveries))
+            verdicts = apart(deliveries, lambda some: self._with_clone(lambda it: self._push(it, some)))
         except StoreError as error:
             for one in deliveries:
                 one.result = error

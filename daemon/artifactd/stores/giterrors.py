@@ -12,6 +12,10 @@ from typing import Final
 from artifactd.stores.base import Denied, StoreError, Unacceptable, Unavailable
 
 
+class Declined(Denied):
+    """A rule of the server refuses a push: for one file in it, or for all."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """What any of these patterns, in git's words, means."""
@@ -138,7 +142,7 @@ _WHAT_IT_DOES_NOT_WANT: Final = (
         ("GH001", "exceeds? .*(file|size) limit", "larger than", "error: 413", "HTTP 413", "too large"),
     ),
     _Rule(
-        Denied,
+        Declined,
         "A rule of the server refuses the commit: its owner can say which",
         ("hook declined", r"\[remote rejected\].*declined"),
     ),
