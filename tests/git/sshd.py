@@ -28,6 +28,16 @@ LogLevel ERROR
 """
 
 
+_SHELL = """\
+#!/bin/sh
+# git, and where its LFS is, if there is a file that says it. Nothing else.
+case "$SSH_ORIGINAL_COMMAND" in
+git-lfs-authenticate*) exec cat {lfs} ;;
+*) exec git-shell -c "$SSH_ORIGINAL_COMMAND" ;;
+esac
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Sshd:
     """A server; `key` is let in, `stranger` is not."""
@@ -36,6 +46,8 @@ class Sshd:
     key: Path
     stranger: Path
     known_hosts: Path
+    lfs: Path
+    """what `git-lfs-authenticate` says; where there is no such file, there is no LFS"""
 
     def url(self, path: Path) -> str:
         return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{path}"
@@ -60,7 +72,9 @@ def sshd(home: Path) -> Iterator[Sshd]:
     host, key, stranger = (keypair(home / name) for name in ("host_key", "key", "stranger"))
     Path("/run/sshd").mkdir(exist_ok=True) if os.geteuid() == 0 else None
     public = key.with_suffix(".pub").read_text()
-    command = 'command="git-shell -c \\"$SSH_ORIGINAL_COMMAND\\""'
+    (home / "shell").write_text(_SHELL.format(lfs=home / "lfs"))
+    (home / "shell").chmod(0o755)
+    command = f'command="{home}/shell"'
     (home / "authorized_keys").write_text(f"restrict,{command} {public}")
     port = _free_port()
     (home / "config").write_text(_CONFIG.format(port=port, home=home))
@@ -70,7 +84,7 @@ def sshd(home: Path) -> Iterator[Sshd]:
     process = subprocess.Popen([program(), "-D", "-e", "-f", str(home / "config")], stderr=log)
     try:
         _until_it_answers(port, process)
-        yield Sshd(port, key, stranger, known)
+        yield Sshd(port, key, stranger, known, home / "lfs")
     finally:
         process.terminate()
         process.wait(timeout=30)

@@ -1,5 +1,6 @@
 """Large files in Git LFS, with a real server and git's own LFS client."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from artifactd.stores.lfspointer import Pointer, parse
 from tests.git.giftless import Giftless, giftless
 from tests.git.https import PASSWORD, USER, GitServer, https
 from tests.git.repository import BRANCH, PLAIN, Repository
-from tests.git.stores import StoreOptions, store_on
+from tests.git.sshd import sshd
+from tests.git.stores import RemoteOptions, StoreOptions, store_on
 from tests.git.tls import Certificates, certificates
 from tests.stores.harness import a_put, digest, only, outcome, pattern, put_file, receipt
 
@@ -171,6 +173,41 @@ def test_a_plain_clone_has_the_files(store: GitStore, url: str, tls: Certificate
     assert {key: (tmp_path / "work" / key).read_bytes() for key in files} == files
     status = ["git", "-C", str(tmp_path / "work"), "status", "--porcelain"]
     assert subprocess.check_output(status, env=env) == b""
+
+
+# --- ssh ---
+
+
+def test_over_ssh_the_server_says_where_its_lfs_is(
+    repository: Repository, url: str, tls: Certificates, lfs: Giftless, tmp_path: Path
+) -> None:
+    content = os.urandom(60_001)
+    with sshd(tmp_path / "ssh") as ssh:
+        ssh.lfs.write_text(
+            json.dumps({"href": f"{url}/info/lfs", "header": {"X-Key": "k"}, "expires_in": 60})
+        )
+        remote: RemoteOptions = {
+            "ssh_key": ssh.key,
+            "known_hosts": ssh.known_hosts,
+            "ca_file": tls.authority,
+        }
+        store = store_on(ssh.url(repository.path), tmp_path / "home", remote, **LIMITS)
+        results = store.put([a_put("u/e/large", content), a_put("u/e/small", b"small")])
+        assert [outcome(result) for result in results] == ["written", "written"]
+        assert store.digest(Key("u/e/large")) == digest(content)
+        store.close()
+    assert repository.contents()["u/e/large"] == pointer_to(content)
+    assert lfs.files()[digest(content)].read_bytes() == content
+
+
+def test_over_ssh_without_lfs_larger_files_are_refused(repository: Repository, tmp_path: Path) -> None:
+    with sshd(tmp_path / "ssh") as ssh:
+        remote: RemoteOptions = {"ssh_key": ssh.key, "known_hosts": ssh.known_hosts}
+        store = store_on(ssh.url(repository.path), tmp_path / "home", remote, **LIMITS)
+        results = store.put([a_put("large", LARGE), a_put("small", b"small")])
+        store.close()
+    assert [type(result) for result in results] == [Unacceptable, Receipt]
+    assert repository.contents() == {"small": b"small"}
 
 
 # --- what can go wrong ---

@@ -271,7 +271,7 @@ def test_git_that_is_not_installed_is_denied(
     (tmp_path / "tools" / "env").symlink_to("/usr/bin/env")
     url = str(repository.path)
     monkeypatch.setenv("PATH", str(tmp_path / "tools"))
-    refused(store_on(url, tmp_path / "home"), Denied, "apt-get install git")
+    refused(store_on(url, tmp_path / "home"), Denied, "is not installed")
 
 
 # --- ssh ---

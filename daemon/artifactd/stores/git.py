@@ -39,11 +39,12 @@ from artifactd.stores.gitdelivery import Delivery, named_blob
 from artifactd.stores.giterrors import excerpt
 from artifactd.stores.gitmessage import Signature
 from artifactd.stores.gitplumbing import Entry
-from artifactd.stores.gitprocess import GitFailed, NoGit
+from artifactd.stores.gitprocess import GitFailed, NoGit, Runner
 from artifactd.stores.gitpush import Push
 from artifactd.stores.gitremote import Remote
-from artifactd.stores.lfs import Gone, Lfs, NoLfs
+from artifactd.stores.lfs import Lfs
 from artifactd.stores.lfspointer import Pointer
+from artifactd.stores.lfsserver import Gone, LfsServer, NoLfs
 
 T = TypeVar("T")
 
@@ -74,7 +75,8 @@ class GitStore(Store):
         self.name = name
         self._remote, self._home, self._signature = remote, home, signature
         self._prefix = f"{prefix}/" if prefix else ""
-        self._lfs, self._lfs_threshold = Lfs(remote), lfs_threshold
+        self._lfs_threshold = lfs_threshold
+        self._lfs = Lfs(LfsServer(remote, Runner(Path("/"), remote.seconds)))
         self._max_file_size = max_file_size
         self._gathering = Gathering(self._deliver, window)
         self._turn = RLock()
@@ -197,7 +199,7 @@ class GitStore(Store):
                 return None
             content = Content()
             gittransport.read(clone, self._remote, entry.blob, content.take)
-            points = self._lfs.possible and content.pointer
+            points = self._lfs.server.possible and content.pointer
             return Stat(points.size if points else content.size, head)
 
         return self._with_clone(look)

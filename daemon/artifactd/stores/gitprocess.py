@@ -46,7 +46,7 @@ class GitFailed(Exception):  # noqa: N818 - an outcome
 
 
 class NoGit(Exception):  # noqa: N818 - an outcome
-    """git is not installed."""
+    """git, or its ssh, is not installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +65,16 @@ class Runner:
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         fds: Sequence[int] = (),
+        program: str = "git",
     ) -> bytes:
         """What git writes to its standard output. `fds` are inherited by it and its children.
+
+        `program`: git's transport, where it is spoken to itself.
 
         Raises:
             GitFailed, NoGit: see there.
         """
-        with self._started(arguments, env, fds) as process:
+        with self._started([program, *arguments], env, fds) as process:
             try:
                 out, err = process.communicate(stdin, timeout=self.seconds)
             except subprocess.TimeoutExpired:
@@ -89,7 +92,7 @@ class Runner:
         Raises:
             GitFailed, NoGit: see there. What `take` got is not all.
         """
-        with self._started(arguments, env, ()) as process:
+        with self._started(["git", *arguments], env, ()) as process:
             assert process.stdout is not None  # noqa: S101 - for mypy: it was asked for
             assert process.stdin is not None  # noqa: S101 - as above
             late = Timer(self.seconds, _kill, [process])
@@ -109,13 +112,13 @@ class Runner:
 
     @contextmanager
     def _started(
-        self, arguments: Sequence[str], env: Mapping[str, str] | None, fds: Sequence[int]
+        self, command: Sequence[str], env: Mapping[str, str] | None, fds: Sequence[int]
     ) -> "Iterator[subprocess.Popen[bytes]]":
         clean = _ALWAYS | _inherited() | {"HOME": str(self.directory), "GIT_DIR": str(self.directory)}
         variables = [f"{name}={value}" for name, value in (clean | dict(env or {})).items()]
         try:
             started = Git(str(self.directory)).execute(
-                ["env", "-i", *variables, "git", *arguments],
+                ["env", "-i", *variables, *command],
                 istream=subprocess.PIPE,
                 as_process=True,
                 env=dict.fromkeys(os.environ, "") | {"PATH": os.environ.get("PATH", os.defpath)},
@@ -138,7 +141,7 @@ class Runner:
 
 def _must_be_well(code: int, command: str, said: bytes, out: bytes) -> None:
     if code == _NOT_FOUND and said.startswith(b"env:"):
-        raise NoGit("git is not installed: apt-get install git")
+        raise NoGit("git or ssh is not installed: apt-get install git openssh-client")
     if code != 0:
         raise GitFailed(command, said.decode("utf-8", "replace"), out.decode("utf-8", "replace"))
 

@@ -61,6 +61,10 @@ class Remote:
             self._credential.append(fd)
         return tuple(self._credential)
 
+    def ssh(self) -> list[str]:
+        """The ssh command: no configuration of the account's, no question, and no host that is not known."""
+        return ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in _ssh_options(self).items())]
+
     def close(self) -> None:
         """Forget the password's memory."""
         while self._credential:
@@ -94,7 +98,7 @@ def _sections(remote: Remote) -> dict[str, list[tuple[str, str]]]:
             ("protectHFS", "true"),
             ("protectNTFS", "true"),
             ("askPass", ""),
-            ("sshCommand", _ssh(remote)),
+            ("sshCommand", shlex.join(remote.ssh())),
         ],
         "[extensions]": [("partialClone", "origin")],
         '[remote "origin"]': [
@@ -135,8 +139,8 @@ def _https(remote: Remote) -> dict[str, list[tuple[str, str]]]:
     }
 
 
-def _ssh(remote: Remote) -> str:
-    """The ssh command: no configuration of the account's, no question, and no host that is not known."""
+def _ssh_options(remote: Remote) -> dict[str, str]:
+    """As in ssh_config(5)."""
     options = {
         "BatchMode": "yes",
         "StrictHostKeyChecking": "yes",
@@ -157,7 +161,7 @@ def _ssh(remote: Remote) -> str:
         }
     if not remote.address.user and remote.user:
         options["User"] = remote.user
-    return shlex.join(["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in options.items())])
+    return options
 
 
 def _ssh_path(path: Path) -> str:
