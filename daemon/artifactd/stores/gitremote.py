@@ -18,6 +18,9 @@ _SECONDS_TO_CONNECT: Final = 30
 _SECONDS_OF_SILENCE: Final = 60
 """after which a connection that moves nothing is given up"""
 
+_POST: Final = 32 << 20
+"""Bytes up to which a push goes in one piece: many a server in between takes no other (http.postBuffer)."""
+
 LARGE: Final = 1 << 20
 """Bytes from which git streams a file into a pack, and looks for no similar one (core.bigFileThreshold)."""
 
@@ -130,6 +133,7 @@ def _https(remote: Remote) -> dict[str, list[tuple[str, str]]]:
         "[http]": [
             ("followRedirects", "false"),
             ("sslVerify", "true"),
+            ("postBuffer", str(_POST)),
             ("lowSpeedLimit", "1"),
             ("lowSpeedTime", str(_SECONDS_OF_SILENCE)),
             *([("sslCAInfo", str(remote.ca_file))] if remote.ca_file else ()),
