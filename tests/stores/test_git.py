@@ -14,11 +14,11 @@ from tests.stores.harness import NewDestination
 
 
 class GitHarness:
-    """A repository in a directory."""
+    """A folder of a repository in a directory. The other tests use the repository's root."""
 
     proof = Proof.SERVER_CHECKSUM
 
-    def __init__(self, directory: Path, prefix: str = "") -> None:
+    def __init__(self, directory: Path, prefix: str = "exports/of dai/") -> None:
         self.repository = Repository(directory / "repository.git")
         self._home = directory / "home"
         self._prefix = prefix
@@ -45,14 +45,12 @@ class GitHarness:
 
 
 class TestGitStore(StoreConformance):
-    @pytest.fixture(params=["", "exports/of dai/"], ids=["no prefix", "a prefix"])
-    def new_destination(
-        self, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-    ) -> Iterator[NewDestination]:
+    @pytest.fixture
+    def new_destination(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewDestination]:
         made: list[GitHarness] = []
 
         def new() -> GitHarness:
-            made.append(GitHarness(tmp_path_factory.mktemp("git"), request.param))
+            made.append(GitHarness(tmp_path_factory.mktemp("git")))
             return made[-1]
 
         yield new

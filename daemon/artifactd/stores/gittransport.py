@@ -16,6 +16,7 @@ from artifactd.stores.gitremote import Remote
 
 _QUIET: Final = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
 _SHALLOW: Final = ("--depth=1", "--filter=blob:none")
+_UP_TO_DATE: Final = b"[up to date]"
 _NO_BRANCH: Final = "couldn't find remote ref"
 _DURABLE: Final = "--receive-pack=git -c core.fsync=all receive-pack"
 """A server syncs as it was told to; a directory on this machine is synced by us (core.fsync)."""
@@ -51,12 +52,13 @@ def push(clone: Clone, remote: Remote, commit: str, base: str) -> bool:
     """Whether the branch took the commit, whose first parent is `base`; not where it is no longer at `base`.
 
     The lease is stricter than a plain push, which would bring back what others took out by setting the branch
-    back. As the commit follows `base`, nothing is ever forced.
+    back. As the commit follows `base`, nothing is ever forced. Where the branch has this very commit already,
+    somebody else made it: in the same second, of the same bytes.
     """
     durable = (_DURABLE,) if remote.address.protocol is Protocol.FILE else ()
     with _told(clone):
         try:
-            clone.git.run(
+            said = clone.git.run(
                 "push", "--porcelain", "--no-verify", *durable, f"--force-with-lease={remote.ref}:{base}",
                 "origin", f"{commit}:{remote.ref}", env=clone.online(), fds=remote.credential(),
             )  # fmt: skip
@@ -64,7 +66,7 @@ def push(clone: Clone, remote: Remote, commit: str, base: str) -> bool:
             if giterrors.rejected(failed.said):
                 return False
             raise
-    return True
+    return _UP_TO_DATE not in said
 
 
 def read(clone: Clone, remote: Remote, blob: str, take: Callable[[bytes], None]) -> None:
