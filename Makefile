@@ -48,7 +48,7 @@ format: $(STAMP) ## bring the code into the one format
 torture: $(STAMP) ## kill -9 at every durable step, a churning tree: minutes
 	$(BIN)/pytest -m torture --timeout 1800 --numprocesses 2
 
-bench: $(STAMP) ## side by side with cp, rsync and rclone: minutes
+bench: $(STAMP) ## side by side with cp, rsync, rclone and git: a quarter of an hour
 	$(BIN)/python -m benchmarks
 
 clean: ## forget the virtual environment and everything that was made
