@@ -90,6 +90,41 @@ def test_git_of_the_account_changes_nothing(tmp_path: Path, monkeypatch: pytest.
     assert not mark.exists()
 
 
+def test_no_child_is_started_with_the_daemons_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even env(1), which starts git: it is looked into by standing in its place."""
+    tools, seen = tmp_path / "tools", tmp_path / "seen"
+    tools.mkdir()
+    (tools / "env").write_text(
+        f'#!/bin/sh\ncat /proc/$$/environ /proc/$$/cmdline >> {seen}\nexec /usr/bin/env "$@"\n'
+    )
+    (tools / "env").chmod(0o755)
+    repository = Repository(tmp_path / "repository.git")
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("DRIVERLESS_AI_ARTIFACTS_GIT_PASSWORD", PASSWORD)
+    monkeypatch.setenv("https_proxy", f"http://user:{PASSWORD}@proxy.example")
+    store = store_on(str(repository.path), tmp_path / "home")
+    receipt(store.put([a_put("k", b"new")]))
+    store.close()
+    assert b"PATH=" in seen.read_bytes()
+    assert CANARY not in seen.read_bytes()
+
+
+def test_a_hook_that_is_planted_in_the_clone_does_not_run(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository.git")
+    store = store_on(str(repository.path), tmp_path / "home")
+    receipt(store.put([a_put("k", b"new")]))
+    (place,) = (tmp_path / "home").iterdir()
+    hook = place / "repository.git" / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/mark\n")
+    hook.chmod(0o755)
+    receipt(store.put([a_put("l", b"new")]))
+    store.close()
+    assert not (tmp_path / "mark").exists()
+
+
 def test_the_hooks_of_the_remote_run(tmp_path: Path) -> None:
     """They are the server's rules. Only the daemon's own account has none."""
     repository = Repository(tmp_path / "repository.git")

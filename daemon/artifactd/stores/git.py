@@ -115,6 +115,8 @@ class GitStore(Store):
             return self._lfs.upload(put)
         except NoLfs:
             return None
+        except (Unavailable, Denied) as error:  # of LFS alone: what goes into git itself need not wait for it
+            raise StoreError(f"{put.key}: {error}") from error
 
     def _too_large(self, put: Put) -> Unacceptable:
         reason = f"{put.key} has {put.size} bytes; max_file_size of [git] allows {self._max_file_size}"

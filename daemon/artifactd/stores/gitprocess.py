@@ -147,8 +147,9 @@ def _must_be_well(code: int, command: str, said: bytes, out: bytes) -> None:
 
 
 def _inherited() -> dict[str, str]:
-    names = ("PATH", *_PROXIES)
-    return {name: os.environ[name] for name in names if os.environ.get(name)}
+    """Where programs are, and the way out; but no proxy that has a password in its address."""
+    found = {name: os.environ.get(name, "") for name in ("PATH", *_PROXIES)}
+    return {name: value for name, value in found.items() if value and (name == "PATH" or "@" not in value)}
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
