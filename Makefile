@@ -34,8 +34,15 @@ serve: $(STAMP) ## keep the daemon running on config.toml, with its directories 
 	@mkdir -p demo/data demo/exports
 	$(BIN)/artifactd run --config config.toml
 
-test: $(STAMP) $(AZURITE) ## the tests: under ten minutes
+$(VENV)/giftless/installed: $(STAMP) tests/git/giftless.txt
+	python3 -m venv $(VENV)/giftless
+	$(VENV)/giftless/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/git/giftless.txt
+	@touch $@
+
+test: $(STAMP) $(AZURITE) $(VENV)/giftless/installed ## the tests: under ten minutes
 	@command -v strace >/dev/null || { echo "The tests make faults with strace: apt-get install strace"; exit 1; }
+	@PATH="$$PATH:/usr/sbin" command -v sshd >/dev/null || { echo "The tests push over ssh: apt-get install openssh-server"; exit 1; }
+	@git lfs version >/dev/null 2>&1 || { echo "The tests clone with LFS: apt-get install git-lfs"; exit 1; }
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 check: $(STAMP) ## style, types, directions of dependency
@@ -59,7 +66,7 @@ $(AWS): $(STAMP)
 	python3 -m venv $@
 	$@/bin/python -m pip install --quiet --disable-pip-version-check awscli==$(@F)
 
-bench: $(STAMP) $(AWS) ## side by side with cp, rsync, rclone, s5cmd and aws: minutes
+bench: $(STAMP) $(AWS) ## side by side with cp, rsync, rclone, s5cmd, aws and git: half an hour
 	$(BIN)/python -m benchmarks
 
 clean: ## forget the virtual environment and everything that was made

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import report
+from benchmarks import git, report
 from benchmarks.contender import SYNC, configuration
 from benchmarks.daemon import figures
 from benchmarks.destination import DESTINATIONS, FILE_SYSTEM, Destination
@@ -28,7 +28,7 @@ def _part(destination: Destination, workload: str) -> str:
     return workload if destination is FILE_SYSTEM else f"{destination.name}-{workload}"
 
 
-_PARTS = (*(_part(one, workload) for one in DESTINATIONS for workload in one.races), "daemon")
+_PARTS = (*(_part(one, workload) for one in DESTINATIONS for workload in one.races), "daemon", "git")
 
 
 def arguments() -> argparse.Namespace:
@@ -91,6 +91,13 @@ def _measure(options: argparse.Namespace, home: Path, console: Console) -> list[
         known = not options.quick
         found = figures(home / "daemon", artifacts=artifacts, idle_seconds=idle_seconds, known=known)
         sheets.append(report.daemon(found))
+    if "git" in parts:
+        console.print("racing: into a git repository")
+        workloads = _QUICK if options.quick else _WORKLOADS
+        raced = [
+            lap for name in ("small", "medium") for lap in git.laps(workloads[name], home / f"git-{name}")
+        ]
+        sheets.append(report.git(raced))
     return sheets
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from benchmarks.contender import Contender, beside_python
 from benchmarks.daemon import Figures, Idle
 from benchmarks.destination import Destination
+from benchmarks.git import Lap
 from benchmarks.measure import Cost
 from benchmarks.race import STEPS, Result
 
@@ -134,6 +135,21 @@ def daemon(found: Figures) -> Sheet:
             ("the same, each compared with the ledger", f"{found.looking:.2f} s"),
         ]
     return Sheet("The daemon", ("what", "figure"), rows)
+
+
+def git(laps: Sequence[Lap]) -> Sheet:
+    """Into a git repository."""
+    rows: list[tuple[str, ...]] = [
+        (
+            f"{lap.workload}, {lap.into} repository, {lap.way}",
+            f"{lap.cost.wall:.1f} s",
+            f"{lap.cost.cpu:.1f} s",
+            f"{lap.cost.peak / 1e6:.0f} MB",
+            f"{lap.disk / 1e6:.0f} MB",
+        )
+        for lap in laps
+    ]
+    return Sheet("Into a git repository", ("workload", "wall", "CPU", "peak", "clone on disk"), rows)
 
 
 def _idle(what: str, idle: Idle | None) -> list[tuple[str, ...]]:

@@ -56,9 +56,7 @@ def test_every_problem_is_told_at_once_and_reads_well(tmp_path: Path) -> None:
   environment: ARTIFACTD_LOG__LEVEL: found "loud"; allowed: debug, info, warning, error
   config.toml: policy.1.name: missing; the record names the rule that decided
   config.toml: artifacts_s3_bucket: missing; artifacts_store names s3, which needs a bucket
-  config.toml: s3.object_lock_mode: it needs s3.object_lock_days beside it; set both or neither
-  config.toml: artifacts_store: 'bitbucket' is not supported by this version; it has file_system, s3, azure
-  config.toml: artifacts_git_repo: missing; artifacts_store names bitbucket, which needs a repository"""
+  config.toml: s3.object_lock_mode: it needs s3.object_lock_days beside it; set both or neither"""
     )
 
 
@@ -167,8 +165,6 @@ def test_rules_that_are_no_array_of_tables_are_a_problem(text: str, tmp_path: Pa
     [
         ("s3", "", ["artifacts_s3_bucket"]),
         ("S3", "artifacts_s3_bucket = 'exports'", []),
-        ("bitbucket", "", ["artifacts_git_repo"]),
-        ("bitbucket", "artifacts_git_repo = 'ssh://git@example.org/r.git'", []),
         ("azure", "", ["azure.container", "artifacts_azure_blob_account_name"]),
         ("azure", "azure.container = 'exports'", ["artifacts_azure_blob_account_name"]),
         ("azure", "artifacts_azure_blob_account_name = 'account'", ["azure.container"]),

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from artifactd.backoff import Backoff
+from artifactd.config import repository
 from artifactd.config.chosen import destination, missing
 from artifactd.config.clashes import clashes, doubts
-from artifactd.config.destination import SUPPORTED, StoreKind
+from artifactd.config.destination import StoreKind
 from artifactd.config.document import DISCREET, TABLES, Document
 from artifactd.config.effective import Config, fingerprint, rows
 from artifactd.config.layer import Layer, Origin, Setting
@@ -140,6 +141,8 @@ def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -
     if StoreKind.FILE_SYSTEM in document.artifacts_store and _holds_experiments(document):
         mend = "it is a folder of the data directory with experiments in it; choose a directory of its own"
         yield _blame("artifacts_file_system_directory", settings).problem(mend)
+    if StoreKind.BITBUCKET in document.artifacts_store:
+        yield from (_blame(key, settings).problem(mend) for key, mend in repository.problems(document))
     for kind in document.artifacts_store:
         yield from _store_problems(kind, document, settings, faulty)
     for name in used_twice(_blame("policy", settings).value):
@@ -152,8 +155,6 @@ def _store_problems(
     kind: StoreKind, document: Document, settings: Settings, faulty: frozenset[str]
 ) -> Iterator[Problem]:
     store = _blame("artifacts_store", settings)
-    if kind not in SUPPORTED:
-        yield store.problem(f"'{kind}' is not supported by this version; it has {', '.join(SUPPORTED)}")
     for keys, needed in missing(kind, document):
         if faulty.isdisjoint(keys):
             mend = f"missing; artifacts_store names {kind}, which needs {needed}"
@@ -184,6 +185,8 @@ def _doubts(document: Document) -> Iterator[str]:
     """What is allowed but seldom meant."""
     if not document.enable_artifacts_upload:
         return
+    if StoreKind.BITBUCKET in document.artifacts_store:
+        yield from repository.doubts(document)
     directory = document.artifacts_file_system_directory
     used = StoreKind.FILE_SYSTEM in document.artifacts_store
     if used and _within(directory, document.data_directory):

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple, assert_never
 
-from artifactd.config.destination import S3, Azure, Bitbucket, Destination, FileSystem, StoreKind
+from artifactd.config import repository
+from artifactd.config.destination import S3, Azure, Destination, FileSystem, StoreKind
 from artifactd.config.document import Document
 
 _ACCOUNT = (
@@ -53,7 +54,7 @@ def destination(kind: StoreKind, document: Document) -> Destination:
         case StoreKind.S3:
             return _s3(document)
         case StoreKind.BITBUCKET:
-            return _bitbucket(document)
+            return repository.destination(document)
         case StoreKind.AZURE:
             return _azure(document)
         case _:
@@ -97,18 +98,6 @@ def _s3(document: Document) -> S3:
         connect_timeout_seconds=ours.connect_timeout_seconds,
         read_timeout_seconds=ours.read_timeout_seconds,
         abandon_after_seconds=ours.abandon_after_days * _DAY,
-    )
-
-
-def _bitbucket(document: Document) -> Bitbucket:
-    return Bitbucket(
-        repo=document.artifacts_git_repo,
-        branch=document.artifacts_git_branch,
-        user=document.artifacts_git_user,
-        password=document.artifacts_git_password,
-        ssh_private_key_file=document.artifacts_git_ssh_private_key_file_location,
-        skip_cert_verification=document.bitbucket_skip_cert_verification,
-        tmp_relative_dir=document.bitbucket_tmp_relative_dir,
     )
 
 

@@ -20,10 +20,6 @@ class StoreKind(StrEnum):
     AZURE = "azure"
 
 
-SUPPORTED = (StoreKind.FILE_SYSTEM, StoreKind.S3, StoreKind.AZURE)
-"""The kinds this version has a store for. The others are read and checked, and then refused."""
-
-
 class AddressingStyle(StrEnum):
     """Where an S3 address names the bucket."""
 
@@ -143,7 +139,7 @@ class S3:
 
 @dataclass(frozen=True, slots=True)
 class Bitbucket:
-    """A branch of a git repository."""
+    """A branch of a git repository; the fields from `prefix` on are those of `[git]`."""
 
     kind: ClassVar = StoreKind.BITBUCKET
     repo: str
@@ -152,7 +148,20 @@ class Bitbucket:
     password: SecretStr | None
     ssh_private_key_file: Path | None
     skip_cert_verification: bool
-    tmp_relative_dir: str
+    clones: Path
+    """the directory of the local clones"""
+    prefix: str
+    author: str
+    committer: str
+    commit_subject: str
+    lfs_threshold: int | None
+    """bytes; None: nothing goes to LFS"""
+    max_file_size: int
+    """bytes"""
+    batch_window_seconds: float
+    timeout_seconds: float
+    ca_file: Path | None
+    known_hosts: Path | None
 
 
 @dataclass(frozen=True, slots=True)

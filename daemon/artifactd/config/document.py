@@ -22,6 +22,7 @@ from artifactd.config.destination import (
     LockMode,
     StoreKind,
 )
+from artifactd.config.repository import GitTable
 from artifactd.config.rules import RuleTable, tables
 from artifactd.config.values import Mode, Table
 from artifactd.policy import OnChange
@@ -198,7 +199,7 @@ class Document(Table):
     artifacts_git_password: Secret = None
     artifacts_git_ssh_private_key_file_location: MaybePlace = None
     bitbucket_skip_cert_verification: Switch = False
-    bitbucket_tmp_relative_dir: Text = "local_git_tmp"
+    bitbucket_tmp_relative_dir: Text = ""
     artifacts_azure_blob_account_name: Annotated[str, PlainValidator(objects.account)] = ""
     artifacts_azure_blob_account_key: Secret = None
     artifacts_azure_connection_string: Secret = None
@@ -212,6 +213,7 @@ class Document(Table):
     file_system: FileSystemTable = FileSystemTable()
     s3: S3Table = S3Table()
     azure: AzureTable = AzureTable()
+    git: GitTable = GitTable()
     log: Log = Log()
     policy: Annotated[tuple[RuleTable, ...], BeforeValidator(tables)] = ()
 

@@ -40,11 +40,7 @@ class Surroundings:
 
 
 def open_store(destination: Destination, around: Surroundings) -> Store:
-    """The store for `destination`. Nothing is sent yet, so a store that is down does not matter here.
-
-    Raises:
-        NotImplementedError: this version has no store of the kind. The configuration tells people before.
-    """
+    """The store for `destination`. Nothing is sent yet, so a store that is down does not matter here."""
     match destination:
         case FileSystem():
             return FileSystemStore(
@@ -59,6 +55,7 @@ def open_store(destination: Destination, around: Surroundings) -> Store:
         case Azure():
             return _azure(destination, around)
         case Bitbucket():
+            return _git(destination)
             raise NotImplementedError(f"no store for {destination.kind}")
         case _:
             assert_never(destination)
@@ -160,6 +157,35 @@ def _azure(destination: Azure, around: Surroundings) -> Store:
         abandon_after=_AZURE_KEEPS_SECONDS,
         notebook=around.notebook,
         clock=around.clock,
+    )
+
+
+def _git(destination: Bitbucket) -> Store:
+    from artifactd.stores.git.address import Address  # noqa: PLC0415 - as above
+    from artifactd.stores.git.message import Identity, Signature  # noqa: PLC0415 - as above
+    from artifactd.stores.git.remote import Remote  # noqa: PLC0415 - as above
+    from artifactd.stores.git.store import GitStore  # noqa: PLC0415 - as above
+
+    remote = Remote(
+        Address.parse(destination.repo),
+        destination.branch,
+        user=destination.user,
+        password=destination.password,
+        ssh_key=destination.ssh_private_key_file,
+        known_hosts=destination.known_hosts,
+        ca_file=destination.ca_file,
+        skip_cert_verification=destination.skip_cert_verification,
+        seconds=destination.timeout_seconds,
+    )
+    author, committer = Identity.parse(destination.author), Identity.parse(destination.committer)
+    return GitStore(
+        remote,
+        destination.clones,
+        Signature(author, committer, destination.commit_subject),
+        prefix=destination.prefix,
+        window=destination.batch_window_seconds,
+        lfs_threshold=destination.lfs_threshold,
+        max_file_size=destination.max_file_size,
     )
 
 

@@ -1,0 +1,174 @@
+"""Runs git: bounded in time, in an environment of its own, killed with all its children. GitPython's home.
+
+GitPython starts the child processes and nothing else: its object database keeps files and memory in a process
+that runs for months. It hands every child the daemon's whole environment, where Driverless AI's passwords may
+stand; so each variable is emptied, and `env -i` starts git with no more than it is given here.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+from typing import IO, Final
+
+# Without it the import fails where git is not installed; so the first command tells, as the store's error.
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+from git.cmd import Git
+from git.exc import GitCommandNotFound
+
+_CHUNK: Final = 256 << 10
+_NOT_FOUND: Final = 127  # what env(1) ends with
+_PROXIES: Final = ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
+
+_ALWAYS: Final = {
+    "LC_ALL": "C",  # giterrors reads what git says
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_LITERAL_PATHSPECS": "1",
+}
+
+
+class GitFailed(Exception):  # noqa: N818 - an outcome
+    """git ended with an error, or was killed after its time."""
+
+    def __init__(self, command: str, said: str, output: str = "") -> None:
+        super().__init__(f"git {command}: {said.strip() or 'failed and said nothing'}")
+        self.said = f"{output}\n{said}"
+        """all that it wrote"""
+
+
+class NoGit(Exception):  # noqa: N818 - an outcome
+    """git, or its ssh, is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Runs git on the repository in `directory`."""
+
+    directory: Path
+    seconds: float
+    """after which a command is killed"""
+    held: tuple[int, ...] = ()
+    """descriptors that every child inherits: locks, so that they last as long as the last child"""
+
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        fds: Sequence[int] = (),
+        program: str = "git",
+    ) -> bytes:
+        """What git writes to its standard output. `fds` are inherited by it and its children.
+
+        `program`: git's transport, where it is spoken to itself.
+
+        Raises:
+            GitFailed, NoGit: see there.
+        """
+        with self._started([program, *arguments], env, fds) as process:
+            try:
+                out, err = process.communicate(stdin, timeout=self.seconds)
+            except subprocess.TimeoutExpired:
+                _kill(process)
+                process.communicate()
+                raise GitFailed(arguments[0], self._too_long) from None
+            _must_be_well(process.returncode, arguments[0], err, out)
+            return out
+
+    def stream(
+        self, *arguments: str, take: Callable[[bytes], None], env: Mapping[str, str] | None = None
+    ) -> None:
+        """Hand git's standard output to `take`, piece by piece.
+
+        Raises:
+            GitFailed, NoGit: see there. What `take` got is not all.
+        """
+        with self._started(["git", *arguments], env, ()) as process:
+            assert process.stdout is not None  # noqa: S101 - for mypy: it was asked for
+            assert process.stdin is not None  # noqa: S101 - as above
+            late = Timer(self.seconds, _kill, [process])
+            late.start()
+            try:
+                process.stdin.close()
+                for chunk in _chunks(process.stdout):
+                    take(chunk)
+                said = process.stderr.read() if process.stderr else b""
+                _must_be_well(process.wait(), arguments[0], said or self._too_long.encode(), b"")
+            finally:
+                late.cancel()
+
+    @property
+    def _too_long(self) -> str:
+        return f"Operation timed out: it took more than {self.seconds:g} seconds"
+
+    @contextmanager
+    def _started(
+        self, command: Sequence[str], env: Mapping[str, str] | None, fds: Sequence[int]
+    ) -> "Iterator[subprocess.Popen[bytes]]":
+        clean = _ALWAYS | _inherited() | {"HOME": str(self.directory), "GIT_DIR": str(self.directory)}
+        variables = [f"{name}={value}" for name, value in (clean | dict(env or {})).items()]
+        try:
+            started = Git(str(self.directory)).execute(
+                ["env", "-i", *variables, *command],
+                istream=subprocess.PIPE,
+                as_process=True,
+                env=dict.fromkeys(os.environ, "") | {"PATH": os.environ.get("PATH", os.defpath)},
+                pass_fds=(*self.held, *fds),
+                start_new_session=True,
+            )
+        except GitCommandNotFound as error:
+            raise NoGit(str(error)) from None
+        process = started.proc
+        assert process is not None  # noqa: S101 - for mypy: it was just started
+        try:
+            yield process
+        except BaseException:
+            _kill(process)
+            raise
+        finally:
+            _close(process)
+            process.wait()
+
+
+def _must_be_well(code: int, command: str, said: bytes, out: bytes) -> None:
+    if code == _NOT_FOUND and said.startswith(b"env:"):
+        raise NoGit("git or ssh is not installed: apt-get install git openssh-client")
+    if code != 0:
+        raise GitFailed(command, said.decode("utf-8", "replace"), out.decode("utf-8", "replace"))
+
+
+def _inherited() -> dict[str, str]:
+    """Where programs are, and the way out; but no proxy that has a password in its address."""
+    found = {name: os.environ.get(name, "") for name in ("PATH", *_PROXIES)}
+    return {name: value for name, value in found.items() if value and (name == "PATH" or "@" not in value)}
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End it and all that it started: git's transports are processes of their own."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _close(process: "subprocess.Popen[bytes]") -> None:
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None and not stream.closed:
+            try:
+                stream.close()
+            except BrokenPipeError:
+                continue
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    while chunk := stream.read(_CHUNK):
+        yield chunk

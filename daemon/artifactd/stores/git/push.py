@@ -1,0 +1,242 @@
+"""One push: look at the head, build on it, push, read it back. Again where somebody else was quicker."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from artifactd.artifact import Digest
+from artifactd.stores.base import Conflict, Corrupt, Proof, Receipt, Result, StoreError, Unacceptable
+from artifactd.stores.git import attributes, plumbing, transport
+from artifactd.stores.git.clone import Clone
+from artifactd.stores.git.delivery import Delivery, as_file, blob_name
+from artifactd.stores.git.message import Line, Signature, message
+from artifactd.stores.git.plumbing import FILE, Entry
+from artifactd.stores.git.remote import Remote
+
+_TRIES: Final = 50
+"""How often a push that came too late is built again. Each time somebody else's got through."""
+
+Verdicts = dict[Delivery, Result]
+
+
+@dataclass(slots=True)
+class Push:
+    """These deliveries on their way to the remote."""
+
+    clone: Clone
+    remote: Remote
+    deliveries: Sequence[Delivery]
+    signature: Signature
+    held: Callable[[Entry], Digest | None]
+    """reads what a file of the head holds: the digest; None where its LFS object is gone"""
+    read: Callable[[str], bytes]
+    """reads a small blob"""
+    _numbers: "count[int]" = field(default_factory=count)
+    _stored: set[str] = field(default_factory=set)
+
+    def run(self) -> Verdicts:
+        """A verdict on each delivery.
+
+        Raises:
+            StoreError: something that speaks of the whole store. All was taken or nothing, as the next look
+                at the head tells.
+            GitFailed, OSError: the clone does not work.
+        """
+        base = plumbing.head(self.clone) or self._fetched()
+        for _ in range(_TRIES):
+            verdicts = self._attempt(base)
+            if verdicts is not None:
+                return verdicts
+            base = self._fetched()
+        raise StoreError(f"{self.remote.branch}: others push faster than this can be built on theirs")
+
+    def _fetched(self) -> str:
+        """The commit at the remote's branch, brought into the clone; empty: there is no such branch."""
+        return plumbing.head(self.clone) if transport.fetch(self.clone, self.remote) else ""
+
+    def _attempt(self, base: str) -> Verdicts | None:
+        """The verdicts where `base` is the head and what is built on it was taken; None where it is not."""
+        verdicts, wanted = self._sorted(base)
+        verdicts |= self._store(wanted)
+        new, refused = self._built(base, [one for one in wanted if one not in verdicts])
+        verdicts |= refused
+        if new != base and not transport.push(self.clone, self.remote, new, base):
+            return None
+        landed = transport.tip(self.clone, self.remote)
+        if landed == new:
+            if new != base:
+                plumbing.point(self.clone, new)
+        elif new == base:
+            return None
+        else:
+            verdicts |= self._overtaken([one for one in self.deliveries if not _is_error(verdicts.get(one))])
+        return {one: _receipt(one, new, written=True) for one in wanted} | verdicts
+
+    def _overtaken(self, proven: Sequence[Delivery]) -> Verdicts:
+        """Somebody pushed after us: what of ours does not lie in the new head?"""
+        head = self._fetched()
+        there = plumbing.entries(self.clone, head, [one.path for one in proven])
+        return {
+            one: StoreError(f"{one.put.key}: somebody else took it out of {self.remote.branch} at once")
+            for one in proven
+            if one.path not in there or there[one.path].blob != one.blob
+        }
+
+    # --- what lies there ---
+
+    def _sorted(self, base: str) -> tuple[Verdicts, list[Delivery]]:
+        """What is decided by the head `base` alone, and what is to be written."""
+        there = plumbing.entries(self.clone, base, [one.path for one in self.deliveries])
+        verdicts: Verdicts = {}
+        for one in self.deliveries:
+            result = self._judged(one, there.get(one.path), base)
+            if result is not None:
+                verdicts[one] = result
+        return verdicts, [one for one in self.deliveries if one not in verdicts]
+
+    def _judged(self, one: Delivery, there: Entry | None, base: str) -> Result | None:
+        """The verdict by what lies there; None: the bytes are to be written."""
+        if there is None:
+            return None
+        if not there.is_file:
+            return Conflict(f"{one.put.key}: something that is no file stands in its place")
+        if there.blob == one.blob:
+            return _receipt(one, base, written=False)
+        digest = self.held(there)
+        if digest == one.put.digest:
+            return Receipt(digest, one.put.size, Proof.READ_BACK, base, written=False)
+        if digest in one.put.ours:
+            return None
+        what = f"sha256 {digest}" if digest else "a pointer to a large file that is gone"
+        return Conflict(f"{one.put.key} holds other bytes ({what}), which artifactd did not write")
+
+    # --- what is written ---
+
+    def _store(self, wanted: Sequence[Delivery]) -> Verdicts:
+        """Make blobs of what is to be written; the verdicts on what cannot be."""
+        verdicts: Verdicts = {}
+        paths: dict[Delivery, str] = {}
+        fds: list[int] = []
+        for one in wanted:
+            if one.blob in self._stored:
+                continue
+            try:
+                spool = self.clone.outgoing / str(next(self._numbers))
+                paths[one], needed = as_file(one.source, spool)
+                fds += needed
+            except OSError as error:
+                verdicts[one] = StoreError(f"{one.put.key}: the source cannot be read: {error.strerror}")
+        blobs = plumbing.store(self.clone, list(paths.values()), fds)
+        for one, blob in zip(paths, blobs, strict=True):
+            if blob == one.blob:
+                self._stored.add(blob)
+            else:
+                verdicts[one] = Corrupt(f"{one.put.key}: it changed while it was read")
+        return verdicts
+
+    def _built(self, base: str, wanted: Sequence[Delivery]) -> tuple[str, Verdicts]:
+        """The commit with all of `wanted` that can be in it, and the verdicts on the rest."""
+        refused: Verdicts = {}
+        while rest := [one for one in wanted if one not in refused]:
+            rules = self._rules(base, rest)
+            new = self._chain(base, rest, rules)
+            met = self._objections(base, new, rest, rules)
+            if not met:
+                return new, refused
+            refused |= met
+            self.clone.indexed = None
+        return base, refused
+
+    def _chain(self, base: str, wanted: Sequence[Delivery], rules: Mapping[str, str]) -> str:
+        """A commit for each experiment, one on the other."""
+        groups: dict[tuple[str, str], list[Delivery]] = {}
+        for one in wanted:
+            groups.setdefault((one.put.about.user, one.put.about.experiment_id), []).append(one)
+        if self.clone.indexed != base:
+            plumbing.load(self.clone, base)
+        self.clone.indexed = None
+        new, left = base, dict(rules)
+        for (user, experiment_id), group in groups.items():
+            said = message(self.signature.subject, user, experiment_id, [_line(one) for one in group])
+            folders = {one.folder + attributes.NAME for one in group}
+            blobs = {path: left.pop(path) for path in folders & left.keys()}
+            blobs |= {one.path: one.blob for one in group}
+            new = plumbing.commit(
+                self.clone, new, blobs, said, self.signature.author, self.signature.committer
+            )
+        self.clone.indexed = new
+        return new
+
+    def _objections(
+        self, base: str, new: str, wanted: Sequence[Delivery], rules: Mapping[str, str]
+    ) -> Verdicts:
+        """Whose writing did not come to what was meant: nothing else may change, and nothing be missing."""
+        found = plumbing.changes(self.clone, base, new)
+        meant = {one.path: Entry(FILE, one.blob) for one in wanted}
+        meant |= {path: Entry(FILE, blob) for path, blob in rules.items()}
+        astray = [path for path in {*found, *meant} if not _as_meant(found.get(path), meant.get(path))]
+        taken = [*astray, *(one.path for one in wanted if one.path not in astray)] if astray else []
+        blamed = {one: _objection(one, astray, taken) for one in wanted}
+        met: Verdicts = {one: objection for one, objection in blamed.items() if objection}
+        if astray and not met:
+            raise StoreError(f"the commit would change {astray[0]!a}, which nobody asked for")
+        return met
+
+    def _rules(self, base: str, wanted: Sequence[Delivery]) -> dict[str, str]:
+        """The `.gitattributes` to write so that a plain clone gets these files, by path: the blobs' names."""
+        folders: dict[str, list[Delivery]] = {}
+        for one in wanted:
+            folders.setdefault(one.folder, []).append(one)
+        there = plumbing.entries(self.clone, base, [folder + attributes.NAME for folder in folders])
+        blobs: dict[str, str] = {}
+        for folder, group in folders.items():
+            path = folder + attributes.NAME
+            entry = there.get(path)
+            large = [one.name for one in group if one.pointer]
+            if (entry is None and not large) or (entry is not None and not entry.is_file):
+                continue
+            before = self.read(entry.blob) if entry else b""
+            plain = [one.name for one in group if not one.pointer]
+            after = attributes.edited(before, large=large, plain=plain)
+            if after != before:
+                blobs[path] = self._stored_text(after)
+        return blobs
+
+    def _stored_text(self, content: bytes) -> str:
+        blob = blob_name(content)
+        if blob not in self._stored:
+            spool = self.clone.outgoing / str(next(self._numbers))
+            spool.write_bytes(content)
+            plumbing.store(self.clone, [str(spool)], ())
+            self._stored.add(blob)
+        return blob
+
+
+def _receipt(one: Delivery, commit: str, *, written: bool) -> Receipt:
+    """Of a plain file the server knows the bytes by their name; what lies in LFS was read back before."""
+    proof = Proof.READ_BACK if one.pointer else Proof.SERVER_CHECKSUM
+    return Receipt(one.put.digest, one.put.size, proof, commit, written)
+
+
+def _is_error(result: Result | None) -> bool:
+    return isinstance(result, StoreError)
+
+
+def _as_meant(found: Entry | None, meant: Entry | None) -> bool:
+    return found is not None and found == meant
+
+
+def _objection(one: Delivery, astray: Collection[str], taken: Collection[str]) -> StoreError | None:
+    """What is wrong with this one, by the paths that did not come out as meant, and all that were."""
+    if any(path.startswith(f"{one.path}/") or one.path.startswith(f"{path}/") for path in taken):
+        return Conflict(
+            f"{one.put.key}: a file stands where it needs a folder, or a folder where it is to lie"
+        )
+    if one.path in astray:
+        return Unacceptable(f"{one.put.key}: git does not take such a name")
+    return None
+
+
+def _line(one: Delivery) -> Line:
+    return Line(one.path, one.put.digest, one.put.size)

@@ -1,0 +1,264 @@
+"""A branch of a git repository: Bitbucket Cloud, Bitbucket Data Center, or any other git server.
+
+Callers that put at the same time share a push; in it, each experiment has a commit of its own. A put counts
+when the branch was read back and holds it. Where somebody else pushed meanwhile, the commits are built again
+on theirs: nothing is ever forced. Until then nothing is kept that could be lost: an error is the caller's,
+who puts again, and what did get there after all is recognised by git's name for the bytes.
+
+That name is proof: git sends bytes without names, and the server gives them theirs, a SHA-1 over all of them
+(with the defence against made-up collisions). A commit that holds the name was taken only because the server
+has the bytes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from threading import RLock
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+from artifactd.artifact import Digest, InvalidKey, Key
+from artifactd.stores.base import (
+    Denied,
+    Put,
+    Result,
+    Stat,
+    Store,
+    StoreError,
+    Unacceptable,
+    Unavailable,
+    no_progress,
+)
+from artifactd.stores.git import plumbing, transport
+from artifactd.stores.git.apart import apart
+from artifactd.stores.git.clone import Clone
+from artifactd.stores.git.content import Content
+from artifactd.stores.git.delivery import Delivery, named_blob
+from artifactd.stores.git.errors import excerpt
+from artifactd.stores.git.gathering import Gathering
+from artifactd.stores.git.lfs import Lfs
+from artifactd.stores.git.lfspointer import Pointer
+from artifactd.stores.git.lfsserver import Gone, LfsServer, NoLfs
+from artifactd.stores.git.message import Signature
+from artifactd.stores.git.plumbing import Entry
+from artifactd.stores.git.process import GitFailed, NoGit, Runner
+from artifactd.stores.git.push import Push
+from artifactd.stores.git.remote import Remote
+
+T = TypeVar("T")
+
+_LOOK_AFTER: Final = 64
+"""Pushes after which it is looked whether the clone has grown too large."""
+
+
+class GitStore(Store):
+    """Copies as files of the branch, below the folder `prefix`.
+
+    `home` is the directory for the clone. Callers are gathered for up to `window` seconds. Files of
+    `lfs_threshold` bytes and more go to LFS where the server has it; others of more than `max_file_size`
+    bytes are refused.
+    """
+
+    def __init__(
+        self,
+        remote: Remote,
+        home: Path,
+        signature: Signature,
+        *,
+        prefix: str = "",
+        window: float = 0.0,
+        lfs_threshold: int | None = None,
+        max_file_size: int = 100 << 20,
+        name: str = "bitbucket",
+    ) -> None:
+        self.name = name
+        self._remote, self._home, self._signature = remote, home, signature
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._lfs_threshold = lfs_threshold
+        self._lfs = Lfs(LfsServer(remote, Runner(Path("/"), remote.seconds)))
+        self._max_file_size = max_file_size
+        self._gathering = Gathering(self._deliver, window)
+        self._turn = RLock()
+        self._clone: Clone | None = None
+        self._pushes = 0
+
+    # --- puts ---
+
+    def _put(self, puts: Sequence[Put]) -> list[Result]:
+        prepared = [self._prepared(put) for put in puts]
+        on_their_way = [one for one in prepared if isinstance(one, Delivery)]
+        if on_their_way:
+            self._gathering.join(on_their_way)
+        return [
+            one if isinstance(one, StoreError) else one.result or StoreError(f"{one.put.key}: not reached")
+            for one in prepared
+        ]
+
+    def _prepared(self, put: Put) -> Delivery | StoreError:
+        """The put, its source read and known to be what was announced; or why it cannot be made."""
+        path = self._prefix + put.key.text
+        try:
+            if (pointer := self._in_lfs(put)) is not None:
+                return Delivery.of_pointer(put, path, pointer)
+            if put.size > self._max_file_size:
+                return self._too_large(put)
+            return Delivery(put, path, named_blob(put), put.source)
+        except StoreError as error:
+            return error
+
+    def _in_lfs(self, put: Put) -> Pointer | None:
+        """The pointer to the bytes, which are in LFS now; None where they belong into git itself."""
+        if self._lfs_threshold is None or put.size < self._lfs_threshold:
+            return None
+        try:
+            return self._lfs.upload(put)
+        except NoLfs:
+            return None
+        except (Unavailable, Denied) as error:  # of LFS alone: what goes into git itself need not wait for it
+            raise StoreError(f"{put.key}: {error}") from error
+
+    def _too_large(self, put: Put) -> Unacceptable:
+        reason = f"{put.key} has {put.size} bytes; max_file_size of [git] allows {self._max_file_size}"
+        if self._lfs_threshold is not None and put.size >= self._lfs_threshold:
+            reason += ", and the server has no LFS for larger ones"
+        return Unacceptable(reason)
+
+    def _deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Give each its result."""
+        try:
+            verdicts = apart(deliveries, lambda some: self._with_clone(lambda it: self._push(it, some)))
+        except StoreError as error:
+            for one in deliveries:
+                one.result = error
+            return
+        for one in deliveries:
+            one.result = verdicts[one]
+
+    def _push(self, clone: Clone, deliveries: Sequence[Delivery]) -> dict[Delivery, Result]:
+        try:
+            held, small = partial(self._held, clone), partial(self._small, clone)
+            return Push(clone, self._remote, deliveries, self._signature, held, small).run()
+        finally:
+            clone.sweep()
+            self._pushes += 1
+            if self._pushes % _LOOK_AFTER == 0 and clone.overgrown:
+                self._discard()
+
+    # --- the clone ---
+
+    def _with_clone(self, work: Callable[[Clone], T]) -> T:
+        """What `work` makes of the clone. One that does not work is thrown away, and a new one tried once.
+
+        Raises:
+            StoreError: of `work`; or the new clone does not work either.
+        """
+        with self._turn:
+            try:
+                try:
+                    return work(self._cloned())
+                except (GitFailed, OSError):
+                    self._discard()
+                    return work(self._cloned())
+            except NoGit as error:
+                raise Denied(str(error)) from error
+            except GitFailed as failed:
+                self._discard()
+                raise Unavailable(f"git does not do its work: {excerpt(str(failed))}") from failed
+            except OSError as error:
+                self._discard()
+                raise Unavailable(f"{self._home}: {error.strerror}. The clone is kept there") from error
+
+    def _cloned(self) -> Clone:
+        if self._clone is None:
+            self._clone = Clone(self._home, self._remote)
+        return self._clone
+
+    def _discard(self, *, in_order: bool = False) -> None:
+        if self._clone is not None:
+            self._clone.close(in_order=in_order)
+            self._clone = None
+
+    def close(self) -> None:
+        """Leave the clone for the next time, and forget the password."""
+        with self._turn:
+            self._discard(in_order=True)
+            self._remote.close()
+
+    # --- reads ---
+
+    def uri(self, key: Key) -> str:
+        """The repository's address, with branch and path as its fragment."""
+        place = quote(f"{self._remote.branch}/{self._prefix}{key.text}")
+        return f"{self._remote.address.url}#{place}"
+
+    def stat(self, key: Key) -> Stat | None:
+        """As `Store.stat`; the version is the commit at the head. A plain file is read for its size."""
+
+        def look(clone: Clone) -> Stat | None:
+            head, entry = self._entry(clone, key)
+            if entry is None:
+                return None
+            content = Content()
+            transport.read(clone, self._remote, entry.blob, content.take)
+            points = self._lfs.server.possible and content.pointer
+            return Stat(points.size if points else content.size, head)
+
+        return self._with_clone(look)
+
+    def digest(self, key: Key, progress: Callable[[int], None] = no_progress) -> Digest | None:
+        """As `Store.digest`. The bytes come from the remote, not from the clone."""
+
+        def read(clone: Clone) -> Digest | None:
+            _, entry = self._entry(clone, key)
+            return None if entry is None else self._digest(clone, entry.blob, progress)
+
+        return self._with_clone(read)
+
+    def keys(self, prefix: str = "") -> Iterator[Key]:
+        """As `Store.keys`."""
+        folder = self._prefix + prefix.rpartition("/")[0]
+        folder += "/" if folder and not folder.endswith("/") else ""
+        for path in self._with_clone(lambda clone: self._files(clone, folder)):
+            with suppress(InvalidKey):
+                key = Key(path.removeprefix(self._prefix))
+                if key.text.startswith(prefix):
+                    yield key
+
+    def _files(self, clone: Clone, folder: str) -> list[str]:
+        return [path for path, _ in plumbing.files(clone, self._head(clone), folder)]
+
+    def _entry(self, clone: Clone, key: Key) -> tuple[str, Entry | None]:
+        """The remote's head now, and the file that it has at `key`."""
+        head, path = self._head(clone), self._prefix + key.text
+        entry = plumbing.entries(clone, head, [path]).get(path)
+        return head, entry if entry is not None and entry.is_file else None
+
+    def _head(self, clone: Clone) -> str:
+        """The commit at the remote's branch now, known to the clone; empty: there is no such branch."""
+        if (now := transport.tip(clone, self._remote)) and now != plumbing.head(clone):
+            transport.fetch(clone, self._remote)
+            now = plumbing.head(clone)
+        return now
+
+    def _digest(self, clone: Clone, blob: str, progress: Callable[[int], None]) -> Digest | None:
+        """What a file of the repository holds. None: it points to a large file that is gone."""
+        content = Content(progress)
+        transport.read(clone, self._remote, blob, content.take)
+        if content.pointer:
+            try:
+                return self._lfs.digest(content.pointer, progress)
+            except Gone:
+                return None
+            except NoLfs:  # a text that looks like a pointer, and points to nothing
+                pass
+        content.told()
+        return content.digest
+
+    def _held(self, clone: Clone, entry: Entry) -> Digest | None:
+        return self._digest(clone, entry.blob, no_progress)
+
+    def _small(self, clone: Clone, blob: str) -> bytes:
+        pieces: list[bytes] = []
+        transport.read(clone, self._remote, blob, pieces.append)
+        return b"".join(pieces)

@@ -1,0 +1,100 @@
+"""What goes over the network: look at the branch, fetch it, push to it, read a blob of it.
+
+Every function raises a StoreError where the cause is known, and GitFailed where it may be the clone's.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from artifactd.stores.base import Denied
+from artifactd.stores.git import errors
+from artifactd.stores.git.address import Protocol
+from artifactd.stores.git.clone import HEAD, Clone
+from artifactd.stores.git.process import GitFailed, NoGit
+from artifactd.stores.git.remote import Remote
+
+_QUIET: Final = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance")
+_SHALLOW: Final = ("--depth=1", "--filter=blob:none")
+_UP_TO_DATE: Final = b"[up to date]"
+_NO_BRANCH: Final = "couldn't find remote ref"
+_DURABLE: Final = "--receive-pack=git -c core.fsync=all receive-pack"
+"""A server syncs as it was told to; a directory on this machine is synced by us (core.fsync)."""
+
+
+def tip(clone: Clone, remote: Remote) -> str:
+    """The commit that the remote's branch is at; empty: there is no such branch."""
+    with _told(clone):
+        said = clone.git.run("ls-remote", "origin", remote.ref, env=clone.online(), fds=remote.credential())
+    lines = (line.partition("\t") for line in said.decode().splitlines())
+    return next((commit for commit, _, ref in lines if ref == remote.ref), "")
+
+
+def fetch(clone: Clone, remote: Remote) -> bool:
+    """Bring the branch's last commit and its folders into the clone: no history, and no files.
+
+    False: there is no such branch.
+    """
+    with _told(clone):
+        try:
+            clone.git.run(
+                "fetch", *_QUIET, *_SHALLOW, "origin", f"+{remote.ref}:{HEAD}",
+                env=clone.online(), fds=remote.credential(),
+            )  # fmt: skip
+        except GitFailed as failed:
+            if _NO_BRANCH in failed.said:
+                return False
+            raise
+    return True
+
+
+def push(clone: Clone, remote: Remote, commit: str, base: str) -> bool:
+    """Whether the branch took the commit, whose first parent is `base`; not where it is no longer at `base`.
+
+    The lease is stricter than a plain push, which would bring back what others took out by setting the branch
+    back. As the commit follows `base`, nothing is ever forced. Where the branch has this very commit already,
+    somebody else made it: in the same second, of the same bytes.
+    """
+    durable = (_DURABLE,) if remote.address.protocol is Protocol.FILE else ()
+    with _told(clone):
+        try:
+            said = clone.git.run(
+                "push", "--porcelain", "--no-verify", *durable, f"--force-with-lease={remote.ref}:{base}",
+                "origin", f"{commit}:{remote.ref}", env=clone.online(), fds=remote.credential(),
+            )  # fmt: skip
+        except GitFailed as failed:
+            if errors.rejected(failed.said):
+                return False
+            raise
+    return _UP_TO_DATE not in said
+
+
+def read(clone: Clone, remote: Remote, blob: str, take: Callable[[bytes], None]) -> None:
+    """Hand the bytes of a blob to `take`, as the remote gives them now."""
+    with clone.scratch() as git:
+        env = dict(remote.env)
+        try:
+            git.run("fetch", *_QUIET, "--filter=blob:none", "origin", blob, env=env, fds=remote.credential())
+        except GitFailed as failed:
+            # Servers that know no filters also give no single blobs: then the whole head, without history.
+            met = errors.meaning(failed.said)
+            if met is not None and "not our ref" not in failed.said:
+                raise met from failed
+            with _told(clone):
+                git.run("config", "--unset", "extensions.partialClone", env=env)
+                git.run("fetch", *_QUIET, "--depth=1", "origin", remote.ref, env=env, fds=remote.credential())
+        git.stream("cat-file", "blob", blob, take=take, env={"GIT_ALLOW_PROTOCOL": ""})
+
+
+@contextmanager
+def _told(clone: Clone) -> Iterator[None]:
+    """Git's complaint in the block, as what it means."""
+    try:
+        yield
+    except NoGit as error:
+        raise Denied(str(error)) from error
+    except GitFailed as failed:
+        met = errors.meaning(failed.said)
+        if met is None or not clone.intact:
+            raise
+        raise met from failed
