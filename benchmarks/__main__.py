@@ -93,10 +93,8 @@ def _measure(options: argparse.Namespace, home: Path, console: Console) -> list[
         sheets.append(report.daemon(found))
     if "git" in parts:
         console.print("racing: into a git repository")
-        workloads = _QUICK if options.quick else _WORKLOADS
-        raced = [
-            lap for name in ("small", "medium") for lap in git.laps(workloads[name], home / f"git-{name}")
-        ]
+        sizes = _QUICK if options.quick else _WORKLOADS
+        raced = [lap for name in ("small", "medium") for lap in git.laps(sizes[name], home / f"git-{name}")]
         sheets.append(report.git(raced))
     return sheets
 

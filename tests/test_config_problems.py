@@ -46,7 +46,7 @@ def test_every_problem_is_told_at_once_and_reads_well(tmp_path: Path) -> None:
     assert (
         str(error).replace(f"{tmp_path}/", "")
         == """\
-12 problems in the configuration:
+11 problems in the configuration:
   config.toml: watch.quiet_secconds: unknown key; did you mean quiet_seconds?
   environment: ARTIFACTD_LOG__FROMAT: unknown variable; did you mean ARTIFACTD_LOG__FORMAT?
   config.toml: enable_artifacts_upload: found "maybe"; allowed: true or false
@@ -56,7 +56,8 @@ def test_every_problem_is_told_at_once_and_reads_well(tmp_path: Path) -> None:
   environment: ARTIFACTD_LOG__LEVEL: found "loud"; allowed: debug, info, warning, error
   config.toml: policy.1.name: missing; the record names the rule that decided
   config.toml: artifacts_s3_bucket: missing; artifacts_store names s3, which needs a bucket
-  config.toml: s3.object_lock_mode: it needs s3.object_lock_days beside it; set both or neither"""
+  config.toml: s3.object_lock_mode: it needs s3.object_lock_days beside it; set both or neither
+  config.toml: artifacts_git_repo: missing; artifacts_store names bitbucket, which needs a repository"""
     )
 
 
