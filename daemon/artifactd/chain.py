@@ -7,7 +7,7 @@ names the SHA-256 of the line before it. Anyone can check an exported record wit
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -62,11 +62,13 @@ class Entry:
     line: str
     hash: str
     """SHA-256 of `line`"""
+    _said: Fields | None = field(default=None, compare=False, repr=False)
+    """what was written into `line`; None where the line was found"""
 
     @property
     def fields(self) -> dict[str, Value]:
-        """The line, read."""
-        fields: dict[str, Value] = json.loads(self.line)
+        """What the line says."""
+        fields: dict[str, Value] = json.loads(self.line) if self._said is None else dict(self._said)
         return fields
 
 
@@ -96,7 +98,7 @@ def append(head: Head, at: float, fields: Fields) -> Entry:
     """The entry that says `fields` at the time `at` (seconds since the epoch), hung on `head`."""
     body = {**fields, "schema": SCHEMA, "seq": head.seq + 1, "time": rfc3339(at), "previous": head.hash}
     line = _ENCODER.encode(body)
-    return Entry(head.seq + 1, line, hash_of(line))
+    return Entry(head.seq + 1, line, hash_of(line), body)
 
 
 def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
@@ -149,7 +151,8 @@ def _is_of(identity: Identity | None, before: Row, event: Event) -> bool:
 
 def _shown(text: str) -> str:
     """Text that may hold bytes of a name which are no UTF-8, in a form that every reader of JSON takes."""
-    return printable(text.encode("utf-8", "surrogateescape"))
+    plain = text.isascii() and text.isprintable()  # nearly every name is
+    return text if plain else printable(text.encode("utf-8", "surrogateescape"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ class Altered(Exception):  # noqa: N818 - it names the thing that happened
 
 def _text(name: str) -> str:
     """A name that may hold bytes which are no UTF-8, as text."""
+    if name.isascii():
+        return name
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

@@ -68,7 +68,8 @@ def row_of(rows: Sequence[Row], store: str, artifact: Artifact, wanted: Wanted) 
     """What is known of the copy at the wanted key itself; a new row where nothing is."""
     key = wanted.key.text
     known = (row for row in family(rows, store, key) if row.key == key)
-    return replace(next(known, Row(store, artifact, key, key, wanted.rule)), rule=wanted.rule)
+    row = next(known, None) or Row(store, artifact, key, key, wanted.rule)
+    return row if row.rule == wanted.rule else replace(row, rule=wanted.rule)
 
 
 @dataclass(frozen=True, slots=True)
