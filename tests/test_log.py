@@ -105,6 +105,7 @@ def test_on_a_terminal_the_same_is_said_for_people(said: Said) -> None:
 
 HOSTILE = {
     "a line feed": ("a\nb", "a\\x0ab"),
+    "a delete": ("rm\x7f", "rm\\x7f"),
     "a terminal's escape": ("\x1b[31mred\x1b]0;title\x07", "\\x1b[31mred\\x1b]0;title\\x07"),
     "a C1 control": ("\x9b31m", "\\x9b31m"),
     "Unicode's line separator": ("a\u2028b", "a\\u2028b"),

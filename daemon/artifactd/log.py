@@ -224,7 +224,8 @@ class _Json:
         except (TypeError, ValueError):  # a type that JSON does not know, or a value in itself
             return None
         plain = text.replace('\\"', '"')  # versions of stores are quoted
-        return text if "\\" not in plain and self._cleaner.finds_nothing(plain) else None
+        clean = plain.isprintable() and "\\" not in plain  # JSON leaves the control character DEL as it is
+        return text if clean and self._cleaner.finds_nothing(plain) else None
 
 
 def _encoded(_logger: object, _method: str, line: str) -> bytes:
