@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make run`, `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test azurite conformance check format torture bench clean
+.PHONY: help run serve test azurite conformance check format torture bench image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -68,6 +68,11 @@ $(AWS): $(STAMP)
 
 bench: $(STAMP) $(AWS) ## side by side with cp, rsync, rclone, s5cmd, aws and git: half an hour
 	$(BIN)/python -m benchmarks
+
+image: ## build the container's image, with podman; container/README.md has the choices
+	podman build --format docker --file container/Containerfile --ignorefile container/Containerfile.dockerignore \
+		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+		--build-arg REVISION="$$(git rev-parse HEAD)" $(IMAGE_ARGS) --tag artifactd .
 
 clean: ## forget the virtual environment and everything that was made
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
