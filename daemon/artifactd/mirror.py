@@ -87,6 +87,8 @@ class Mirror:
         self.watching_since: float | None = None
         """seconds since the epoch from which events should tell of each new file; None: nobody listens"""
         self.scan: Scan | None = None
+        self.last_scan: Scan | None = None
+        """the last one that ended"""
         self._scan_again: str | None = None
         self._blind: set[tuple[bytes, str]] = set()  # as the last scan found it, and told it
         self._config, self._recorder, self._clock = config, recorder, clock
@@ -359,6 +361,7 @@ class Mirror:
 
     def _scanned(self, under: Scan) -> None:
         under.seconds = self._clock.monotonic() - under.since
+        self.last_scan = under
         log = self._recorder.log
         news = under.reason != "timer" or under.new or under.blind != self._blind
         tell = log.info if news else log.debug

@@ -17,14 +17,19 @@ from artifactd.artifact import printable
 from artifactd.config import Config
 from artifactd.control import Request, Server
 from artifactd.engine import Engine, engine
+from artifactd.health import Phase, told
 from artifactd.inotify import inotify_watches
+from artifactd.listener import Unbound
+from artifactd.lock import lock
 from artifactd.log import Log
 from artifactd.mirror import Mirror
+from artifactd.monitor import Monitor, monitor
 from artifactd.recorder import Stopped
 from artifactd.requests import hint, relative
 from artifactd.schema import Damaged
 from artifactd.stopping import Stopping
 from artifactd.times import Clock
+from artifactd.vitals import Vitals, scan_pause
 from artifactd.watch import Appeared, Doubt, Hint, Touched, Watch
 
 SYSTEM: Final = Clock(time.monotonic, time.time, random.random)
@@ -35,9 +40,6 @@ _TURN_SECONDS: Final = 1.0
 
 _DRAIN_SECONDS: Final = 20.0
 """For what is in flight at the end. Before they kill, systemd waits 90 seconds and Kubernetes 30."""
-
-_SCAN_SHARE: Final = 0.02
-"""Of the time, as much may go into scans on the timer: a tree that takes 6 s is scanned every 5 minutes."""
 
 _ANCHOR_SECONDS: Final = 3600.0
 _HINTS_AT_ONCE: Final = 50_000
@@ -73,15 +75,28 @@ def run(config: Config, log: Log, clock: Clock = SYSTEM) -> Ended:
 
     Raises:
         InUse, Newer, Unwritable: see `engine`. Nothing was exported.
+        Unbound: see `monitor`. Nothing was exported.
     """
     stopping = Stopping()
     evidence.prepare()
-    if not config.enabled:
-        return _disabled(log, stopping)
+    try:
+        with monitor(config, clock) as watched:
+            return (
+                _run(config, log, clock, stopping, watched)
+                if config.enabled
+                else _disabled(log, stopping, watched)
+            )
+    except Unbound:
+        with lock(config.state_directory):  # most likely a daemon on this state has the address: it says so
+            raise
+
+
+def _run(config: Config, log: Log, clock: Clock, stopping: Stopping, watched: Monitor) -> Ended:
     while True:
+        watched.phase(Phase.STARTING)
         try:
             with engine(config, log, clock, stopping, eager=False) as set_up:
-                return _Daemon(set_up).run()
+                return _Daemon(set_up, watched).run()
         except Damaged as error:
             # The engine sets the ledger aside when it opens it again. It is a loop only if the disk is dying.
             log.error("ledger.damaged", reason=str(error))  # noqa: TRY400 - it says all there is
@@ -89,12 +104,13 @@ def run(config: Config, log: Log, clock: Clock = SYSTEM) -> Ended:
             return Ended("the record could not be written", 0)
 
 
-def _disabled(log: Log, stopping: Stopping) -> Ended:
+def _disabled(log: Log, stopping: Stopping, watched: Monitor) -> Ended:
+    watched.phase(Phase.DISABLED)
     log.warning("daemon.disabled", reason="enable_artifacts_upload is false: nothing is exported")
     reasons: list[str] = []
     with signals(stopping, reasons.append):
-        while not stopping.wait(3600.0):
-            pass
+        while not stopping.wait(_TURN_SECONDS if watched.listens else 3600.0):
+            watched.turned()
     return Ended(reasons[0], 0)
 
 
@@ -136,6 +152,7 @@ class _Hints:
         if touched:
             mirror.touched(touched)
         for reason in dict.fromkeys(doubts):
+            self.daemon.vitals.doubts += 1
             self.daemon.engine.log.warning("watch.doubted", reason=reason)
             mirror.rescan("doubt")
 
@@ -143,8 +160,8 @@ class _Hints:
 class _Daemon:
     """One run of the daemon on a set-up engine."""
 
-    def __init__(self, set_up: Engine) -> None:
-        self.engine = set_up
+    def __init__(self, set_up: Engine, watched: Monitor) -> None:
+        self.engine, self._monitor = set_up, watched
         self._mirror: Mirror = set_up.mirror
         self._clock = set_up.clock
         self._reason: str | None = None
@@ -158,7 +175,10 @@ class _Daemon:
             ignored=_exports_inside(set_up.config),
             private=heartbeat,
         )
-        self._mirror.on_missed = lambda count: self._watch.doubt(f"{count} new files were not told of")
+        self.vitals = Vitals(set_up, self._watch)
+        set_up.recorder.listeners.append(watched.heard)
+        set_up.recorder.on_unwritable = watched.unwritable
+        self._mirror.on_missed = self._missed
 
     def run(self) -> Ended:
         """Watch, scan, take turns, until told to stop; then finish what is in flight."""
@@ -173,15 +193,22 @@ class _Daemon:
             try:
                 self._mirror.begin()
                 self._started(began)
+                self._monitor.phase(Phase.RUNNING)
                 while self._reason is None:
                     self._mirror.turn(_TURN_SECONDS)
                     self._tend()
+                    self._monitor.turned(self.vitals)
+                self._monitor.phase(Phase.STOPPING)
             finally:
                 server.close()
                 self._watch.stop()
             self._mirror.drain(_DRAIN_SECONDS)
             self.engine.anchor()
         return Ended(self._reason, self._mirror.pipeline.in_flight)
+
+    def _missed(self, count: int) -> None:
+        self.vitals.missed += count
+        self._watch.doubt(f"{count} new files were not told of")
 
     def _stop(self, reason: str) -> None:
         """Called by a signal: SimpleQueue.put is safe there, a log line is not."""
@@ -204,7 +231,7 @@ class _Daemon:
         self._watch.check(now)
         last = self._mirror.scan
         if last is not None and last.seconds is not None:
-            pause = max(self.engine.config.watch.rescan_seconds, last.seconds / _SCAN_SHARE)
+            pause = scan_pause(self.engine.config.watch.rescan_seconds, last.seconds)
             if now - (last.since + last.seconds) >= pause:
                 self._mirror.rescan("timer")
         if now - self._anchored >= _ANCHOR_SECONDS and not self._mirror.busy:
@@ -214,7 +241,11 @@ class _Daemon:
     # --- what commands ask ---
 
     def _asked(self, request: Request) -> None:
-        """From the server's threads: everything is answered in the mirror's."""
+        """From the server's threads: all but whether the mirror's goes on is answered in that."""
+        if request.action == "status" and request.trusted:
+            facts, now, _ = self._monitor.now()
+            request.answer({"final": True, "ok": True, **told(facts, now)})
+            return
         self._mirror.inbox.put(partial(self._answer, request))
 
     def _answer(self, request: Request) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from artifactd.cli import exporting, proving, showing
+from artifactd.cli import exporting, proving, showing, status
 
 app = typer.Typer(
     name="artifactd",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 exporting.register(app)
 showing.register(app)
+status.register(app)
 proving.register(app)
 
 

@@ -48,6 +48,7 @@ def run(config: ConfigPath = None) -> None:
 
     What is in flight then is finished if that takes no longer than 20 seconds. The next run repeats the rest.
     """
+    from artifactd.listener import Unbound  # noqa: PLC0415 - as below
     from artifactd.run import run as run_daemon  # noqa: PLC0415 - the watcher and its library, for this command only
 
     settings = configuration(config)
@@ -55,6 +56,8 @@ def run(config: ConfigPath = None) -> None:
     with ends_well():
         try:
             ended = run_daemon(settings, log)
+        except Unbound as error:
+            fail(Exit.CONFIGURATION, f"artifactd: health.listen: {error}")
         except BrokenPipeError:
             # Whoever started us starts us again, with a log that is read. Going on unheard would be worse.
             fail(Exit.FAILED, "artifactd: nobody reads the log any more")

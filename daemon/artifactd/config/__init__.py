@@ -20,8 +20,9 @@ from artifactd.config.destination import (
     LockMode,
     StoreKind,
 )
-from artifactd.config.document import Format, Level, Limits, Log, Watch
+from artifactd.config.document import Format, Health, Level, Limits, Log, Watch
 from artifactd.config.effective import Config, Row
+from artifactd.config.listen import Listen, Tcp, Unix
 from artifactd.config.problem import ConfigError, Problem
 from artifactd.config.sources import gather
 
@@ -36,14 +37,18 @@ __all__ = [
     "Encryption",
     "FileSystem",
     "Format",
+    "Health",
     "ImmutabilityMode",
     "Level",
     "Limits",
+    "Listen",
     "LockMode",
     "Log",
     "Problem",
     "Row",
     "StoreKind",
+    "Tcp",
+    "Unix",
     "Watch",
     "load",
 ]

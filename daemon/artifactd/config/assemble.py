@@ -15,6 +15,7 @@ from artifactd.config.destination import SUPPORTED, StoreKind
 from artifactd.config.document import DISCREET, TABLES, Document
 from artifactd.config.effective import Config, fingerprint, rows
 from artifactd.config.layer import Layer, Origin, Setting
+from artifactd.config.listen import Unix, exposed
 from artifactd.config.problem import ConfigError, Problem, nearest
 from artifactd.config.rules import RULE_KEYS, used_twice
 from artifactd.config.values import shown
@@ -49,6 +50,7 @@ def assemble(found: Layer) -> Config:
         limits=document.limits,
         retry=Backoff(**document.retry.model_dump()),
         log=document.log,
+        health=document.health,
         warnings=(*found.warnings, *_doubts(document)),
         digest=fingerprint(effective),
         rows=effective,
@@ -140,6 +142,10 @@ def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -
     if StoreKind.FILE_SYSTEM in document.artifacts_store and _holds_experiments(document):
         mend = "it is a folder of the data directory with experiments in it; choose a directory of its own"
         yield _blame("artifacts_file_system_directory", settings).problem(mend)
+    asked = document.health.listen
+    if isinstance(asked, Unix) and _within(asked.path, document.data_directory):
+        mend = f"{asked.path} lies in the data directory, where nothing may be added; choose another place"
+        yield _blame("health.listen", settings).problem(mend)
     for kind in document.artifacts_store:
         yield from _store_problems(kind, document, settings, faulty)
     for name in used_twice(_blame("policy", settings).value):
@@ -182,6 +188,11 @@ def _blame(key: str, settings: Settings) -> Setting:
 
 def _doubts(document: Document) -> Iterator[str]:
     """What is allowed but seldom meant."""
+    if exposed(document.health.listen):
+        yield (
+            f"health.listen: other machines can reach {document.health.listen}, without a password and "
+            "unencrypted; mend: 127.0.0.1, [::1] or a unix socket, unless your network keeps others away"
+        )
     if not document.enable_artifacts_upload:
         return
     directory = document.artifacts_file_system_directory

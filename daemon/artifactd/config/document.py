@@ -22,6 +22,7 @@ from artifactd.config.destination import (
     LockMode,
     StoreKind,
 )
+from artifactd.config.listen import Listen, listen_at
 from artifactd.config.rules import RuleTable, tables
 from artifactd.config.values import Mode, Table
 from artifactd.policy import OnChange
@@ -171,6 +172,15 @@ class Log(Table):
     format: Annotated[Format, PlainValidator(values.one_of(Format))] = Format.AUTO
 
 
+class Health(Table):
+    """`[health]`."""
+
+    listen: Annotated[Listen | None, PlainValidator(values.optional(listen_at))] = None
+    """where to answer over HTTP; None: nowhere"""
+    max_pending_seconds: Annotated[float, PlainValidator(values.seconds(30 * 24 * 3600))] = 3600.0
+    """how old the oldest undelivered artifact may become before the daemon calls itself not ready"""
+
+
 class Document(Table):
     """All sources merged. The flat keys have Driverless AI's names, meanings and defaults."""
 
@@ -212,6 +222,7 @@ class Document(Table):
     s3: S3Table = S3Table()
     azure: AzureTable = AzureTable()
     log: Log = Log()
+    health: Health = Health()
     policy: Annotated[tuple[RuleTable, ...], BeforeValidator(tables)] = ()
 
 

@@ -1,0 +1,123 @@
+"""What the main thread publishes, and what is answered from it to who asks over HTTP."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+from artifactd import __version__
+from artifactd.config import Config
+from artifactd.engine import named
+from artifactd.health import Facts, Phase, hung, told
+from artifactd.ledger import Recorded
+from artifactd.listener import Listener, Page
+from artifactd.times import Clock
+
+_FRESH_SECONDS: Final = 1.0
+"""How old what is shown may be, the heartbeat aside."""
+
+
+class Source(Protocol):
+    """Where the facts come from."""
+
+    def facts(self, phase: Phase) -> Facts:
+        """All of them, now."""
+
+
+class Monitor:
+    """The last published facts. The main thread publishes; any thread may look.
+
+    What is published is frozen and replaced as a whole, so that looking needs no lock.
+    """
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._clock = clock
+        self._facts = Facts(Phase.STARTING, clock.monotonic(), config.health.max_pending_seconds)
+        self._gathered = float("-inf")
+        self.heard: Callable[[Recorded], None] = lambda _item: None
+        """for the recorder's listeners"""
+        self.listens = config.health.listen is not None
+
+    # --- the main thread ---
+
+    def phase(self, phase: Phase) -> None:
+        """The daemon goes over to this phase."""
+        self._facts = replace(self._facts, phase=phase, turned=self._clock.monotonic())
+
+    def turned(self, source: Source | None = None) -> None:
+        """The main loop went on. The facts are gathered where it is a second since they were.
+
+        Raises:
+            Damaged: the ledger is.
+        """
+        now = self._clock.monotonic()
+        if source is not None and now >= self._gathered + _FRESH_SECONDS:
+            self._facts = source.facts(self._facts.phase)
+            self._gathered = now
+        else:
+            self._facts = replace(self._facts, turned=now)
+
+    def unwritable(self, reason: str) -> None:
+        """The main loop waits until the record can be written, and is alive."""
+        record = replace(self._facts.record, unwritable=reason)
+        self._facts = replace(self._facts, turned=self._clock.monotonic(), record=record)
+
+    # --- any thread ---
+
+    def now(self) -> tuple[Facts, float, float]:
+        """The facts, and the time in monotonic seconds and in seconds since the epoch."""
+        return self._facts, self._clock.monotonic(), self._clock.now()
+
+    def health(self) -> Page:
+        """/healthz: whether the main loop goes on."""
+        facts, now, _ = self.now()
+        trouble = hung(facts, now)
+        said = {
+            "live": trouble is None,
+            "phase": facts.phase.value,
+            "reasons": [trouble.told()] if trouble else [],
+        }
+        return _json(said, well=trouble is None)
+
+    def readiness(self) -> Page:
+        """/readyz: whether artifacts get to their stores in time, and everything that it follows from."""
+        facts, now, _ = self.now()
+        said = told(facts, now)
+        return _json(said, well=said["ready"])
+
+
+def _json(said: Mapping[str, Any], *, well: bool) -> Page:
+    status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+    return Page(status, json.dumps(said).encode("ascii") + b"\n", "application/json")
+
+
+@contextmanager
+def monitor(config: Config, clock: Clock) -> Iterator[Monitor]:
+    """A monitor for the length of the block, which answers at the address that is configured, if any is.
+
+    Raises:
+        Unbound: nobody can be listened to there.
+    """
+    found = Monitor(config, clock)
+    if config.health.listen is None:
+        yield found
+        return
+    from artifactd import metrics  # noqa: PLC0415 - and its library: not for who wants none
+
+    build = {"version": __version__, "config_digest": config.digest}
+    measured = metrics.Metrics([name for name, _ in named(config)], build, found.now)
+    found.heard = measured.heard
+    pages: dict[str, Callable[[], Page]] = {
+        "/healthz": found.health,
+        "/readyz": found.readiness,
+        "/metrics": lambda: Page(HTTPStatus.OK, measured.text(), metrics.CONTENT_TYPE),
+    }
+    listener = Listener(
+        config.health.listen, lambda path: pages[path]() if path in pages else None, clock.monotonic
+    )
+    try:
+        yield found
+    finally:
+        listener.close()
