@@ -11,12 +11,14 @@ from typing import Any, Final, assert_never
 
 from artifactd.lifecycle import State
 
-STALLED_SECONDS: Final = 60.0
-"""Without a turn of the main loop. Anew watching a tree of a million directories takes a third of that."""
+STALLED_SECONDS: Final = 120.0
+"""Without a turn of the main loop. To watch a tree of a million directories anew takes 22 s, and an anchor
+whose store hangs a connect and a read time-out, 70 s."""
 
 START_SECONDS: Final = 600.0
 """For the start, which compares every row of the ledger with its hash: 12 s for a million copies."""
 
+_SCAN_GRACE_SECONDS: Final = 60.0
 _SCANS_MISSED: Final = 3
 """Pauses between scans that may pass without one: a scan gives way while everything is busy."""
 
@@ -118,6 +120,7 @@ class Facts:
     phase: Phase
     turned: float
     """monotonic seconds at which the main loop last went on; before its first turn: the start"""
+    config_digest: str = ""
     max_pending_seconds: float = 3600.0
     stores: tuple[StoreFacts, ...] = ()
     scan: ScanFacts | None = None
@@ -194,7 +197,7 @@ def _scan(scan: ScanFacts | None, now: float) -> Iterator[Trouble]:
     if scan is None:
         yield Trouble("scan", "the first scan has not ended yet")
         return
-    allowed = _SCANS_MISSED * scan.every + STALLED_SECONDS
+    allowed = _SCANS_MISSED * scan.every + _SCAN_GRACE_SECONDS
     if now - scan.ended > allowed:
         last = f"the last whole scan ended {now - scan.ended:.0f} s ago"
         yield Trouble("scan", f"{last}, {allowed:.0f} s are allowed")

@@ -4,7 +4,7 @@ Counters and the histogram listen to what is put on record, in the main thread; 
 the facts that the main thread published. No label holds a name that users choose, so there are few series.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from prometheus_client import (
@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from artifactd import __version__
 from artifactd.chain import ACTIONS
 from artifactd.health import Facts, Phase, age, hung, troubles
 from artifactd.ledger import Recorded
@@ -26,7 +27,7 @@ from artifactd.lifecycle import Proven, State
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
-disable_created_metrics()  # a series more for each counter, which nobody asks for
+disable_created_metrics()  # type: ignore[no-untyped-call] # it has no annotations; a series more for each counter, which nobody asks for
 
 _SECONDS: Final = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 6 * 3600.0, 24 * 3600.0)
 """From the quiet period of two seconds to an outage over night."""
@@ -38,19 +39,13 @@ Now = tuple[Facts, float, float]
 
 
 class Metrics:
-    """The metrics of one daemon, in a registry of their own.
+    """The metrics of one daemon, in a registry of their own. `now` is called in the thread that renders."""
 
-    Args:
-        stores: their names.
-        build: what to say of this program: version, digest of the configuration.
-        now: called in the thread that renders.
-    """
-
-    def __init__(self, stores: Sequence[str], build: dict[str, str], now: Callable[[], Now]) -> None:
+    def __init__(self, now: Callable[[], Now]) -> None:
         registry = CollectorRegistry()
         self._registry = registry
         ProcessCollector(registry=registry)
-        registry.register(_Snapshot(build, now))
+        registry.register(_Snapshot(now))
         self._events = Counter(
             "artifactd_events", "Events of copies put on record.", ("store", "event"), registry=registry
         )
@@ -67,7 +62,10 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        for store in stores:  # at 0 from the start, or the first event of a kind would be no increase
+
+    def expect(self, stores: Iterable[str]) -> None:
+        """Show these stores' series from now on, at 0: else a first event would be no increase."""
+        for store in stores:
             self._bytes.labels(store)
             self._seconds.labels(store)
             for event in _EVENTS.values():
@@ -90,17 +88,12 @@ class Metrics:
 class _Snapshot(Collector):
     """What the published facts say."""
 
-    def __init__(self, build: dict[str, str], now: Callable[[], Now]) -> None:
-        self._build, self._now = build, now
+    def __init__(self, now: Callable[[], Now]) -> None:
+        self._now = now
 
     def collect(self) -> Iterable[Metric]:
         """Called by the registry for each rendering."""
         facts, monotonic, epoch = self._now()
-        info = GaugeMetricFamily(
-            "artifactd_build_info", "Always 1; what runs, in its labels.", labels=tuple(self._build)
-        )
-        info.add_metric(tuple(self._build.values()), 1)
-        yield info
         yield from _daemon(facts, monotonic)
         yield from _queue(facts, monotonic)
         yield from _scan(facts, monotonic, epoch)
@@ -120,6 +113,11 @@ def _counter(name: str, meaning: str, value: float) -> Iterator[Metric]:
 
 
 def _daemon(facts: Facts, now: float) -> Iterator[Metric]:
+    build = GaugeMetricFamily(
+        "artifactd_build_info", "Always 1; what runs, in its labels.", labels=("version", "config_digest")
+    )
+    build.add_metric((__version__, facts.config_digest), 1)
+    yield build
     yield from _gauge(
         "enabled",
         "Whether enable_artifacts_upload lets anything be exported.",

@@ -89,6 +89,8 @@ class Mirror:
         self.scan: Scan | None = None
         self.last_scan: Scan | None = None
         """the last one that ended"""
+        self.missed = 0
+        """files that scans found and events should have told of, so far"""
         self._scan_again: str | None = None
         self._blind: set[tuple[bytes, str]] = set()  # as the last scan found it, and told it
         self._config, self._recorder, self._clock = config, recorder, clock
@@ -376,6 +378,7 @@ class Mirror:
             unobservable=under.unobservable,
             seconds=round(under.seconds, 3),
         )
+        self.missed += under.missed
         if under.missed:
             log.warning("watch.missed", count=under.missed)
             self.on_missed(under.missed)

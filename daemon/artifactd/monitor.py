@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from artifactd import __version__
 from artifactd.config import Config
-from artifactd.engine import named
+from artifactd.engine import Engine
 from artifactd.health import Facts, Phase, hung, told
-from artifactd.ledger import Recorded
 from artifactd.listener import Listener, Page
 from artifactd.times import Clock
+
+if TYPE_CHECKING:
+    from artifactd.metrics import Metrics
 
 _FRESH_SECONDS: Final = 1.0
 """How old what is shown may be, the heartbeat aside."""
@@ -34,13 +35,20 @@ class Monitor:
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self._clock = clock
-        self._facts = Facts(Phase.STARTING, clock.monotonic(), config.health.max_pending_seconds)
+        self._facts = Facts(
+            Phase.STARTING, clock.monotonic(), config.digest, config.health.max_pending_seconds
+        )
         self._gathered = float("-inf")
-        self.heard: Callable[[Recorded], None] = lambda _item: None
-        """for the recorder's listeners"""
+        self._metrics: Metrics | None = None
         self.listens = config.health.listen is not None
 
     # --- the main thread ---
+
+    def follow(self, set_up: Engine) -> None:
+        """Measure what this engine puts on record from now on, where somebody may ask for that."""
+        if self._metrics is not None:
+            self._metrics.expect(set_up.stores)
+            set_up.recorder.listeners.append(self._metrics.heard)
 
     def phase(self, phase: Phase) -> None:
         """The daemon goes over to this phase."""
@@ -59,8 +67,8 @@ class Monitor:
         else:
             self._facts = replace(self._facts, turned=now)
 
-    def unwritable(self, reason: str) -> None:
-        """The main loop waits until the record can be written, and is alive."""
+    def waits(self, reason: str) -> None:
+        """The main loop goes on once the record can be written, which it cannot for this reason."""
         record = replace(self._facts.record, unwritable=reason)
         self._facts = replace(self._facts, turned=self._clock.monotonic(), record=record)
 
@@ -87,6 +95,17 @@ class Monitor:
         said = told(facts, now)
         return _json(said, well=said["ready"])
 
+    def pages(self) -> Mapping[str, Callable[[], Page]]:
+        """What is answered at which path. From now on everything is measured."""
+        from artifactd.metrics import CONTENT_TYPE, Metrics  # noqa: PLC0415 - and its library: not for who wants none
+
+        measured = self._metrics = Metrics(self.now)
+        return {
+            "/healthz": self.health,
+            "/readyz": self.readiness,
+            "/metrics": lambda: Page(HTTPStatus.OK, measured.text(), CONTENT_TYPE),
+        }
+
 
 def _json(said: Mapping[str, Any], *, well: bool) -> Page:
     status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
@@ -104,16 +123,7 @@ def monitor(config: Config, clock: Clock) -> Iterator[Monitor]:
     if config.health.listen is None:
         yield found
         return
-    from artifactd import metrics  # noqa: PLC0415 - and its library: not for who wants none
-
-    build = {"version": __version__, "config_digest": config.digest}
-    measured = metrics.Metrics([name for name, _ in named(config)], build, found.now)
-    found.heard = measured.heard
-    pages: dict[str, Callable[[], Page]] = {
-        "/healthz": found.health,
-        "/readyz": found.readiness,
-        "/metrics": lambda: Page(HTTPStatus.OK, measured.text(), metrics.CONTENT_TYPE),
-    }
+    pages = found.pages()
     listener = Listener(
         config.health.listen, lambda path: pages[path]() if path in pages else None, clock.monotonic
     )

@@ -58,8 +58,10 @@ class Recorder:
     clock: Clock
     stopping: Stopping = field(default_factory=Stopping)
     listeners: list[Callable[[Recorded], None]] = field(default_factory=list)
-    on_unwritable: Callable[[str], None] = lambda _reason: None
-    """told why, each second that the record cannot be written and everything waits for it"""
+    on_wait: Callable[[], None] = lambda: None
+    """called about every second while the record cannot be written"""
+    unwritable: str = ""
+    """why the record cannot be written now; empty: it can, as far as is known"""
     anchors: int = 0
     """noted since the start"""
 
@@ -93,11 +95,13 @@ class Recorder:
                 if since is None:
                     since = self.clock.monotonic()
                     self.log.log(ERROR, "ledger.unwritable", reason=str(error))
-                self.on_unwritable(str(error))
+                self.unwritable = str(error)
+                self.on_wait()
                 if self.stopping.wait(_AGAIN_SECONDS):
                     raise Stopped from error
             else:
                 if since is not None:
+                    self.unwritable = ""
                     self.log.info("ledger.writable", seconds=round(self.clock.monotonic() - since, 3))
                 return done
 

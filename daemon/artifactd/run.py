@@ -152,7 +152,6 @@ class _Hints:
         if touched:
             mirror.touched(touched)
         for reason in dict.fromkeys(doubts):
-            self.daemon.vitals.doubts += 1
             self.daemon.engine.log.warning("watch.doubted", reason=reason)
             mirror.rescan("doubt")
 
@@ -175,10 +174,10 @@ class _Daemon:
             ignored=_exports_inside(set_up.config),
             private=heartbeat,
         )
-        self.vitals = Vitals(set_up, self._watch)
-        set_up.recorder.listeners.append(watched.heard)
-        set_up.recorder.on_unwritable = watched.unwritable
-        self._mirror.on_missed = self._missed
+        self._mirror.on_missed = lambda count: self._watch.doubt(f"{count} new files were not told of")
+        self._vitals = Vitals(set_up, self._watch)
+        watched.follow(set_up)
+        set_up.recorder.on_wait = lambda: watched.waits(set_up.recorder.unwritable)
 
     def run(self) -> Ended:
         """Watch, scan, take turns, until told to stop; then finish what is in flight."""
@@ -197,7 +196,7 @@ class _Daemon:
                 while self._reason is None:
                     self._mirror.turn(_TURN_SECONDS)
                     self._tend()
-                    self._monitor.turned(self.vitals)
+                    self._monitor.turned(self._vitals)
                 self._monitor.phase(Phase.STOPPING)
             finally:
                 server.close()
@@ -205,10 +204,6 @@ class _Daemon:
             self._mirror.drain(_DRAIN_SECONDS)
             self.engine.anchor()
         return Ended(self._reason, self._mirror.pipeline.in_flight)
-
-    def _missed(self, count: int) -> None:
-        self.vitals.missed += count
-        self._watch.doubt(f"{count} new files were not told of")
 
     def _stop(self, reason: str) -> None:
         """Called by a signal: SimpleQueue.put is safe there, a log line is not."""

@@ -42,10 +42,6 @@ class Vitals:
 
     engine: Engine
     watch: Watch
-    missed: int = 0
-    """files that a scan found and events should have told of, so far"""
-    doubts: int = 0
-    """of the watcher, so far"""
     _tally: Tally = field(init=False)
     _watches: _Watches = field(init=False)
     _entries: int = 0
@@ -68,6 +64,7 @@ class Vitals:
         return Facts(
             phase=phase,
             turned=self.engine.clock.monotonic(),
+            config_digest=self.engine.config.digest,
             max_pending_seconds=self.engine.config.health.max_pending_seconds,
             stores=self._stores(),
             scan=self._scan(),
@@ -98,8 +95,8 @@ class Vitals:
             heartbeats=watch.heartbeats,
             rebuilds=watch.rebuilds,
             overflows=watch.overflows,
-            doubts=self.doubts,
-            missed=self.missed,
+            doubts=watch.doubts,
+            missed=self.engine.mirror.missed,
             watches=watches.held,
             limit=watches.limit,
         )
@@ -120,6 +117,7 @@ class Vitals:
 
     def _record(self) -> RecordFacts:
         return RecordFacts(
+            unwritable=self.engine.recorder.unwritable,
             entries=self._entries,
             size=self._size(),
             anchors=self.engine.recorder.anchors,

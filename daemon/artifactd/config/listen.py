@@ -58,14 +58,14 @@ def listen_at(value: object) -> Listen:
     except ValueError:
         raise ValueError(ALLOWED) from None
     found = Tcp(host, port)
-    if port not in _PORTS or str(found) != value:  # what else an address of the web can hold
+    if port not in _PORTS or "%" in value or str(found) != value:  # what else an address can hold
         raise ValueError(ALLOWED)
     return found
 
 
 def _unix(path: str) -> Unix:
-    size = len(path.encode("utf-8", "surrogateescape"))
-    if not path.startswith("/") or size > _LONGEST or not path.isprintable() or '"' in path:
+    sound = path.startswith("/") and path.isprintable() and '"' not in path
+    if not sound or len(path.encode()) > _LONGEST:
         raise ValueError(f"unix: and an absolute path of at most {_LONGEST} bytes; or {ALLOWED}")
     return Unix(Path(path))
 
