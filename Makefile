@@ -1,11 +1,12 @@
 # Everything a newcomer needs: `make run`, `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test azurite check format torture bench clean
+.PHONY: help run serve test azurite promtool check format torture bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 AZURITE := $(VENV)/azurite/3.37.0
+PROMTOOL := $(BIN)/promtool
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +19,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable ".[azure-identity]"
 	@touch $@
 
+promtool: $(PROMTOOL) ## fetch the program that checks the alert rules (`make test` does it too)
+
 azurite: $(AZURITE) ## install the emulator of Azure that the tests start (`make test` does it too)
 
 # Azurite comes from npm; Node.js and npm themselves are in the virtual environment.
@@ -26,6 +29,12 @@ $(AZURITE): | $(STAMP)
 		--no-audit --no-fund --ignore-scripts --loglevel error azurite@$(@F)
 	@touch $@
 
+# promtool comes from Debian's package, of which nothing else is taken: nothing is installed or started.
+$(PROMTOOL): | $(STAMP)
+	@mkdir -p $(VENV)/prometheus
+	cd $(VENV)/prometheus && { apt-get -o APT::Sandbox::User=root download prometheus >/dev/null || { echo "promtool cannot be had: apt-get update"; exit 1; }; } \
+		&& dpkg-deb --extract prometheus_*.deb . && mv usr/bin/promtool ../bin/ && cd .. && rm -r prometheus
+
 run: $(STAMP) ## show the main job: the daemon exports an experiment while it is written
 	$(BIN)/artifactd demo
 
@@ -33,7 +42,7 @@ serve: $(STAMP) ## keep the daemon running on config.toml, with its directories 
 	@mkdir -p demo/data demo/exports
 	$(BIN)/artifactd run --config config.toml
 
-test: $(STAMP) $(AZURITE) ## the tests: under ten minutes
+test: $(STAMP) $(AZURITE) $(PROMTOOL) ## the tests: under ten minutes
 	@command -v strace >/dev/null || { echo "The tests make faults with strace: apt-get install strace"; exit 1; }
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
