@@ -58,6 +58,8 @@ class Recorder:
     clock: Clock
     stopping: Stopping = field(default_factory=Stopping)
     listeners: list[Callable[[Recorded], None]] = field(default_factory=list)
+    on_wait: Callable[[], None] = lambda: None
+    """called about every second while the record cannot be written"""
 
     def record(self, changes: Sequence[Change]) -> list[Recorded]:
         """Commit these changes together, and tell of them. It returns when they are durable.
@@ -87,6 +89,7 @@ class Recorder:
                 if since is None:
                     since = self.clock.monotonic()
                     self.log.log(ERROR, "ledger.unwritable", reason=str(error))
+                self.on_wait()
                 if self.stopping.wait(_AGAIN_SECONDS):
                     raise Stopped from error
             else:
