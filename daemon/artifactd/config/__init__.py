@@ -47,6 +47,7 @@ __all__ = [
     "Row",
     "StoreKind",
     "Watch",
+    "chosen",
     "load",
     "state_directories",
 ]
@@ -62,7 +63,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: something is wrong, a missing file included. It holds every problem and no secret.
     """
-    return assemble(gather(_chosen(path, environ), environ))
+    return assemble(gather(chosen(path, environ), environ))
 
 
 def state_directories(path: Path | None, environ: Mapping[str, str]) -> tuple[Path, ...]:
@@ -71,12 +72,13 @@ def state_directories(path: Path | None, environ: Mapping[str, str]) -> tuple[Pa
     It is the way to a daemon that runs on what was good before: what the sources say now, then systemd's
     $STATE_DIRECTORY (systemd.exec(5)), then the default.
     """
-    setting = gather(_chosen(path, environ), environ).settings["artifactd.state_directory"]
+    setting = gather(chosen(path, environ), environ).settings["artifactd.state_directory"]
     found = [environ.get("STATE_DIRECTORY"), FIELDS["artifactd.state_directory"].default]
     with suppress(ValueError):
         found.insert(0, place(setting.value))
     return tuple(Path(one) for one in found if one)
 
 
-def _chosen(path: Path | None, environ: Mapping[str, str]) -> Path:
+def chosen(path: Path | None, environ: Mapping[str, str]) -> Path:
+    """The configuration file that is meant; see `load`."""
     return path or Path(environ.get("ARTIFACTD_CONFIG") or DEFAULT_PATH)
