@@ -1,4 +1,7 @@
-"""A machine of its own: systemd booted by systemd-nspawn on an overlay of this one's root. What it writes is in memory."""
+"""A machine of its own: systemd booted by systemd-nspawn on an overlay of this one's root.
+
+What it writes is in memory, and forgotten with it.
+"""
 
 import os
 import shutil
@@ -14,6 +17,13 @@ from tests.process import until
 PROGRAM = Path("/opt/artifactd/bin/artifactd")
 _DEPENDENCIES = "/opt/artifactd/dependencies"
 _BOOT_SECONDS = 30.0
+
+DISKS = ("/opt/h2oai", "/srv")
+"""File systems of their own: on an overlay, a file and its directory can have different devices."""
+
+
+def _disk(top: str) -> str:
+    return f"disk{top.replace('/', '-')}"
 
 
 class Box:
@@ -42,8 +52,13 @@ class Box:
         return done.stdout
 
     def path(self, path: str) -> Path:
-        """A path of the machine, as seen from here: only what lies on its root, not what is mounted there."""
-        return self.root / path.lstrip("/")
+        """A path of the machine, as seen from here: on its root or on one of its disks."""
+        top = next((top for top in DISKS if path.startswith(top)), "")
+        return (
+            self.root.with_name(_disk(top)) / path.removeprefix(top).lstrip("/")
+            if top
+            else self.root / path[1:]
+        )
 
     def write(self, path: str, text: str, *, mode: int = 0o644) -> None:
         """Write a file of root's, as the machine sees it."""
@@ -55,14 +70,15 @@ class Box:
 
 @contextmanager
 def booted(base: Path, wheel: Path) -> Iterator[Box]:
-    """A machine with artifactd installed from `wheel`, and Driverless AI's account, for the length of the block."""
+    """A machine with artifactd installed from `wheel`, and with Driverless AI's account."""
     assert os.geteuid() == 0, "booting a machine needs root"
     assert shutil.which("systemd-nspawn"), "apt-get install systemd-container"
     with ExitStack() as stack:
         root = _overlaid(base, stack)
         (root / "etc/systemd/system/default.target").unlink(missing_ok=True)
         (root / "etc/systemd/system/default.target").symlink_to("/usr/lib/systemd/system/basic.target")
-        (root / "opt/artifactd").mkdir(exist_ok=True)
+        for directory in (root / "opt/artifactd", *(base / _disk(top) for top in DISKS)):
+            directory.mkdir(exist_ok=True)
         console = stack.enter_context((base / "console").open("wb"))
         nspawn = subprocess.Popen(
             [
@@ -76,6 +92,7 @@ def booted(base: Path, wheel: Path) -> Iterator[Box]:
                 "--link-journal=no",
                 f"--bind-ro={sysconfig.get_path('purelib')}:{_DEPENDENCIES}",
                 f"--bind-ro={wheel}",
+                *(f"--bind={base / _disk(top)}:{top}" for top in DISKS),
             ],
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -105,7 +122,7 @@ def _mounted(stack: ExitStack, *arguments: str) -> None:
 
 
 def _up(root: Path, nspawn: "subprocess.Popen[bytes]") -> Box:
-    """The machine once it is up. Its first process is nspawn's child; before that, others are for a moment."""
+    """The machine once it is up. Its first process is nspawn's child; before it, others are for a moment."""
     children = Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children")
     found: list[Box] = []
 
@@ -132,5 +149,14 @@ def _install(box: Box, wheel: Path) -> None:
     box.ok("/usr/bin/python3", "-m", "venv", "--without-pip", "/opt/artifactd")
     (packages,) = box.ok("sh", "-c", "echo /opt/artifactd/lib/python3*/site-packages").split()
     box.write(f"{packages}/dependencies.pth", _DEPENDENCIES + "\n")
-    box.ok("/opt/artifactd/bin/python", "-m", "pip", "install", "--no-deps", "--no-index", "--ignore-installed", str(wheel))
+    box.ok(
+        "/opt/artifactd/bin/python",
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--ignore-installed",
+        str(wheel),
+    )
     box.ok("useradd", "--system", "--user-group", "dai")

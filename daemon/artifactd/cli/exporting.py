@@ -23,8 +23,9 @@ from artifactd.cli.terminal import (
     log_of,
     on_terminal,
     size_of,
+    state_of,
 )
-from artifactd.config import Config, load
+from artifactd.config import Config, load_beside
 from artifactd.control import NoDaemon
 from artifactd.engine import Engine, account, context
 from artifactd.ledger import Ledger, Recorded
@@ -54,7 +55,7 @@ def run(config: ConfigPath = None) -> None:
     from artifactd.service import Service, Sources  # noqa: PLC0415 - as above
 
     settings = configuration(config)
-    sources = Sources(lambda: load(config, os.environ), log_of)
+    sources = Sources(lambda: load_beside(config, os.environ), log_of)
     with ends_well():
         try:
             ended = Service(settings, sources, ServiceManager(os.environ, os.getpid(), SYSTEM), SYSTEM).run()
@@ -280,9 +281,8 @@ def hint(
     Made for Driverless AI's listeners_*_done hooks, with the experiment's id as its argument.
     It ends with 0 even where no daemon runs or nobody knows the experiment: nothing depends on a hint.
     """
-    settings = configuration(config)
     try:
-        answer = next(control.ask(settings.state_directory, "hint", experiment=experiment))
+        answer = next(control.ask(state_of(config), "hint", experiment=experiment))
     except TimeoutError:
         typer.echo("the daemon is busy, and looks at it when it can", err=True)
         return

@@ -12,8 +12,8 @@ import typer
 
 from artifactd import control, unit
 from artifactd.cli.exits import Exit
-from artifactd.cli.terminal import ConfigPath, configuration, fail
-from artifactd.config import Config, chosen, state_directories
+from artifactd.cli.terminal import ConfigPath, configuration, fail, state_of
+from artifactd.config import Config, chosen
 from artifactd.control import NoDaemon, Silent
 
 SERVING = "Serving"
@@ -49,8 +49,7 @@ def reload(
     with 3, and the daemon goes on with the old one. A good one is taken once what is in flight is finished.
     The state directory cannot change without a restart.
     """
-    likely = state_directories(config, os.environ)
-    directory = next((one for one in likely if (one / control.FILE).exists()), likely[0])
+    directory = state_of(config)
     said = "nothing"
     try:
         for answer in control.ask(directory, "reload", timeout=wait):

@@ -11,10 +11,10 @@ from typing import Annotated, Any, NoReturn, assert_never
 
 import typer
 
-from artifactd import __version__, journal
+from artifactd import __version__, control, journal
 from artifactd.artifact import printable
 from artifactd.cli.exits import Exit
-from artifactd.config import Config, ConfigError, Format, load
+from artifactd.config import Config, ConfigError, Format, load_beside, state_directories
 from artifactd.ledger import Ledger
 from artifactd.lock import InUse
 from artifactd.log import Form, Log, configure
@@ -44,9 +44,18 @@ def fail(code: Exit, message: str) -> NoReturn:
 def configuration(path: Path | None) -> Config:
     """The configuration; where it is wrong the command ends with every problem listed."""
     try:
-        return load(path, os.environ)
+        return load_beside(path, os.environ)
     except ConfigError as error:
         fail(Exit.CONFIGURATION, str(error))
+
+
+def state_of(path: Path | None) -> Path:
+    """The state directory with a daemon, for what needs no more: the configuration may have problems.
+
+    It may hold secrets that this account cannot read, or be changed badly while a daemon runs on an older one.
+    """
+    likely = state_directories(path, os.environ)
+    return next((one for one in likely if (one / control.FILE).exists()), likely[0])
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from artifactd.config import secrets
 from artifactd.config.assemble import assemble
 from artifactd.config.destination import (
     S3,
@@ -49,6 +50,7 @@ __all__ = [
     "Watch",
     "chosen",
     "load",
+    "load_beside",
     "state_directories",
 ]
 
@@ -64,6 +66,13 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         ConfigError: something is wrong, a missing file included. It holds every problem and no secret.
     """
     return assemble(gather(chosen(path, environ), environ))
+
+
+def load_beside(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """`load` for a command: of the service's own configuration, with the secrets that the service gets."""
+    if chosen(path, environ) == DEFAULT_PATH:
+        environ = secrets.beside_the_service(environ)
+    return load(path, environ)
 
 
 def state_directories(path: Path | None, environ: Mapping[str, str]) -> tuple[Path, ...]:
