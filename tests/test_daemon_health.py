@@ -366,3 +366,50 @@ def test_other_accounts_may_not_ask_the_control_socket_for_the_status(open_site:
         done = site.command("status", under=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
     assert done.returncode == 1
     assert "may hint, and ask for nothing else" in done.stderr
+
+
+# --- another configuration ---
+
+
+def test_after_a_reload_the_same_listener_tells_of_the_new_configuration(site: Site) -> None:
+    where = listening(site)
+    with site.daemon() as daemon:
+        site.write("train_preds.csv")
+        daemon.hear("artifact.exported")
+        until(lambda: ready(where), "readiness")
+        site.configure(f'[health]\nlisten = "{where}"\nmax_pending_seconds = 7.0')
+        site.ok("reload")
+        digest = daemon.hear("config.reloaded")["config_digest"]
+        until(lambda: ready(where), "readiness")
+        build = {dict(labels).get("config_digest") for _, labels in samples(where)}
+        assert build == {None, digest}
+        assert value(where, "copies", store="file_system", state="proven") == 1
+        site.write("test_preds.csv")
+        daemon.hear("artifact.exported", 2)
+        until(lambda: value(where, "copies", store="file_system", state="proven") == 2, "the copy")
+        assert value(where, "events_total", store="file_system", event="exported") == 2
+
+
+def test_switched_off_and_on_by_reloads_it_says_so(site: Site) -> None:
+    where = listening(site)
+    with site.daemon() as daemon:
+        until(lambda: ready(where), "readiness")
+        site.configure(f'[health]\nlisten = "{where}"', enabled=False)
+        site.ok("reload")
+        daemon.hear("daemon.disabled")
+        until(lambda: value(where, "enabled") == 0, "that it is off")
+        assert ready(where)
+        assert site.ok("status").startswith("disabled\n")
+        site.configure(f'[health]\nlisten = "{where}"')
+        site.ok("reload")
+        until(lambda: value(where, "enabled") == 1 and ready(where), "that it is on")
+
+
+def test_another_address_is_not_taken_without_a_restart(site: Site) -> None:
+    where = listening(site)
+    with site.daemon():
+        other = listening(site)
+        done = site.command("reload")
+        assert done.returncode == 3
+        assert f"health.listen: it is {where}; {other} needs a restart" in done.stderr
+        assert get(where, "/healthz").status == 200

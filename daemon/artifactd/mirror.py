@@ -18,7 +18,7 @@ from artifactd.config import Config, FileSystem
 from artifactd.digest import NotYet
 from artifactd.intake import Intake
 from artifactd.lifecycle import Change, Row, State, Vanished
-from artifactd.pipeline import BATCH_FILES, Pipeline
+from artifactd.pipeline import BATCH_FILES, Inbox, Pipeline
 from artifactd.plan import Nothing, Read, Wait, outlook
 from artifactd.policy import LeftAlone, Wanted
 from artifactd.recorder import Recorder
@@ -66,7 +66,8 @@ class Scan:
 class Mirror:
     """Mirrors what is complete and wanted below the data directory into every store, each byte proven.
 
-    `eager`: copies that wait for their next try are tried when they are seen.
+    `eager`: copies that wait for their next try are tried when they are seen. `inbox`: one to share with
+    what else its owner acts on; whatever is in it is called by `turn`.
     """
 
     def __init__(
@@ -77,10 +78,11 @@ class Mirror:
         clock: Clock,
         *,
         eager: bool = False,
+        inbox: Inbox | None = None,
     ) -> None:
         self.intake = Intake(os.fsencode(config.data_directory), config.policy, config.user)
         self.settler = Settler(config.watch.quiet_seconds, config.watch.max_wait_seconds)
-        self.pipeline = Pipeline(config, stores, self.intake, recorder, clock, self, eager=eager)
+        self.pipeline = Pipeline(config, stores, self.intake, recorder, clock, self, eager=eager, inbox=inbox)
         self.inbox = self.pipeline.inbox
         self.on_found: Callable[[Sighting], None] = lambda _sighting: None
         self.on_missed: Callable[[int], None] = lambda _count: None

@@ -35,14 +35,16 @@ class Monitor:
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self._clock = clock
-        self._facts = Facts(
-            Phase.STARTING, clock.monotonic(), config.digest, config.health.max_pending_seconds
-        )
-        self._gathered = float("-inf")
         self._metrics: Metrics | None = None
-        self.listens = config.health.listen is not None
+        self.adopt(config)
 
     # --- the main thread ---
+
+    def adopt(self, config: Config) -> None:
+        """The daemon starts, or starts again, with this configuration."""
+        now = self._clock.monotonic()
+        self._facts = Facts(Phase.STARTING, now, config.digest, config.health.max_pending_seconds)
+        self._gathered = float("-inf")
 
     def follow(self, set_up: Engine) -> None:
         """Measure what this engine puts on record from now on, where somebody may ask for that."""
@@ -113,21 +115,20 @@ def _json(said: Mapping[str, Any], *, well: bool) -> Page:
 
 
 @contextmanager
-def monitor(config: Config, clock: Clock) -> Iterator[Monitor]:
-    """A monitor for the length of the block, which answers at the address that is configured, if any is.
+def listening(monitor: Monitor, config: Config, clock: Clock) -> Iterator[None]:
+    """For the length of the block, answer at the address that is configured, if any is.
 
     Raises:
         Unbound: nobody can be listened to there.
     """
-    found = Monitor(config, clock)
     if config.health.listen is None:
-        yield found
+        yield
         return
-    pages = found.pages()
+    pages = monitor.pages()
     listener = Listener(
         config.health.listen, lambda path: pages[path]() if path in pages else None, clock.monotonic
     )
     try:
-        yield found
+        yield
     finally:
         listener.close()

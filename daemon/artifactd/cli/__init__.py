@@ -1,8 +1,8 @@
-"""The command line: commands that export, that show, and that prove."""
+"""The command line: commands that export, that show, that prove, and that serve."""
 
 import typer
 
-from artifactd.cli import exporting, proving, showing, status
+from artifactd.cli import exporting, proving, serving, showing, status
 
 app = typer.Typer(
     name="artifactd",
@@ -21,6 +21,7 @@ exporting.register(app)
 showing.register(app)
 status.register(app)
 proving.register(app)
+serving.register(app)
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ class Format(StrEnum):
     """How the log looks."""
 
     AUTO = "auto"
-    """console on a terminal, JSON elsewhere"""
+    """console on a terminal, journald's fields under systemd, JSON elsewhere"""
     JSON = "json"
     CONSOLE = "console"
 
