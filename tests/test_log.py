@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import artifactd
 from artifactd.chain import ACTIONS
-from artifactd.log import COMMON, LINES, SCHEMA, Log, configure
+from artifactd.log import COMMON, LINES, SCHEMA, Form, Log, configure
 
 IDENTITY = {"version": "1.2.3", "host": "host", "pid": 7}
 PAGE = Path(__file__).parents[1] / "docs/log.md"
@@ -35,7 +35,8 @@ class Said:
         self._capture = capture
 
     def log(self, level: str = "debug", *, console: bool = False, secrets: tuple[str, ...] = ()) -> Log:
-        return configure(level, console=console, common=IDENTITY, secrets=secrets)
+        form = Form.CONSOLE if console else Form.JSON
+        return configure(level, form, common=IDENTITY, secrets=secrets)
 
     def raw(self) -> bytes:
         return self._capture.readouterr().out
@@ -145,7 +146,7 @@ surrogates = st.characters(categories=["Cs"])
 def test_any_value_makes_one_line_of_ascii_that_is_json(fields: dict[str, Any]) -> None:
     stdout = io.BytesIO()
     with redirect_stdout(io.TextIOWrapper(stdout)) as text:
-        configure("info", console=False, common=IDENTITY).info("event", **fields)
+        configure("info", Form.JSON, common=IDENTITY).info("event", **fields)
         raw = stdout.getvalue()
         text.detach()
     assert re.fullmatch(rb"[ -~]+\n", raw)
@@ -186,8 +187,8 @@ def test_a_secret_too_short_to_be_one_masks_nothing(said: Said) -> None:
 
 LOGGING = """
 import os, sys
-from artifactd.log import configure
-log = configure("info", console=False, common={})
+from artifactd.log import Form, configure
+log = configure("info", Form.JSON, common={})
 for number in range(2000):
     log.info("event", number=number)
 if len(sys.argv) > 1:
@@ -268,7 +269,7 @@ def said_in_code() -> Iterator[tuple[str, set[str]]]:
         for call in ast.walk(ast.parse(file.read_text())):
             if isinstance(call, ast.Call) and re.search(r"\blog\.\w+$|^tell$", ast.unparse(call.func)):
                 said = [str(one.value) for one in call.args if isinstance(one, ast.Constant)]
-                for event in filter(re.compile(r"[a-z]+\.[a-z]+").fullmatch, said):
+                for event in filter(re.compile(r"[a-z]+\.[a-z_]+").fullmatch, said):
                     yield event, {keyword.arg for keyword in call.keywords if keyword.arg}
 
 
@@ -283,8 +284,8 @@ def test_the_code_says_what_is_in_the_schema_and_nothing_else() -> None:
 
 TALKS = """
 import logging
-from artifactd.log import configure
-configure("info", console=False, common={})
+from artifactd.log import Form, configure
+configure("info", Form.JSON, common={})
 for library in ("azure.identity", "botocore.credentials", "msal.token", "urllib3.connectionpool"):
     logging.getLogger(library).warning("a secret, perhaps")
 """

@@ -15,6 +15,7 @@ from artifactd.lock import lock
 from artifactd.log import Log
 from artifactd.mirror import Mirror
 from artifactd.notebook import LedgerNotebook
+from artifactd.pipeline import Inbox
 from artifactd.recorder import Recorder
 from artifactd.requests import ByHand
 from artifactd.schema import Damaged, set_aside
@@ -72,8 +73,20 @@ def engine(config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager:
         Newer: its ledger is newer than this program.
         Unwritable: its state directory cannot be written.
     """
+    with lock(config.state_directory), locked(config, log, clock, stopping, eager=eager) as set_up:
+        yield set_up
+
+
+@contextmanager
+def locked(
+    config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager: bool, inbox: Inbox | None = None
+) -> Iterator[Engine]:
+    """An engine as `engine` makes it, for whoever holds the state's lock. `inbox`: see `Mirror`.
+
+    Raises:
+        Newer, Unwritable: see `engine`.
+    """
     with ExitStack() as stack:
-        stack.enter_context(lock(config.state_directory))
         ledger = open_ledger(config, log, clock)
         stack.callback(ledger.close)
         notebook = LedgerNotebook(config.state_directory)
@@ -82,7 +95,7 @@ def engine(config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager:
         for store in stores.values():
             stack.callback(store.close)
         recorder = Recorder(ledger, log, clock, stopping)
-        mirror = Mirror(config, stores, recorder, clock, eager=eager)
+        mirror = Mirror(config, stores, recorder, clock, eager=eager, inbox=inbox)
         stack.callback(mirror.pipeline.close)
         yield Engine(config, ledger, stores, recorder, mirror, ByHand(mirror, recorder), log, clock)
 

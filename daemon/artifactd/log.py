@@ -1,4 +1,4 @@
-"""structlog: one JSON line on stdout for each finished thing; colours and columns on a terminal.
+"""structlog: one line for each finished thing. JSON on stdout, journald's fields, or colours on a terminal.
 
 `LINES` is the schema: every event name with its fields. `docs/log.md` shows it to people, a test holds the
 two together.
@@ -8,13 +8,15 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any, BinaryIO, Final, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum, auto
+from typing import Any, BinaryIO, Final, assert_never, cast
 from urllib.parse import quote
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from artifactd import journal
 from artifactd.artifact import printable
 
 SCHEMA: Final = 1
@@ -45,6 +47,8 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
     "daemon.stopped": ("reason", "in_flight"),
     "daemon.disabled": ("reason",),
     "config.warning": ("reason",),
+    "config.reloaded": ("config_digest", "previous_config_digest", "principal", "seconds"),
+    "config.reload_failed": ("config_digest", "refused_config_digest", "reason", "principal"),
     "ledger.opened": ("seq", "hash", "copies"),
     "ledger.damaged": ("reason", "set_aside"),
     "ledger.unwritable": ("reason",),
@@ -96,31 +100,50 @@ _TALKATIVE: Final = ("azure", "boto3", "botocore", "msal", "urllib3")
 """Libraries that warn on stderr where nobody listens. They raise it as well, and we tell it in our words."""
 
 
-def configure(level: str, *, console: bool, common: Mapping[str, Any], secrets: Iterable[str] = ()) -> Log:
-    """The log of this process, on stdout. `common` is said in every line; `secrets` are masked everywhere.
+class Form(Enum):
+    """How the lines look, and where they go."""
+
+    JSON = auto()
+    CONSOLE = auto()
+    JOURNAL = auto()
+    """journald's own fields, past stdout"""
+
+
+def configure(level: str, form: Form, *, common: Mapping[str, Any], secrets: Iterable[str] = ()) -> Log:
+    """The log of this process. `common` is said in every line; `secrets` are masked everywhere.
 
     A line that finds no room is lost, and nothing stops for it: the record is in the ledger.
     """
-    cleaner = _Cleaner(secrets)
+    renderers, stream = _rendered(form, _Cleaner(secrets))
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.format_exc_info,
-            *(
-                (cleaner, structlog.dev.ConsoleRenderer(colors=True, timestamp_key="time"), _encoded)
-                if console
-                else (_Json(cleaner),)
-            ),
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _Lines(sys.stdout.buffer))),
+        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, stream)),
         cache_logger_on_first_use=False,
     )
     for library in _TALKATIVE:
         logging.getLogger(library).addHandler(logging.NullHandler())
     log: Log = structlog.get_logger().bind(schema=SCHEMA, **common)
     return log
+
+
+def _rendered(form: Form, cleaner: "_Cleaner") -> tuple[Sequence[Callable[..., Any]], object]:
+    """What cleans a line and makes bytes of it, and what takes them."""
+    match form:
+        case Form.JSON:
+            return [_Json(cleaner)], _Lines(sys.stdout.buffer)
+        case Form.CONSOLE:
+            console = structlog.dev.ConsoleRenderer(colors=True, timestamp_key="time")
+            return [cleaner, console, _encoded], _Lines(sys.stdout.buffer)
+        case Form.JOURNAL:
+            return [cleaner, _journal], journal.Journal()
+        case _:
+            assert_never(form)
 
 
 class _Lines:
@@ -226,6 +249,10 @@ class _Json:
         plain = text.replace('\\"', '"')  # versions of stores are quoted
         clean = plain.isprintable() and "\\" not in plain  # JSON leaves the control character DEL as it is
         return text if clean and self._cleaner.finds_nothing(plain) else None
+
+
+def _journal(_logger: object, _method: str, line: EventDict) -> bytes:
+    return journal.entry(line)
 
 
 def _encoded(_logger: object, _method: str, line: str) -> bytes:

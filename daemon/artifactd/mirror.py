@@ -18,7 +18,7 @@ from artifactd.config import Config, FileSystem
 from artifactd.digest import NotYet
 from artifactd.intake import Intake
 from artifactd.lifecycle import Change, Row, State, Vanished
-from artifactd.pipeline import BATCH_FILES, Pipeline
+from artifactd.pipeline import BATCH_FILES, Inbox, Pipeline
 from artifactd.plan import Nothing, Read, Wait, outlook
 from artifactd.policy import LeftAlone, Wanted
 from artifactd.recorder import Recorder
@@ -66,7 +66,8 @@ class Scan:
 class Mirror:
     """Mirrors what is complete and wanted below the data directory into every store, each byte proven.
 
-    `eager`: copies that wait for their next try are tried when they are seen.
+    `eager`: copies that wait for their next try are tried when they are seen. `inbox`: one to share with
+    what else its owner acts on; whatever is in it is called by `turn`.
     """
 
     def __init__(
@@ -77,16 +78,21 @@ class Mirror:
         clock: Clock,
         *,
         eager: bool = False,
+        inbox: Inbox | None = None,
     ) -> None:
         self.intake = Intake(os.fsencode(config.data_directory), config.policy, config.user)
         self.settler = Settler(config.watch.quiet_seconds, config.watch.max_wait_seconds)
-        self.pipeline = Pipeline(config, stores, self.intake, recorder, clock, self, eager=eager)
+        self.pipeline = Pipeline(config, stores, self.intake, recorder, clock, self, eager=eager, inbox=inbox)
         self.inbox = self.pipeline.inbox
         self.on_found: Callable[[Sighting], None] = lambda _sighting: None
         self.on_missed: Callable[[int], None] = lambda _count: None
         self.watching_since: float | None = None
         """seconds since the epoch from which events should tell of each new file; None: nobody listens"""
         self.scan: Scan | None = None
+        self.last_scan: Scan | None = None
+        """the last one that ended"""
+        self.missed = 0
+        """files that scans found and events should have told of, so far"""
         self._scan_again: str | None = None
         self._blind: set[tuple[bytes, str]] = set()  # as the last scan found it, and told it
         self._config, self._recorder, self._clock = config, recorder, clock
@@ -359,6 +365,7 @@ class Mirror:
 
     def _scanned(self, under: Scan) -> None:
         under.seconds = self._clock.monotonic() - under.since
+        self.last_scan = under
         log = self._recorder.log
         news = under.reason != "timer" or under.new or under.blind != self._blind
         tell = log.info if news else log.debug
@@ -373,6 +380,7 @@ class Mirror:
             unobservable=under.unobservable,
             seconds=round(under.seconds, 3),
         )
+        self.missed += under.missed
         if under.missed:
             log.warning("watch.missed", count=under.missed)
             self.on_missed(under.missed)

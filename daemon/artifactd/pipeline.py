@@ -32,6 +32,9 @@ BATCH_BYTES: Final = 16 << 20
 
 T = TypeVar("T")
 
+Inbox = queue.SimpleQueue[Callable[[], None]]
+"""What comes in from threads and signals, to be acted on in one thread."""
+
 
 class Owner(Protocol):
     """Who hears what became of a file."""
@@ -105,9 +108,12 @@ class Pipeline:
         owner: Owner,
         *,
         eager: bool = False,
+        inbox: Inbox | None = None,
     ) -> None:
         self.lanes = {name: Lane(name, config.retry) for name in stores}
-        self.inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.inbox: Inbox = inbox or queue.SimpleQueue()
+        self.closing = False
+        """whether nothing new is begun: what is in flight is the last"""
         self._config, self._stores, self._intake, self._recorder = config, stores, intake, recorder
         self._clock, self._owner = clock, owner
         sizes = [store.part_size for store in stores.values() if store.part_size is not None]
@@ -129,7 +135,9 @@ class Pipeline:
         return self._reading + sum(lane.under_way for lane in self.lanes.values())
 
     def room(self, now: float) -> int:
-        """How many more files may be carried at once; none while every store is out or busy."""
+        """How many more files may be carried at once; none while no store takes any, or at the end."""
+        if self.closing:
+            return 0
         return max((lane.room(now) for lane in self.lanes.values()), default=0) - self._reading
 
     def next_try(self, now: float) -> float | None:

@@ -58,6 +58,12 @@ class Recorder:
     clock: Clock
     stopping: Stopping = field(default_factory=Stopping)
     listeners: list[Callable[[Recorded], None]] = field(default_factory=list)
+    on_wait: Callable[[], None] = lambda: None
+    """called about every second while the record cannot be written"""
+    unwritable: str = ""
+    """why the record cannot be written now; empty: it can, as far as is known"""
+    anchors: int = 0
+    """noted since the start"""
 
     def record(self, changes: Sequence[Change]) -> list[Recorded]:
         """Commit these changes together, and tell of them. It returns when they are durable.
@@ -75,7 +81,9 @@ class Recorder:
 
     def note(self, fields: Fields) -> Entry:
         """Commit an event that concerns no copy. Raises as `record`."""
-        return self._written(lambda: [self.ledger.note(self.clock.now(), fields)])[0]
+        entry = self._written(lambda: [self.ledger.note(self.clock.now(), fields)])[0]
+        self.anchors += fields["action"] == "audit.anchored"
+        return entry
 
     def _written(self, write: Callable[[], list[T]]) -> list[T]:
         """What `write` returns once it can. Publishing waits with it: nothing goes out unrecorded."""
@@ -87,10 +95,13 @@ class Recorder:
                 if since is None:
                     since = self.clock.monotonic()
                     self.log.log(ERROR, "ledger.unwritable", reason=str(error))
+                self.unwritable = str(error)
+                self.on_wait()
                 if self.stopping.wait(_AGAIN_SECONDS):
                     raise Stopped from error
             else:
                 if since is not None:
+                    self.unwritable = ""
                     self.log.info("ledger.writable", seconds=round(self.clock.monotonic() - since, 3))
                 return done
 

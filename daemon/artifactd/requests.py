@@ -1,11 +1,11 @@
 """What people and Driverless AI's hooks ask of a mirror: a hint, or an export by hand."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from artifactd import scan
 from artifactd.artifact import Artifact, Sighting, printable
@@ -22,6 +22,17 @@ Answer = Callable[[Mapping[str, Any]], None]
 """Takes one answer after the other; the last one has `final` and `ok`."""
 
 _FINAL: Final[tuple[type[Event], ...]] = (Proven, Unchanged, Refused, Skipped, Vanished)
+
+
+_NO_PART: Final = "it is no part of an experiment in the data directory"
+
+
+class Pending(NamedTuple):
+    """A person's request for an artifact, still without its outcome."""
+
+    path: bytes
+    name: str | None
+    answer: Answer
 
 
 def experiments(data_directory: Path, experiment_id: bytes) -> list[bytes]:
@@ -81,10 +92,25 @@ class ByHand:
         """Export the file at `path` below the data directory, under `name` if one is given."""
         found = self.mirror.intake.artifact(path)
         if found is None:
-            answer(_final(path, ok=False, reason="it is no part of an experiment in the data directory"))
+            answer(_final(path, ok=False, reason=_NO_PART))
             return
         self.recorder.log.info("export.requested", source=printable(path), name=name, principal=principal)
         self._export(found, name, answer)
+
+    def hand_over(self) -> list[Pending]:
+        """The requests whose outcome is not known yet. They are forgotten here."""
+        pending = [Pending(path, one.name, one.answer) for path, all_ in self._asked.items() for one in all_]
+        self._asked.clear()
+        return pending
+
+    def take_over(self, pending: Iterable[Pending]) -> None:
+        """Go on with what was asked of an earlier mirror."""
+        for one in pending:
+            found = self.mirror.intake.artifact(one.path)
+            if found is None:
+                one.answer(_final(one.path, ok=False, reason=_NO_PART))
+            else:
+                self._export(found, one.name, one.answer)
 
     def _export(self, found: Artifact, name: str | None, answer: Answer) -> None:
         path, intake = found.path, self.mirror.intake

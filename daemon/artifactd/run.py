@@ -1,66 +1,50 @@
-"""The daemon: a mirror beside a watcher, until it is told to stop. The only file that knows the order."""
+"""The daemon with one configuration: a mirror beside a watcher. The only file that knows their order."""
 
 import os
 import random
 import shutil
 import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from artifactd import evidence
 from artifactd.artifact import printable
 from artifactd.config import Config
-from artifactd.control import Request, Server
-from artifactd.engine import Engine, engine
+from artifactd.control import Request
+from artifactd.engine import Engine
+from artifactd.hints import Hints
 from artifactd.inotify import inotify_watches
-from artifactd.log import Log
 from artifactd.mirror import Mirror
-from artifactd.recorder import Stopped
-from artifactd.requests import hint, relative
-from artifactd.schema import Damaged
+from artifactd.requests import Pending, hint, relative
 from artifactd.stopping import Stopping
 from artifactd.times import Clock
-from artifactd.watch import Appeared, Doubt, Hint, Touched, Watch
+from artifactd.vitals import Vitals, scan_pause
+from artifactd.watch import Watch
 
 SYSTEM: Final = Clock(time.monotonic, time.time, random.random)
 """The real clocks, and real chance: it spreads retries and guards no secret."""
 
-_TURN_SECONDS: Final = 1.0
-"""The longest the daemon sleeps: how late it can be to notice that its watcher is deaf."""
-
-_DRAIN_SECONDS: Final = 20.0
-"""For what is in flight at the end. Before they kill, systemd waits 90 seconds and Kubernetes 30."""
-
-_SCAN_SHARE: Final = 0.02
-"""Of the time, as much may go into scans on the timer: a tree that takes 6 s is scanned every 5 minutes."""
-
 _ANCHOR_SECONDS: Final = 3600.0
-_HINTS_AT_ONCE: Final = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run ended."""
-
-    reason: str
-    in_flight: int
-    """files whose copy was abandoned; the next run repeats them"""
 
 
 @contextmanager
-def signals(stopping: Stopping, stop: Any) -> Iterator[None]:  # noqa: ANN401 - a callable that takes the signal's name
-    """SIGTERM and SIGINT set `stopping` and call `stop`, for the length of the block. Main thread only."""
+def signals(
+    stopping: Stopping, stop: Callable[[str], object], hang_up: Callable[[], object] | None = None
+) -> Iterator[None]:
+    """SIGTERM and SIGINT set `stopping` and call `stop` with the signal's name, for the length of the block.
+
+    SIGHUP calls `hang_up` where there is one. Main thread only.
+    """
 
     def told(number: int, _frame: object) -> None:
         stopping.set()
         stop(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers: dict[int, Callable[[int, object], object]] = {signal.SIGTERM: told, signal.SIGINT: told}
+    if hang_up is not None:
+        handlers[signal.SIGHUP] = lambda _number, _frame: hang_up()
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
@@ -68,124 +52,68 @@ def signals(stopping: Stopping, stop: Any) -> Iterator[None]:  # noqa: ANN401 - 
             signal.signal(number, handler)
 
 
-def run(config: Config, log: Log, clock: Clock = SYSTEM) -> Ended:
-    """Export until SIGTERM or SIGINT.
-
-    Raises:
-        InUse, Newer, Unwritable: see `engine`. Nothing was exported.
-    """
-    stopping = Stopping()
-    evidence.prepare()
-    if not config.enabled:
-        return _disabled(log, stopping)
-    while True:
-        try:
-            with engine(config, log, clock, stopping, eager=False) as set_up:
-                return _Daemon(set_up).run()
-        except Damaged as error:
-            # The engine sets the ledger aside when it opens it again. It is a loop only if the disk is dying.
-            log.error("ledger.damaged", reason=str(error))  # noqa: TRY400 - it says all there is
-        except Stopped:
-            return Ended("the record could not be written", 0)
-
-
-def _disabled(log: Log, stopping: Stopping) -> Ended:
-    log.warning("daemon.disabled", reason="enable_artifacts_upload is false: nothing is exported")
-    reasons: list[str] = []
-    with signals(stopping, reasons.append):
-        while not stopping.wait(3600.0):
-            pass
-    return Ended(reasons[0], 0)
-
-
-@dataclass(slots=True)
-class _Hints:
-    """What the watcher says, gathered until the mirror has time for it. Called from the watcher's threads."""
-
-    daemon: "_Daemon"
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _touched: dict[bytes, bool] = field(default_factory=dict)
-    _appeared: dict[bytes, None] = field(default_factory=dict)
-    _doubts: list[str] = field(default_factory=list)
-    _told: bool = False
-
-    def __call__(self, told: Hint) -> None:
-        with self._lock:
-            match told:
-                case _ if len(self._touched) + len(self._appeared) > _HINTS_AT_ONCE:
-                    self._doubts.append("more hints than there is room for")
-                    self._touched.clear()
-                    self._appeared.clear()
-                case Touched(path, closed):
-                    self._touched[path] = closed or self._touched.get(path, False)
-                case Appeared(path):
-                    self._appeared[path] = None
-                case Doubt(reason):
-                    self._doubts.append(reason)
-            if not self._told:
-                self._told = True
-                self.daemon.engine.mirror.inbox.put(self._act)
-
-    def _act(self) -> None:
-        with self._lock:
-            touched, appeared, doubts = self._touched, self._appeared, self._doubts
-            self._touched, self._appeared, self._doubts, self._told = {}, {}, [], False
-        mirror = self.daemon.engine.mirror
-        for folder in appeared:
-            mirror.appeared(folder)
-        if touched:
-            mirror.touched(touched)
-        for reason in dict.fromkeys(doubts):
-            self.daemon.engine.log.warning("watch.doubted", reason=reason)
-            mirror.rescan("doubt")
-
-
-class _Daemon:
-    """One run of the daemon on a set-up engine."""
+class Daemon:
+    """A mirror beside a watcher, on a set-up engine. As a context it watches."""
 
     def __init__(self, set_up: Engine) -> None:
         self.engine = set_up
         self._mirror: Mirror = set_up.mirror
         self._clock = set_up.clock
-        self._reason: str | None = None
-        self._anchored = set_up.clock.monotonic()
+        self._began = self._anchored = set_up.clock.monotonic()
         heartbeat = set_up.config.state_directory / "heartbeat"
         shutil.rmtree(heartbeat, ignore_errors=True)  # a killed daemon's
         heartbeat.mkdir()
+        self._hints = Hints(set_up.mirror, set_up.log)
         self._watch = Watch(
             set_up.config.data_directory,
-            _Hints(self),
+            self._hints,
             ignored=_exports_inside(set_up.config),
             private=heartbeat,
         )
+        self.vitals = Vitals(set_up, self._watch)
         self._mirror.on_missed = lambda count: self._watch.doubt(f"{count} new files were not told of")
 
-    def run(self) -> Ended:
-        """Watch, scan, take turns, until told to stop; then finish what is in flight."""
-        began = self._clock.monotonic()
-        with signals(self.engine.recorder.stopping, self._stop):
-            self._watch.start()
-            self._mirror.watching_since = self._clock.now()
-            self.engine.log.info(
-                "watch.started", watches=inotify_watches(), seconds=round(self._clock.monotonic() - began, 3)
-            )
-            server = Server(self.engine.config.state_directory, self._asked)
-            try:
-                self._mirror.begin()
-                self._started(began)
-                while self._reason is None:
-                    self._mirror.turn(_TURN_SECONDS)
-                    self._tend()
-            finally:
-                server.close()
-                self._watch.stop()
-            self._mirror.drain(_DRAIN_SECONDS)
-            self.engine.anchor()
-        return Ended(self._reason, self._mirror.pipeline.in_flight)
+    def __enter__(self) -> Self:
+        self._watch.start()
+        self._mirror.watching_since = self._clock.now()
+        seconds = round(self._clock.monotonic() - self._began, 3)
+        self.engine.log.info("watch.started", watches=inotify_watches(), seconds=seconds)
+        return self
 
-    def _stop(self, reason: str) -> None:
-        """Called by a signal: SimpleQueue.put is safe there, a log line is not."""
-        self._mirror.inbox.put(partial(setattr, self, "_reason", reason))
+    def __exit__(self, *_exception: object) -> None:
+        self._watch.stop()
+        self._hints.close()
+
+    def begin(self, pending: Iterable[Pending]) -> None:
+        """Begin to export. `pending` was asked of the daemon before this one."""
+        self._mirror.begin()
+        self.engine.by_hand.take_over(pending)
+        self._started(self._began)
+
+    def turn(self, longest: float) -> None:
+        """Do what there is to do, then wait for what comes in, at most `longest` seconds.
+
+        Raises:
+            Stopped, Damaged: see `Mirror.turn`.
+        """
+        self._mirror.turn(longest)
+        self._tend()
+
+    def status(self) -> str:
+        """How it goes, in a sentence."""
+        pipeline = self._mirror.pipeline
+        out = [
+            f"{lane.store} is out: {lane.reason}"
+            for lane in pipeline.lanes.values()
+            if lane.out_since is not None
+        ]
+        waiting = len(self._mirror.settler)
+        counts = (
+            f"{pipeline.in_flight} files in flight, {waiting} waiting"
+            if waiting
+            else "everything seen is dealt with"
+        )
+        return "; ".join((counts, *out))
 
     def _started(self, began: float) -> None:
         config = self.engine.config
@@ -204,7 +132,7 @@ class _Daemon:
         self._watch.check(now)
         last = self._mirror.scan
         if last is not None and last.seconds is not None:
-            pause = max(self.engine.config.watch.rescan_seconds, last.seconds / _SCAN_SHARE)
+            pause = scan_pause(self.engine.config.watch.rescan_seconds, last.seconds)
             if now - (last.since + last.seconds) >= pause:
                 self._mirror.rescan("timer")
         if now - self._anchored >= _ANCHOR_SECONDS and not self._mirror.busy:
@@ -213,11 +141,8 @@ class _Daemon:
 
     # --- what commands ask ---
 
-    def _asked(self, request: Request) -> None:
-        """From the server's threads: everything is answered in the mirror's."""
-        self._mirror.inbox.put(partial(self._answer, request))
-
-    def _answer(self, request: Request) -> None:
+    def answer(self, request: Request) -> None:
+        """Answer a command. In the mirror's thread."""
         fields = request.fields
         match request.action:
             case "hint":

@@ -22,6 +22,9 @@ _LONGEST_RECHECK: Final = 10.0
 """Quiet periods between two looks at a file that stays busy."""
 
 
+_QUIET: Final = "within the quiet period"
+"""why a file is waited for that was not looked into yet"""
+
 _SPARE: Final = 1000
 """Outdated entries of the queue that are not worth sweeping."""
 
@@ -77,6 +80,34 @@ class Waiting:
     """whether it has been waited for longer than `max_wait_seconds`"""
 
 
+@dataclass(slots=True)
+class Backlog:
+    """The files that are waited for, in numbers. Times are monotonic seconds; None: there is none."""
+
+    waiting: int = 0
+    """not looked into yet, or being looked into"""
+    incomplete: int = 0
+    """looked into, and not complete then"""
+    overdue: int = 0
+    """waited for longer than `max_wait_seconds`"""
+    waiting_since: float | None = None
+    incomplete_since: float | None = None
+
+    def add(self, since: float, *, incomplete: bool) -> None:
+        """One more, first seen at `since`."""
+        if incomplete:
+            self.incomplete += 1
+            self.incomplete_since = earlier(self.incomplete_since, since)
+        else:
+            self.waiting += 1
+            self.waiting_since = earlier(self.waiting_since, since)
+
+
+def earlier(*times: float | None) -> float | None:
+    """The earliest of these times; None where there is none."""
+    return min((at for at in times if at is not None), default=None)
+
+
 def verdict(
     settled: Settled, writers: Writers, zip_problem: str | None, quiet_seconds: float
 ) -> Complete | Incomplete:
@@ -101,7 +132,7 @@ class _Candidate:
     unchanged_since: float
     due: float
     """when it is worth a look; while it is looked at: when it is worth another one"""
-    reason: str = "within the quiet period"
+    reason: str = _QUIET
     closed: bool = False
     hinted: bool = False
     probed: Identity | None = None
@@ -232,6 +263,14 @@ class Settler:
             if not candidate.told and now - candidate.first_seen > self.max_wait_seconds:
                 candidate.told = True
                 yield self._waiting(path, candidate, now)
+
+    def backlog(self, now: float) -> Backlog:
+        """What is waited for, in numbers."""
+        found = Backlog()
+        for candidate in self._candidates.values():
+            found.add(candidate.first_seen, incomplete=candidate.reason != _QUIET)
+            found.overdue += now - candidate.first_seen > self.max_wait_seconds
+        return found
 
     def _waiting(self, path: bytes, candidate: _Candidate, now: float) -> Waiting:
         seconds = now - candidate.first_seen

@@ -321,6 +321,8 @@ class Watch:
         """observers built after the first"""
         self.overflows = 0
         """times the kernel's queue of events was full and events were lost"""
+        self.doubts = 0
+        """told so far"""
 
     @property
     def healthy(self) -> bool:
@@ -346,7 +348,7 @@ class Watch:
         except OSError as error:
             self._reason = _unreadable(error)
         if self._reason is not None:
-            self._sink(Doubt(self._reason))
+            self._doubt(self._reason)
 
     def stop(self) -> None:
         """No hint comes after it returns, unless the sink is blocking right now. May be started again."""
@@ -395,7 +397,11 @@ class Watch:
         """Once for as long as it stays the same."""
         if reason != self._reason:
             self._reason = reason
-            self._sink(Doubt(reason))
+            self._doubt(reason)
+
+    def _doubt(self, reason: str) -> None:
+        self.doubts += 1
+        self._sink(Doubt(reason))
 
     def _rebuild(self, symptom: str, identity: Identity, now: float) -> None:
         self._close()  # first: two sets of watches at once can reach the limit, and the scan covers the gap
@@ -404,7 +410,7 @@ class Watch:
         self._failures += 1
         self.rebuilds += 1
         self._reason = self._open(identity)
-        self._sink(Doubt(self._reason or f"listening anew, after: {symptom}"))
+        self._doubt(self._reason or f"listening anew, after: {symptom}")
 
     def _open(self, identity: Identity) -> str | None:
         """Start an observer. What is wrong with it from the start, or None."""

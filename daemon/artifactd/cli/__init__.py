@@ -1,8 +1,8 @@
-"""The command line: commands that export, that show, and that prove."""
+"""The command line: commands that export, that show, that prove, and that serve."""
 
 import typer
 
-from artifactd.cli import exporting, proving, showing
+from artifactd.cli import exporting, proving, serving, showing, status
 
 app = typer.Typer(
     name="artifactd",
@@ -19,7 +19,9 @@ app = typer.Typer(
 )
 exporting.register(app)
 showing.register(app)
+status.register(app)
 proving.register(app)
+serving.register(app)
 
 
 def main() -> None:

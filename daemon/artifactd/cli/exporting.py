@@ -23,8 +23,9 @@ from artifactd.cli.terminal import (
     log_of,
     on_terminal,
     size_of,
+    state_of,
 )
-from artifactd.config import Config
+from artifactd.config import Config, load_beside
 from artifactd.control import NoDaemon
 from artifactd.engine import Engine, account, context
 from artifactd.ledger import Ledger, Recorded
@@ -47,18 +48,23 @@ def run(config: ConfigPath = None) -> None:
     """Watch the data directory and export what is complete, until SIGTERM or SIGINT.
 
     What is in flight then is finished if that takes no longer than 20 seconds. The next run repeats the rest.
+    SIGHUP takes a changed configuration, as `artifactd reload` does.
     """
-    from artifactd.run import run as run_daemon  # noqa: PLC0415 - the watcher and its library, for this command only
+    from artifactd.listener import Unbound  # noqa: PLC0415 - as below
+    from artifactd.notify import ServiceManager  # noqa: PLC0415 - as below
+    from artifactd.run import SYSTEM  # noqa: PLC0415 - the watcher and its library, for this command only
+    from artifactd.service import Service, Sources  # noqa: PLC0415 - as above
 
     settings = configuration(config)
-    log = log_of(settings)
+    sources = Sources(lambda: load_beside(config, os.environ), log_of)
     with ends_well():
         try:
-            ended = run_daemon(settings, log)
+            ended = Service(settings, sources, ServiceManager(os.environ, os.getpid(), SYSTEM), SYSTEM).run()
+        except Unbound as error:
+            fail(Exit.CONFIGURATION, f"artifactd: health.listen: {error}")
         except BrokenPipeError:
             # Whoever started us starts us again, with a log that is read. Going on unheard would be worse.
             fail(Exit.FAILED, "artifactd: nobody reads the log any more")
-    log.info("daemon.stopped", reason=ended.reason, in_flight=ended.in_flight)
     if ended.in_flight:
         _leave(Exit.OK)
 
@@ -278,9 +284,8 @@ def hint(
     Made for Driverless AI's listeners_*_done hooks, with the experiment's id as its argument.
     It ends with 0 even where no daemon runs or nobody knows the experiment: nothing depends on a hint.
     """
-    settings = configuration(config)
     try:
-        answer = next(control.ask(settings.state_directory, "hint", experiment=experiment))
+        answer = next(control.ask(state_of(config), "hint", experiment=experiment))
     except TimeoutError:
         typer.echo("the daemon is busy, and looks at it when it can", err=True)
         return

@@ -7,17 +7,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, assert_never
 
 import typer
 
-from artifactd import __version__
+from artifactd import __version__, control, journal
 from artifactd.artifact import printable
 from artifactd.cli.exits import Exit
-from artifactd.config import Config, ConfigError, load
+from artifactd.config import Config, ConfigError, Format, load_beside, state_directories
 from artifactd.ledger import Ledger
 from artifactd.lock import InUse
-from artifactd.log import Log, configure
+from artifactd.log import Form, Log, configure
 from artifactd.schema import LedgerError
 
 ConfigPath = Annotated[
@@ -44,9 +44,19 @@ def fail(code: Exit, message: str) -> NoReturn:
 def configuration(path: Path | None) -> Config:
     """The configuration; where it is wrong the command ends with every problem listed."""
     try:
-        return load(path, os.environ)
+        return load_beside(path, os.environ)
     except ConfigError as error:
         fail(Exit.CONFIGURATION, str(error))
+
+
+def state_of(path: Path | None) -> Path:
+    """The state directory with a daemon, for what needs no more: the configuration may have problems.
+
+    It may hold secrets that this account cannot read, or be changed badly while a daemon runs on an older
+    one.
+    """
+    likely = state_directories(path, os.environ)
+    return next((one for one in likely if (one / control.FILE).exists()), likely[0])
 
 
 @contextmanager
@@ -77,21 +87,29 @@ def reading(config: Config) -> Iterator[Ledger]:
 
 def log_of(config: Config, *, quiet: bool = False) -> Log:
     """The log of this process. `quiet`: nothing, because a person sees progress instead."""
-    match config.log.format:
-        case "json":
-            console = False
-        case "console":
-            console = True
-        case _:
-            console = sys.stdout.isatty()
+    form = _form(config.log.format)
     common = {"version": __version__, "host": socket.gethostname(), "pid": os.getpid()}
     level = "critical" if quiet else config.log.level.value
-    log = configure(level, console=console, common=common, secrets=config.secrets())
-    if console:  # a person sees one process, and knows which
+    log = configure(level, form, common=common, secrets=config.secrets())
+    if form is Form.CONSOLE:  # a person sees one process, and knows which
         log = log.try_unbind("schema", *common)
     for warning in config.warnings:
         log.warning("config.warning", reason=warning)
     return log
+
+
+def _form(chosen: Format) -> Form:
+    match chosen:
+        case Format.JSON:
+            return Form.JSON
+        case Format.CONSOLE:
+            return Form.CONSOLE
+        case Format.AUTO if on_terminal():
+            return Form.CONSOLE
+        case Format.AUTO:
+            return Form.JOURNAL if journal.listens(os.environ, sys.stdout) else Form.JSON
+        case _:
+            assert_never(chosen)
 
 
 def on_terminal() -> bool:

@@ -5,8 +5,10 @@ they may hold, `assemble` checks the whole, `effective` is what the daemon uses.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from artifactd.config import secrets
 from artifactd.config.assemble import assemble
 from artifactd.config.destination import (
     S3,
@@ -20,10 +22,12 @@ from artifactd.config.destination import (
     LockMode,
     StoreKind,
 )
-from artifactd.config.document import Format, Level, Limits, Log, Watch
+from artifactd.config.document import FIELDS, Format, Health, Level, Limits, Log, Watch
 from artifactd.config.effective import Config, Row
+from artifactd.config.listen import Listen, Tcp, Unix
 from artifactd.config.problem import ConfigError, Problem
 from artifactd.config.sources import gather
+from artifactd.config.values import place
 
 __all__ = [
     "S3",
@@ -36,16 +40,23 @@ __all__ = [
     "Encryption",
     "FileSystem",
     "Format",
+    "Health",
     "ImmutabilityMode",
     "Level",
     "Limits",
+    "Listen",
     "LockMode",
     "Log",
     "Problem",
     "Row",
     "StoreKind",
+    "Tcp",
+    "Unix",
     "Watch",
+    "chosen",
     "load",
+    "load_beside",
+    "state_directories",
 ]
 
 DEFAULT_PATH = Path("/etc/artifactd/config.toml")
@@ -59,4 +70,29 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: something is wrong, a missing file included. It holds every problem and no secret.
     """
-    return assemble(gather(path or Path(environ.get("ARTIFACTD_CONFIG") or DEFAULT_PATH), environ))
+    return assemble(gather(chosen(path, environ), environ))
+
+
+def load_beside(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """`load` for a command: of the service's own configuration, with the secrets that the service gets."""
+    if chosen(path, environ) == DEFAULT_PATH:
+        environ = secrets.beside_the_service(environ)
+    return load(path, environ)
+
+
+def state_directories(path: Path | None, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where the state may lie, while the configuration may have problems: the likeliest first.
+
+    It is the way to a daemon that runs on what was good before: what the sources say now, then systemd's
+    $STATE_DIRECTORY (systemd.exec(5)), then the default.
+    """
+    setting = gather(chosen(path, environ), environ).settings["artifactd.state_directory"]
+    found = [environ.get("STATE_DIRECTORY"), FIELDS["artifactd.state_directory"].default]
+    with suppress(ValueError):
+        found.insert(0, place(setting.value))
+    return tuple(Path(one) for one in found if one)
+
+
+def chosen(path: Path | None, environ: Mapping[str, str]) -> Path:
+    """The configuration file that is meant; see `load`."""
+    return path or Path(environ.get("ARTIFACTD_CONFIG") or DEFAULT_PATH)

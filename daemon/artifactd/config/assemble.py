@@ -16,6 +16,7 @@ from artifactd.config.destination import StoreKind
 from artifactd.config.document import DISCREET, TABLES, Document
 from artifactd.config.effective import Config, fingerprint, rows
 from artifactd.config.layer import Layer, Origin, Setting
+from artifactd.config.listen import Unix, exposed
 from artifactd.config.problem import ConfigError, Problem, nearest
 from artifactd.config.rules import RULE_KEYS, used_twice
 from artifactd.config.values import shown
@@ -50,6 +51,7 @@ def assemble(found: Layer) -> Config:
         limits=document.limits,
         retry=Backoff(**document.retry.model_dump()),
         log=document.log,
+        health=document.health,
         warnings=(*found.warnings, *_doubts(document)),
         digest=fingerprint(effective),
         rows=effective,
@@ -143,6 +145,10 @@ def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -
         yield _blame("artifacts_file_system_directory", settings).problem(mend)
     if StoreKind.BITBUCKET in document.artifacts_store:
         yield from (_blame(key, settings).problem(mend) for key, mend in repository.problems(document))
+    asked = document.health.listen
+    if isinstance(asked, Unix) and _within(asked.path, document.data_directory):
+        mend = f"{asked.path} lies in the data directory, where nothing may be added; choose another place"
+        yield _blame("health.listen", settings).problem(mend)
     for kind in document.artifacts_store:
         yield from _store_problems(kind, document, settings, faulty)
     for name in used_twice(_blame("policy", settings).value):
@@ -183,6 +189,11 @@ def _blame(key: str, settings: Settings) -> Setting:
 
 def _doubts(document: Document) -> Iterator[str]:
     """What is allowed but seldom meant."""
+    if exposed(document.health.listen):
+        yield (
+            f"health.listen: other machines can reach {document.health.listen}, without a password and "
+            "unencrypted; mend: 127.0.0.1, [::1] or a unix socket, unless your network keeps others away"
+        )
     if not document.enable_artifacts_upload:
         return
     if StoreKind.BITBUCKET in document.artifacts_store:

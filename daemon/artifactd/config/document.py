@@ -22,6 +22,7 @@ from artifactd.config.destination import (
     LockMode,
     StoreKind,
 )
+from artifactd.config.listen import Listen, listen_at
 from artifactd.config.repository import GitTable
 from artifactd.config.rules import RuleTable, tables
 from artifactd.config.values import Mode, Table
@@ -57,7 +58,7 @@ class Format(StrEnum):
     """How the log looks."""
 
     AUTO = "auto"
-    """console on a terminal, JSON elsewhere"""
+    """console on a terminal, journald's fields under systemd, JSON elsewhere"""
     JSON = "json"
     CONSOLE = "console"
 
@@ -173,6 +174,15 @@ class Log(Table):
     format: Annotated[Format, PlainValidator(values.one_of(Format))] = Format.AUTO
 
 
+class Health(Table):
+    """`[health]`."""
+
+    listen: Annotated[Listen | None, PlainValidator(values.optional(listen_at))] = None
+    """where to answer over HTTP; None: nowhere"""
+    max_pending_seconds: Annotated[float, PlainValidator(values.seconds(30 * 24 * 3600))] = 3600.0
+    """how old the oldest undelivered artifact may become before the daemon calls itself not ready"""
+
+
 class Document(Table):
     """All sources merged. The flat keys have Driverless AI's names, meanings and defaults."""
 
@@ -215,6 +225,7 @@ class Document(Table):
     azure: AzureTable = AzureTable()
     git: GitTable = GitTable()
     log: Log = Log()
+    health: Health = Health()
     policy: Annotated[tuple[RuleTable, ...], BeforeValidator(tables)] = ()
 
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from artifactd.backoff import Backoff
 from artifactd.config.azure import Connection, signatures
 from artifactd.config.destination import Azure, Destination
-from artifactd.config.document import FIELDS, SECRETS, Document, Limits, Log, Watch
+from artifactd.config.document import FIELDS, SECRETS, Document, Health, Limits, Log, Watch
 from artifactd.config.layer import Setting
 from artifactd.config.rules import as_written
 from artifactd.config.values import shown
@@ -47,6 +47,7 @@ class Config:
     limits: Limits
     retry: Backoff
     log: Log
+    health: Health
     warnings: tuple[str, ...]
     """sentences for a person; nothing stops for them"""
     digest: str

@@ -1,5 +1,6 @@
 """Secrets from files: `X_file = "/path"` beside any secret key X, and systemd's $CREDENTIALS_DIRECTORY/X."""
 
+import os
 from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
@@ -13,6 +14,11 @@ FILE_KEYS = {f"{key}_file": key for key in sorted(SECRETS)}
 
 OTHERS = 0o077
 """Permission bits that let someone other than the owner in."""
+
+_STORED = "artifactd."
+"""What a credential's file begins with in systemd's store, which all services share; see the unit."""
+
+_OF_THE_SERVICE = ("/run/credentials/artifactd.service", "/etc/credstore")
 
 _LONGEST = 64 * 1024
 """bytes; more than any password, key or connection string has"""
@@ -39,12 +45,25 @@ def given(environ: Mapping[str, str]) -> Layer:
     directory = Path(environ["CREDENTIALS_DIRECTORY"])
     origin = Origin("$CREDENTIALS_DIRECTORY", directory)
     try:
-        names = sorted(SECRETS & {path.name for path in directory.iterdir()})
+        found = {path.name.removeprefix(_STORED): path for path in directory.iterdir()}
     except OSError as error:
         return Layer(
             problems=(Problem(origin.name, None, f"{directory} cannot be listed: {error.strerror}"),)
         )
-    return reduce(Layer.under, (_read(key, directory / key, origin, key) for key in names), Layer())
+    known = sorted(SECRETS & found.keys())
+    return reduce(Layer.under, (_read(key, found[key], origin, key) for key in known), Layer())
+
+
+def beside_the_service(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """`environ` with the secrets that systemd gives to the service, as far as this account may read them.
+
+    For the commands of whoever looks after the service: what the service has, or will have at its next start.
+    """
+    if environ.get("CREDENTIALS_DIRECTORY"):
+        return environ
+    readable = (directory for directory in _OF_THE_SERVICE if os.access(directory, os.R_OK | os.X_OK))
+    directory = next(readable, None)
+    return environ if directory is None else {**environ, "CREDENTIALS_DIRECTORY": directory}
 
 
 def exposed(path: Path) -> tuple[str, ...]:

@@ -1,0 +1,136 @@
+"""Commands for the service: reload, install-service, uninstall-service."""
+
+import grp
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from artifactd import control, unit
+from artifactd.cli.exits import Exit
+from artifactd.cli.terminal import ConfigPath, configuration, fail, state_of
+from artifactd.config import Config, chosen
+from artifactd.control import NoDaemon, Silent
+
+SERVING = "Serving"
+
+Root = Annotated[Path, typer.Option(help="Below which directory the files go, for images and packages.")]
+_ROOT = Path("/")
+
+_NEXT = """\
+Now, as root:
+  systemd-sysusers && systemd-tmpfiles --create && sysctl --system
+  systemctl daemon-reload && systemctl enable --now artifactd
+Secrets go to /etc/credstore/artifactd.<key>, mode 0600, root's; then systemctl restart artifactd."""
+
+_BEFORE = "If it runs: systemctl disable --now artifactd. Then: systemctl daemon-reload"
+_STAYS = "The state with the ledger, all exports, the configuration, the credentials and the account stay."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (reload, install_service, uninstall_service):
+        app.command(rich_help_panel=SERVING)(command)
+
+
+def reload(
+    config: ConfigPath = None,
+    wait: Annotated[
+        float, typer.Option(min=1.0, help="Seconds to wait for what is in flight with the old configuration.")
+    ] = 300.0,
+) -> None:
+    """Have the running daemon take its configuration anew, credentials included.
+
+    The daemon examines all of it first. A bad one changes nothing: every problem is listed, the command ends
+    with 3, and the daemon goes on with the old one. A good one is taken once what is in flight is finished.
+    The state directory cannot change without a restart.
+    """
+    directory = state_of(config)
+    said = "nothing"
+    try:
+        for answer in control.ask(directory, "reload", timeout=wait):
+            if answer.get("problems"):
+                fail(Exit.CONFIGURATION, _refusal(answer["problems"]))
+            if answer["final"] and not answer["ok"]:
+                fail(Exit.FAILED, f"not taken: {answer['reason']}")
+            if answer["final"]:
+                typer.echo(f"taken: configuration {answer['config_digest'][:12]}")
+            else:
+                said = answer["reason"]
+                typer.echo(f"the configuration is good; {said}", err=True)
+    except Silent:
+        fail(Exit.FAILED, f"not taken yet after {wait:g} s: {said}. The daemon's log says when it is")
+    except NoDaemon as error:
+        fail(Exit.FAILED, f"artifactd: {error}")
+
+
+def _refusal(problems: list[str]) -> str:
+    count = len(problems)
+    title = f"not taken, the old configuration is kept: {count} problem{'' if count == 1 else 's'}"
+    return "\n".join((title, *(f"  {problem}" for problem in problems)))
+
+
+def install_service(
+    config: ConfigPath = None,
+    root: Root = _ROOT,
+    group: Annotated[
+        str | None,
+        typer.Option(help="Driverless AI's group. Default: the one that owns the data directory, else dai."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--print", help="Show the files, and write none.")] = False,  # noqa: FBT002 - typer's way to a flag
+) -> None:
+    """Put the files of the systemd service in place: unit, account, directories, limits of inotify.
+
+    What depends on your site (paths, group, network) is taken from the configuration. Run it again when
+    those change. Nothing is started.
+    """
+    settings = configuration(config)
+    source = chosen(config, os.environ).absolute()
+    program = Path(sys.executable).with_name("artifactd")
+    with _writing():
+        found = unit.files(settings, source, program, group or _group(settings))
+        for place, content in found.items():
+            if show:
+                typer.echo(f"# --- /{place}\n{content}")
+                continue
+            path = root / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+            path.chmod(0o644)
+            typer.echo(path)
+    if not show:
+        typer.echo(_NEXT)
+
+
+def uninstall_service(root: Root = _ROOT) -> None:
+    """Remove the files of the systemd service. What was exported and what is on record stay."""
+    with _writing():
+        for path in (root / place for place in unit.PLACES):
+            if path.exists():
+                path.unlink()
+                typer.echo(f"removed {path}")
+        directory = (root / unit.PLACES[-1]).parent
+        if directory.exists() and not any(directory.iterdir()):  # else somebody's own settings are there
+            directory.rmdir()
+    typer.echo(f"{_BEFORE}\n{_STAYS}")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        fail(Exit.FAILED, f"artifactd: {error.filename}: {error.strerror}")
+
+
+def _group(settings: Config) -> str:
+    """The group that owns the data directory, unless it is root's or cannot be told."""
+    try:
+        owner = settings.data_directory.stat().st_gid
+        return grp.getgrgid(owner).gr_name if owner else unit.GROUP
+    except (OSError, KeyError):
+        return unit.GROUP

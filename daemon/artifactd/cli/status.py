@@ -1,0 +1,145 @@
+"""The command that asks the running daemon how it is."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from artifactd import control
+from artifactd.artifact import printable
+from artifactd.cli.exits import Exit
+from artifactd.cli.terminal import (
+    DISABLED,
+    AsJson,
+    ConfigPath,
+    configuration,
+    fail,
+    lines,
+    reading,
+    size_of,
+    table,
+)
+from artifactd.config import Config
+from artifactd.control import NoDaemon, Silent
+from artifactd.engine import named
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel="Showing")(status)
+
+
+def status(
+    config: ConfigPath = None,
+    as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the daemon's answer.")] = 5.0,
+) -> None:
+    """Show how the running daemon is: what it waits for, its stores, its watcher, its last scan.
+
+    It ends with 0 if artifacts get to their stores, with 7 if they do not or the daemon does not answer in
+    time, with 1 if no daemon runs; then it shows what is on record.
+    """
+    settings = configuration(config)
+    try:
+        said = next(control.ask(settings.state_directory, "status", timeout))
+    except Silent as error:
+        _without(settings, str(error), Exit.CHECK, as_json=as_json)
+    except NoDaemon as error:
+        reason = str(error) if settings.enabled else f"{DISABLED}. And {error}"
+        _without(settings, reason, Exit.FAILED, as_json=as_json)
+    if not said.pop("ok"):
+        fail(Exit.FAILED, str(said["reason"]))
+    del said["final"]
+    if as_json:
+        lines([{"daemon": True, **said}])
+    else:
+        _verdict(said)
+        table(("part", "how it is"), _parts(said))
+        table(("store", "how it is", "copies"), _stores(said["stores"]))
+    if not said["ready"]:
+        raise typer.Exit(Exit.CHECK)
+
+
+def _without(settings: Config, reason: str, code: Exit, *, as_json: bool) -> NoReturn:
+    """Where no daemon answers: that, and what is on record."""
+    with reading(settings) as ledger:
+        copies, entries = ledger.count_by_store(), ledger.head().seq
+    names = dict.fromkeys([*(name for name, _ in named(settings)), *(name for name, _ in copies)])
+    stores = {
+        store: {"copies": {state.value: n for (name, state), n in copies.items() if name == store}}
+        for store in names
+    }
+    if as_json:
+        reasons = [{"part": "daemon", "reason": reason}]
+        record = {"entries": entries}
+        said = {"daemon": False, "live": False, "ready": False, "reasons": reasons}
+        lines([{**said, "stores": stores, "record": record}])
+        raise typer.Exit(code)
+    typer.secho(reason, fg="red")
+    table(("part", "how it is"), [("record", f"{entries} entries")])
+    table(("store", "how it is", "copies"), _stores(stores))
+    raise typer.Exit(code)
+
+
+def _verdict(said: Mapping[str, Any]) -> None:
+    """The first line, which says it all, and the reasons where it is not well."""
+    match said:
+        case {"ready": True, "phase": phase}:
+            typer.secho("ready" if phase == "running" else phase, fg="green", bold=True)
+        case {"live": True}:
+            typer.secho("not ready", fg="yellow", bold=True)
+        case _:
+            typer.secho("hung", fg="red", bold=True)
+    for trouble in said["reasons"]:
+        part = f"{trouble['part']} {trouble['store']}" if "store" in trouble else trouble["part"]
+        typer.echo(f"because of the {part}: {_safe(trouble['reason'])}")
+
+
+def _parts(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """One line for each part of the daemon."""
+    yield "daemon", f"{said['phase']}, its main loop went on {said['turned_seconds_ago']:.0f} s ago"
+    yield "queue", _queue(said["queue"])
+    yield "scan", _scan(said["scan"])
+    yield "watcher", _watcher(said["watcher"])
+    record = said["record"]
+    size = f"{record['entries']} entries, {size_of(record['bytes'])}, {record['anchors']} anchors"
+    yield "record", f"{record['unwritable'] or 'writable'}; {size}"
+
+
+def _queue(queue: Mapping[str, Any]) -> str:
+    incomplete = f"{queue['incomplete']} incomplete ({queue['overdue']} overdue)"
+    oldest = f"the oldest undelivered {queue['oldest_pending_seconds']:.0f} s"
+    return f"{queue['waiting']} waiting, {incomplete}, {queue['in_flight']} in flight; {oldest}"
+
+
+def _scan(scan: Mapping[str, Any] | None) -> str:
+    if scan is None:
+        return "the first one has not ended yet"
+    ended = f"ended {scan['ended_seconds_ago']:.0f} s ago after {scan['seconds']:.1f} s"
+    return f"{ended}, {scan['unobservable']} directories unobservable"
+
+
+def _watcher(watcher: Mapping[str, Any]) -> str:
+    watches = f"{watcher['watches']} of {watcher['limit']} watches"
+    troubles = (
+        f"{watcher['doubts']} doubts, {watcher['overflows']} overflows, {watcher['missed']} files missed"
+    )
+    return f"{watcher['doubt'] or 'sound'}; {watches}, {troubles}"
+
+
+def _stores(stores: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    for name, store in stores.items():
+        copies = ", ".join(f"{count} {state}" for state, count in store["copies"].items())
+        match store:
+            case {"out": True}:
+                how = f"out for {store['out_seconds']:.0f} s: {store['reason']}"
+            case {"out": False}:
+                how = "takes copies"
+            case _:
+                how = "not known"
+        yield name, how, copies or "none"
+
+
+def _safe(text: str) -> str:
+    """A sentence for a terminal: it may hold names that users chose."""
+    return printable(text.encode("utf-8", "surrogateescape"))

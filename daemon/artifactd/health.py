@@ -1,0 +1,253 @@
+"""From facts that the daemon's own thread published to a verdict with its reasons. Pure.
+
+*Live* means that the main thread goes on; where it does not, only a restart helps. *Ready* means that
+artifacts get to their stores in time; where they do not, something around the daemon needs mending.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, assert_never
+
+from artifactd.lifecycle import State
+
+STALLED_SECONDS: Final = 120.0
+"""Without a turn of the main loop. To watch a tree of a million directories anew takes 22 s, and an anchor
+whose store hangs a connect and a read time-out, 70 s."""
+
+START_SECONDS: Final = 600.0
+"""For the start, which compares every row of the ledger with its hash: 12 s for a million copies."""
+
+_SCAN_GRACE_SECONDS: Final = 60.0
+_SCANS_MISSED: Final = 3
+"""Pauses between scans that may pass without one: a scan gives way while everything is busy."""
+
+
+class Phase(StrEnum):
+    """Where the daemon is between its start and its end."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DISABLED = "disabled"
+    """the master switch is off: it is up, and exports nothing"""
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """One store's."""
+
+    name: str
+    out_since: float | None = None
+    """monotonic seconds; None: it takes copies"""
+    reason: str = ""
+    requests: Mapping[str, int] = field(default_factory=dict)
+    """sent since the start, by operation"""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFacts:
+    """Of the last whole scan."""
+
+    ended: float
+    """monotonic seconds"""
+    seconds: float
+    """how long it took"""
+    every: float
+    """seconds that may pass to the next one"""
+    unobservable: int = 0
+    """directories that could not be looked at"""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchFacts:
+    """The watcher's."""
+
+    doubt: str | None = None
+    """why it may be deaf; None: every proof succeeded"""
+    heartbeats: int = 0
+    """heard by the present observer"""
+    rebuilds: int = 0
+    overflows: int = 0
+    doubts: int = 0
+    """told since the start"""
+    missed: int = 0
+    """files that a scan found and events should have told of, since the start"""
+    watches: int | None = None
+    """held; None: not known"""
+    limit: int | None = None
+    """what one user may hold; None: not known"""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """What is not delivered yet. Times are monotonic seconds; None: there is none."""
+
+    waiting: int = 0
+    """files that may be complete and were not looked into yet"""
+    incomplete: int = 0
+    """files that were looked into and were not complete"""
+    overdue: int = 0
+    """... for longer than `max_wait_seconds`"""
+    in_flight: int = 0
+    """files that are being read or put"""
+    pending_since: float | None = None
+    """of the oldest artifact that is complete, as far as is known, and not delivered"""
+    incomplete_since: float | None = None
+    """when the oldest of the incomplete files was first seen"""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFacts:
+    """The ledger's and the record's."""
+
+    unwritable: str = ""
+    """why nothing can be put on record; empty: it can"""
+    entries: int = 0
+    """in the record, which is the number of its last one"""
+    size: int = 0
+    """bytes of the ledger's files"""
+    anchors: int = 0
+    """put into stores since the start"""
+    copies: Mapping[tuple[str, State], int] = field(default_factory=dict)
+    """how many there are by store and state"""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that there is to say, as the main thread saw it at once."""
+
+    phase: Phase
+    turned: float
+    """monotonic seconds at which the main loop last went on; before its first turn: the start"""
+    config_digest: str = ""
+    max_pending_seconds: float = 3600.0
+    stores: tuple[StoreFacts, ...] = ()
+    scan: ScanFacts | None = None
+    """None: the first scan has not ended yet"""
+    watch: WatchFacts = WatchFacts()
+    queue: QueueFacts = QueueFacts()
+    record: RecordFacts = RecordFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why the daemon is not well."""
+
+    part: str
+    """daemon, record, scan, watcher, queue, or store"""
+    reason: str
+    """a sentence for a person"""
+    store: str = ""
+
+    def told(self) -> dict[str, str]:
+        """For machines."""
+        named = {"store": self.store} if self.store else {}
+        return {"part": self.part, **named, "reason": self.reason}
+
+
+def hung(facts: Facts, now: float) -> Trouble | None:
+    """Why only a restart helps, or None. `now` is in monotonic seconds."""
+    seconds = now - facts.turned
+    patience = START_SECONDS if facts.phase is Phase.STARTING else STALLED_SECONDS
+    if seconds <= patience:
+        return None
+    where = (
+        "the start has not come to an end" if facts.phase is Phase.STARTING else "the main loop stands still"
+    )
+    return Trouble("daemon", f"{where} for {seconds:.0f} s, {patience:.0f} s are allowed")
+
+
+def troubles(facts: Facts, now: float) -> tuple[Trouble, ...]:
+    """Why artifacts do not get to their stores in time; nothing while the daemon is ready."""
+    return tuple(_troubles(facts, now))
+
+
+def _troubles(facts: Facts, now: float) -> Iterator[Trouble]:
+    if (stalled := hung(facts, now)) is not None:
+        yield stalled
+    match facts.phase:
+        case Phase.DISABLED:
+            pass  # nothing gets anywhere, as it was told
+        case Phase.STARTING | Phase.STOPPING:
+            yield Trouble("daemon", f"it is {facts.phase.value}")
+        case Phase.RUNNING:
+            yield from _running(facts, now)
+        case _:
+            assert_never(facts.phase)
+
+
+def _running(facts: Facts, now: float) -> Iterator[Trouble]:
+    if facts.record.unwritable:
+        yield Trouble("record", f"{facts.record.unwritable}. Nothing is exported meanwhile")
+    yield from _scan(facts.scan, now)
+    if facts.watch.doubt is not None:
+        yield Trouble("watcher", f"{facts.watch.doubt}. Scans find everything, later than events would")
+    for store in facts.stores:
+        if store.out_since is not None:
+            out = f"it takes nothing since {now - store.out_since:.0f} s: {store.reason}"
+            yield Trouble("store", out, store.name)
+    pending = age(facts.queue.pending_since, now)
+    if pending > facts.max_pending_seconds:
+        allowed = f"{facts.max_pending_seconds:.0f} s are allowed"
+        yield Trouble("queue", f"the oldest undelivered artifact waits for {pending:.0f} s, {allowed}")
+
+
+def _scan(scan: ScanFacts | None, now: float) -> Iterator[Trouble]:
+    if scan is None:
+        yield Trouble("scan", "the first scan has not ended yet")
+        return
+    allowed = _SCANS_MISSED * scan.every + _SCAN_GRACE_SECONDS
+    if now - scan.ended > allowed:
+        last = f"the last whole scan ended {now - scan.ended:.0f} s ago"
+        yield Trouble("scan", f"{last}, {allowed:.0f} s are allowed")
+
+
+def age(since: float | None, now: float) -> float:
+    """Seconds since then; 0 where there is nothing."""
+    return 0.0 if since is None else max(0.0, now - since)
+
+
+def told(facts: Facts, now: float) -> dict[str, Any]:
+    """The facts and the verdict for machines: what /readyz and `artifactd status --json` say."""
+    found = troubles(facts, now)
+    return {
+        "phase": facts.phase.value,
+        "live": hung(facts, now) is None,
+        "ready": not found,
+        "reasons": [one.told() for one in found],
+        "turned_seconds_ago": round(now - facts.turned, 1),
+        "queue": {
+            "waiting": facts.queue.waiting,
+            "incomplete": facts.queue.incomplete,
+            "overdue": facts.queue.overdue,
+            "in_flight": facts.queue.in_flight,
+            "oldest_pending_seconds": round(age(facts.queue.pending_since, now), 1),
+            "oldest_incomplete_seconds": round(age(facts.queue.incomplete_since, now), 1),
+        },
+        "scan": facts.scan
+        and {
+            "ended_seconds_ago": round(now - facts.scan.ended, 1),
+            "seconds": round(facts.scan.seconds, 3),
+            "unobservable": facts.scan.unobservable,
+        },
+        "watcher": {name: getattr(facts.watch, name) for name in WatchFacts.__slots__},
+        "stores": {store.name: _store(store, facts, now) for store in facts.stores},
+        "record": {
+            "unwritable": facts.record.unwritable or None,
+            "entries": facts.record.entries,
+            "bytes": facts.record.size,
+            "anchors": facts.record.anchors,
+        },
+    }
+
+
+def _store(store: StoreFacts, facts: Facts, now: float) -> dict[str, Any]:
+    copies = {state.value: n for (name, state), n in facts.record.copies.items() if name == store.name and n}
+    return {
+        "out": store.out_since is not None,
+        "out_seconds": round(age(store.out_since, now), 1),
+        "reason": store.reason or None,
+        "requests": dict(store.requests),
+        "copies": copies,
+    }

@@ -1,0 +1,62 @@
+"""What the watcher says, gathered in its threads until the mirror has time for it."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Final
+
+from artifactd.log import Log
+from artifactd.mirror import Mirror
+from artifactd.watch import Appeared, Doubt, Hint, Touched
+
+_AT_ONCE: Final = 50_000
+"""Hints that are kept. Past that a scan finds what they told of: memory stays bounded."""
+
+
+@dataclass(slots=True)
+class Hints:
+    """A watcher's sink: many hints become one visit to the mirror."""
+
+    mirror: Mirror
+    log: Log
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _touched: dict[bytes, bool] = field(default_factory=dict)
+    _appeared: dict[bytes, None] = field(default_factory=dict)
+    _doubts: list[str] = field(default_factory=list)
+    _told: bool = False
+    _closed: bool = False
+
+    def __call__(self, told: Hint) -> None:
+        """Keep a hint. From any thread; it never blocks for long."""
+        with self._lock:
+            match told:
+                case _ if len(self._touched) + len(self._appeared) > _AT_ONCE:
+                    self._doubts.append("more hints than there is room for")
+                    self._touched.clear()
+                    self._appeared.clear()
+                case Touched(path, closed):
+                    self._touched[path] = closed or self._touched.get(path, False)
+                case Appeared(path):
+                    self._appeared[path] = None
+                case Doubt(reason):
+                    self._doubts.append(reason)
+            if not self._told:
+                self._told = True
+                self.mirror.inbox.put(self._act)
+
+    def close(self) -> None:
+        """Tell the mirror nothing more. In its thread."""
+        self._closed = True
+
+    def _act(self) -> None:
+        if self._closed:
+            return
+        with self._lock:
+            touched, appeared, doubts = self._touched, self._appeared, self._doubts
+            self._touched, self._appeared, self._doubts, self._told = {}, {}, [], False
+        for folder in appeared:
+            self.mirror.appeared(folder)
+        if touched:
+            self.mirror.touched(touched)
+        for reason in dict.fromkeys(doubts):
+            self.log.warning("watch.doubted", reason=reason)
+            self.mirror.rescan("doubt")

@@ -1,0 +1,249 @@
+"""What outlives a configuration: the state's lock, the control socket, signals, words to the service manager.
+
+A `Daemon` exports with one configuration. This serves one after the other in the same process, until it is
+told to stop.
+"""
+
+import queue
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from artifactd import evidence
+from artifactd.config import Config
+from artifactd.control import Request, Server
+from artifactd.engine import Engine, locked
+from artifactd.health import Phase, told
+from artifactd.lock import lock
+from artifactd.log import Log
+from artifactd.monitor import Monitor, listening
+from artifactd.notify import ServiceManager
+from artifactd.pipeline import Inbox
+from artifactd.recorder import Stopped
+from artifactd.reload import Answer, Asked, Reload
+from artifactd.requests import Pending
+from artifactd.run import Daemon, signals
+from artifactd.schema import Damaged
+from artifactd.stopping import Stopping
+from artifactd.times import Clock
+
+DISABLED: Final = "enable_artifacts_upload is false: nothing is exported"
+
+_TURN_SECONDS: Final = 1.0
+"""The longest the daemon sleeps: how late it can be to notice that its watcher is deaf."""
+
+_DRAIN_SECONDS: Final = 20.0
+"""For what is in flight at the end. Before they kill, systemd waits 90 seconds and Kubernetes 30."""
+
+_IDLE_SECONDS: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended."""
+
+    reason: str
+    in_flight: int
+    """files whose copy was abandoned; the next run repeats them"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the configuration and its log come from, at a start and at each reload."""
+
+    load: Callable[[], Config]
+    """raises ConfigError"""
+    log: Callable[[Config], Log]
+
+
+class Service:
+    """A running artifactd."""
+
+    def __init__(self, config: Config, sources: Sources, manager: ServiceManager, clock: Clock) -> None:
+        self._config, self._sources, self._manager, self._clock = config, sources, manager, clock
+        self.log = sources.log(config)
+        self._inbox: Inbox = queue.SimpleQueue()
+        self._stopping = Stopping()
+        self._reason: str | None = None
+        self._reload = self._examiner()
+        self._monitor = Monitor(config, clock)
+        self._daemon: Daemon | None = None
+        self._asked: tuple[Asked, str] | None = None
+        """who asked for the present configuration, until it is in force, and the digest of the one before"""
+        self._pending: list[Pending] = []
+        self._state, self._server = ExitStack(), ExitStack()
+        self._held = self._listens = False
+
+    def run(self) -> Ended:
+        """Serve until SIGTERM or SIGINT; look at the configuration again on SIGHUP and when asked to.
+
+        Raises:
+            InUse, Newer, Unwritable: see `engine`. Nothing was exported.
+            Unbound: see `listening`. Nothing was exported.
+        """
+        evidence.prepare()
+        in_flight = 0
+        with signals(self._stopping, self._stop, self._hang_up), self._state, self._server:
+            while self._reason is None:
+                in_flight = self._export() if self._config.enabled else self._idle()
+        self.log.info("daemon.stopped", reason=self._reason, in_flight=in_flight)
+        return Ended(self._reason, in_flight)
+
+    # --- one configuration ---
+
+    def _export(self) -> int:
+        """Export with the present configuration. Returns how many files are abandoned in flight."""
+        self._hold()
+        self._listen()
+        self._monitor.phase(Phase.STARTING)
+        try:
+            with locked(
+                self._config, self.log, self._clock, self._stopping, eager=False, inbox=self._inbox
+            ) as set_up:
+                return self._exported(set_up)
+        except Damaged as error:
+            # The engine sets the ledger aside when it opens it again. It is a loop only if the disk is dying.
+            self.log.error("ledger.damaged", reason=str(error))  # noqa: TRY400 - it says all there is
+        except Stopped:
+            self._reason = "the record could not be written"
+        finally:
+            self._daemon = None
+        return 0
+
+    def _exported(self, set_up: Engine) -> int:
+        set_up.recorder.on_wait = partial(self._waits, set_up)
+        self._monitor.follow(set_up)
+        self._reload = self._examiner(set_up)
+        asked = None
+        with Daemon(set_up) as self._daemon:
+            self._daemon.begin(self._pending)
+            self._monitor.phase(Phase.RUNNING)
+            self._in_force(self._daemon.status())
+            while self._reason is None and asked is None:
+                self._daemon.turn(_TURN_SECONDS)
+                self._manager.alive()
+                self._monitor.turned(self._daemon.vitals)
+                self._manager.status(self._daemon.status())
+                set_up.mirror.pipeline.closing = self._reload.asked is not None
+                asked = self._due(set_up.mirror.pipeline.in_flight)
+            if self._reason is not None:
+                self._leave()
+        if asked is not None:
+            self._adopt(asked)
+            self._pending = set_up.by_hand.hand_over()
+        else:
+            set_up.mirror.drain(_DRAIN_SECONDS)
+            set_up.anchor()
+        return set_up.mirror.pipeline.in_flight
+
+    def _waits(self, set_up: Engine) -> None:
+        """The record cannot be written, and everything waits for it."""
+        self._manager.alive()
+        self._monitor.waits(set_up.recorder.unwritable)
+
+    def _idle(self) -> int:
+        """Export nothing, as the configuration has it. A state that is not there yet is not made."""
+        if self._config.state_directory.exists():
+            self._hold()
+        self._listen()
+        self._monitor.phase(Phase.DISABLED)
+        self.log.warning("daemon.disabled", reason=DISABLED)
+        self._reload = self._examiner()
+        self._in_force(DISABLED)
+        asked = None
+        while self._reason is None and asked is None:
+            with suppress(queue.Empty):
+                self._inbox.get(timeout=self._pause())()
+            self._manager.alive()
+            self._monitor.turned()
+            asked = self._due(0)
+        if asked is not None:
+            self._adopt(asked)
+        else:
+            self._leave()
+        return 0
+
+    def _pause(self) -> float:
+        """Seconds that an idle daemon may sleep: whoever watches its heartbeat has to hear one."""
+        return _TURN_SECONDS if self._config.health.listen else self._manager.interval or _IDLE_SECONDS
+
+    def _listen(self) -> None:
+        """Answer how it is, from now to the end."""
+        if not self._listens:
+            self._state.enter_context(listening(self._monitor, self._config, self._clock))
+            self._listens = True
+
+    def _hold(self) -> None:
+        """Hold the state's lock and listen on its socket, from now to the end."""
+        if not self._held:
+            self._state.enter_context(lock(self._config.state_directory))
+            self._server.callback(Server(self._config.state_directory, self._receive).close)
+            self._held = True
+
+    def _leave(self) -> None:
+        """Take no more requests: what is in flight is the last."""
+        self._manager.stopping("finishing what is in flight")
+        self._monitor.phase(Phase.STOPPING)
+        self._server.close()
+        self._reload.forget()
+
+    # --- another configuration ---
+
+    def _examiner(self, set_up: Engine | None = None) -> Reload:
+        """What looks at configurations that may follow the present one. Only an engine has a record."""
+        load = self._sources.load
+        if set_up is None:
+            return Reload(load, self._config, self.log, self._clock)
+        return Reload(load, self._config, self.log, self._clock, set_up.recorder.note)
+
+    def _examine(self, principal: str, answer: Answer) -> None:
+        in_flight = 0 if self._daemon is None else self._daemon.engine.mirror.pipeline.in_flight
+        self._manager.reloading()
+        self._reload.ask(principal, answer, in_flight)
+
+    def _due(self, in_flight: int) -> Asked | None:
+        asked = self._reload.due(in_flight)
+        if self._reload.asked is None:
+            self._manager.unchanged()
+        return asked
+
+    def _adopt(self, asked: Asked) -> None:
+        self._asked, self._config = (asked, self._config.digest), asked.config
+        self.log = self._sources.log(asked.config)
+        self._monitor.adopt(asked.config)
+
+    def _in_force(self, status: str) -> None:
+        """The present configuration works."""
+        if self._asked is not None:
+            asked, before = self._asked
+            asked.taken(before, self.log, self._clock.monotonic())
+            self._asked, self._pending = None, []
+        self._manager.ready(status)
+
+    # --- what comes in: signals, and the server's threads ---
+
+    def _stop(self, reason: str) -> None:
+        """Called by a signal: SimpleQueue.put is safe there, a log line is not."""
+        self._inbox.put(partial(setattr, self, "_reason", reason))
+
+    def _hang_up(self) -> None:
+        """As `_stop`."""
+        self._inbox.put(partial(self._examine, "signal SIGHUP", lambda _fields: None))
+
+    def _receive(self, request: Request) -> None:
+        """From the server's threads: all but whether the mirror's goes on is answered in that."""
+        if request.action == "status" and request.trusted:
+            facts, now, _ = self._monitor.now()
+            request.answer({"final": True, "ok": True, **told(facts, now)})
+            return
+        self._inbox.put(partial(self._answer, request))
+
+    def _answer(self, request: Request) -> None:
+        if request.action == "reload" and request.trusted:
+            self._examine(request.principal, request.answer)
+        elif self._daemon is not None:
+            self._daemon.answer(request)
+        else:
+            request.answer({"final": True, "ok": False, "reason": DISABLED})
