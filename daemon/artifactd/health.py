@@ -16,7 +16,7 @@ STALLED_SECONDS: Final = 120.0
 whose store hangs a connect and a read time-out, 70 s."""
 
 START_SECONDS: Final = 600.0
-"""For the start, which compares every row of the ledger with its hash: 12 s for a million copies."""
+"""For the start, which compares every row of the ledger with its hash: 10 s for a million copies."""
 
 _SCAN_GRACE_SECONDS: Final = 60.0
 _SCANS_MISSED: Final = 3
