@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make run`, `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test azurite check format torture bench clean
+.PHONY: help run serve test system-test azurite check format torture bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 AZURITE := $(VENV)/azurite/3.37.0
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "artifactd needs Python 3.11 or newer"; exit 1; }
@@ -35,7 +35,12 @@ serve: $(STAMP) ## keep the daemon running on config.toml, with its directories 
 
 test: $(STAMP) $(AZURITE) ## the tests: under ten minutes
 	@command -v strace >/dev/null || { echo "The tests make faults with strace: apt-get install strace"; exit 1; }
+	@command -v systemd-analyze >/dev/null || { echo "The tests check the systemd unit: apt-get install systemd"; exit 1; }
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+system-test: $(STAMP) ## the service on a booted systemd, as root: minutes
+	@command -v systemd-nspawn >/dev/null || { echo "It boots a machine: apt-get install systemd-container"; exit 1; }
+	$(BIN)/pytest -m system --timeout 300
 
 check: $(STAMP) ## style, types, directions of dependency
 	$(BIN)/ruff format --check
