@@ -84,7 +84,7 @@ def test_the_time_to_stop_is_longer_than_the_time_to_drain() -> None:
 @pytest.mark.parametrize("number", ["fs.inotify.max_user_watches", "fs.inotify.max_queued_events"])
 def test_the_limits_of_inotify_are_such_as_the_kernel_knows(number: str) -> None:
     (value,) = re.findall(
-        rf"^{re.escape(number)} = (\d+)$", (SHIPPED / "artifactd.sysctl.conf").read_text(), re.M
+        rf"^{re.escape(number)} = (\d+)$", (SHIPPED / "artifactd.sysctl.conf").read_text(), re.MULTILINE
     )
     assert Path("/proc/sys", number.replace(".", "/")).exists()
     assert int(value) >= 65536
