@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make run`, `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test azurite promtool conformance check format torture bench image clean
+.PHONY: help run serve test system-test azurite promtool conformance check format torture bench image clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ AWS := $(VENV)/aws/1.46.3
 PROMTOOL := $(BIN)/promtool
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "artifactd needs Python 3.11 or newer"; exit 1; }
@@ -52,7 +52,12 @@ test: $(STAMP) $(AZURITE) $(PROMTOOL) $(VENV)/giftless/installed ## the tests: u
 	@command -v strace >/dev/null || { echo "The tests make faults with strace: apt-get install strace"; exit 1; }
 	@PATH="$$PATH:/usr/sbin" command -v sshd >/dev/null || { echo "The tests push over ssh: apt-get install openssh-server"; exit 1; }
 	@git lfs version >/dev/null 2>&1 || { echo "The tests clone with LFS: apt-get install git-lfs"; exit 1; }
+	@command -v systemd-analyze >/dev/null || { echo "The tests check the systemd unit: apt-get install systemd"; exit 1; }
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+system-test: $(STAMP) ## the service on a booted systemd, as root: minutes
+	@command -v systemd-nspawn >/dev/null || { echo "It boots a machine: apt-get install systemd-container"; exit 1; }
+	$(BIN)/pytest -m system --timeout 300
 
 check: $(STAMP) ## style, types, directions of dependency
 	$(BIN)/ruff format --check

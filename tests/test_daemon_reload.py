@@ -150,6 +150,16 @@ def test_exporting_is_switched_off_and_on_by_reloads(site: Site) -> None:
     assert site.exported() == {KEY: CSV}
 
 
+def test_a_request_by_hand_is_answered_when_exporting_is_switched_off(site: Site) -> None:
+    with site.daemon() as daemon, site.write("train_preds.csv").open("ab"):
+        asking = begun(site, "export", str(site.folder() / "train_preds.csv"))
+        daemon.hear("export.requested")
+        site.configure(enabled=False)
+        site.ok("reload")
+        assert "enable_artifacts_upload is false" in asking.communicate(timeout=30)[1]
+        assert asking.returncode == 5
+
+
 def test_a_daemon_that_was_started_switched_off_is_switched_on_by_a_signal(site: Site) -> None:
     site.configure(enabled=False)
     with site.starting() as daemon:

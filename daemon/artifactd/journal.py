@@ -94,28 +94,27 @@ class Journal:
 
     def __init__(self, address: str = SOCKET) -> None:
         self._address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._socket.settimeout(_PATIENCE_SECONDS)
 
     def write(self, datagram: bytes) -> None:
         """Send one entry. One that is too large for a datagram goes as a sealed file, as journald asks."""
-        with suppress(OSError):
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+            out.settimeout(_PATIENCE_SECONDS)
             try:
-                self._socket.sendto(datagram, self._address)
+                out.sendto(datagram, self._address)
             except OSError as error:
                 if error.errno not in _TOO_LARGE:
                     raise
-                self._send_file(datagram)
+                self._send_file(out, datagram)
 
     def flush(self) -> None:
         """Nothing is held back."""
 
-    def _send_file(self, content: bytes) -> None:
+    def _send_file(self, out: socket.socket, content: bytes) -> None:
         fd = os.memfd_create("artifactd-journal", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
         try:
             os.write(fd, content)
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALED)
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))
-            self._socket.sendmsg([], [rights], 0, self._address)
+            out.sendmsg([], [rights], 0, self._address)
         finally:
             os.close(fd)

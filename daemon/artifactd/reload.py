@@ -91,10 +91,11 @@ class Reload:
             self._refuse([reason], asked.config.digest, asked.principal, asked.answer)
         return None
 
-    def forget(self) -> None:
-        """The daemon ends: what waits is not taken."""
+    def forget(self, reason: str) -> None:
+        """What waits is not taken, for this reason."""
         if self.asked is not None:
-            self.asked.answer(_final("the daemon stops; its next start reads the configuration"))
+            self.asked.answer(_final(reason))
+            self.asked = None
 
     def _refuse(self, problems: Sequence[str], digest: str | None, principal: str, answer: Answer) -> None:
         reason = "; ".join(problems)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from artifactd import evidence
+from artifactd.artifact import printable
 from artifactd.config import Config
 from artifactd.control import Request, Server
 from artifactd.engine import Engine, locked
@@ -106,6 +107,7 @@ class Service:
         except Damaged as error:
             # The engine sets the ledger aside when it opens it again. It is a loop only if the disk is dying.
             self.log.error("ledger.damaged", reason=str(error))  # noqa: TRY400 - it says all there is
+            self._reload.forget("the ledger is damaged and set aside first: reload again")
         except Stopped:
             self._reason = "the record could not be written"
         finally:
@@ -151,6 +153,8 @@ class Service:
         self._monitor.phase(Phase.DISABLED)
         self.log.warning("daemon.disabled", reason=DISABLED)
         self._reload = self._examiner()
+        for one in self._pending:
+            one.answer({"final": True, "ok": False, "source": printable(one.path), "reason": DISABLED})
         self._in_force(DISABLED)
         asked = None
         while self._reason is None and asked is None:
@@ -187,7 +191,7 @@ class Service:
         self._manager.stopping("finishing what is in flight")
         self._monitor.phase(Phase.STOPPING)
         self._server.close()
-        self._reload.forget()
+        self._reload.forget("the daemon stops; its next start reads the configuration")
 
     # --- another configuration ---
 

@@ -28,7 +28,7 @@ Now, as root:
 Secrets go to /etc/credstore/artifactd.<key>, mode 0600, root's; then systemctl restart artifactd."""
 
 _BEFORE = "If it runs: systemctl disable --now artifactd. Then: systemctl daemon-reload"
-_STAYS = "The state with the ledger, all exports, the configuration, the credentials and the account stay."
+_STAYS = "The state in {}, all exports, the configuration, the credentials and the account stay."
 
 
 def register(app: typer.Typer) -> None:
@@ -106,7 +106,7 @@ def install_service(
         typer.echo(_NEXT)
 
 
-def uninstall_service(root: Root = _ROOT) -> None:
+def uninstall_service(config: ConfigPath = None, root: Root = _ROOT) -> None:
     """Remove the files of the systemd service. What was exported and what is on record stay."""
     with _writing():
         for path in (root / place for place in unit.PLACES):
@@ -116,7 +116,7 @@ def uninstall_service(root: Root = _ROOT) -> None:
         directory = (root / unit.PLACES[-1]).parent
         if directory.exists() and not any(directory.iterdir()):  # else somebody's own settings are there
             directory.rmdir()
-    typer.echo(f"{_BEFORE}\n{_STAYS}")
+    typer.echo(f"{_BEFORE}\n{_STAYS.format(state_of(config))}")
 
 
 @contextmanager

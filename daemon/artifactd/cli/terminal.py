@@ -52,8 +52,7 @@ def configuration(path: Path | None) -> Config:
 def state_of(path: Path | None) -> Path:
     """The state directory with a daemon, for what needs no more: the configuration may have problems.
 
-    It may hold secrets that this account cannot read, or be changed badly while a daemon runs on an older
-    one.
+    It may hold secrets that this account cannot read, or be changed badly while a daemon runs on it.
     """
     likely = state_directories(path, os.environ)
     return next((one for one in likely if (one / control.FILE).exists()), likely[0])
