@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from artifactd.log import COMMON, LINES
+from artifactd.log import COMMON, LINES, OPTIONAL
 
 PATIENCE = 30.0
 """Seconds after which something that should have happened never will."""
@@ -237,7 +237,7 @@ class Daemon:
         code = self.process.wait(timeout=PATIENCE)
         self._reader.join(timeout=PATIENCE)
         for line in self.lines:
-            unknown = line.keys() - {*COMMON, *LINES[line["event"]]}
+            unknown = line.keys() - {*COMMON, *OPTIONAL, *LINES[line["event"]]}
             assert not unknown, f"not in the schema of {line['event']}: {unknown}"
             assert set(COMMON) <= line.keys(), line
         return code

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import artifactd
 from artifactd.chain import ACTIONS
-from artifactd.log import COMMON, LINES, SCHEMA, Form, Log, configure
+from artifactd.log import COMMON, LINES, OPTIONAL, SCHEMA, Form, Log, configure
 
 IDENTITY = {"version": "1.2.3", "host": "host", "pid": 7}
 PAGE = Path(__file__).parents[1] / "docs/log.md"
@@ -258,7 +258,7 @@ def test_the_page_has_every_event_with_its_fields_and_no_other() -> None:
 
 
 def test_the_page_says_what_every_field_means_and_names_the_schemas_version() -> None:
-    fields = {*COMMON, *(field for own in LINES.values() for field in own)}
+    fields = {*COMMON, *OPTIONAL, *(field for own in LINES.values() for field in own)}
     assert {field for field, (meaning,) in table("Fields").items() if meaning} == fields
     assert f"`schema`, now {SCHEMA}." in PAGE.read_text()
 

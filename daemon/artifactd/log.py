@@ -18,12 +18,16 @@ from structlog.typing import EventDict, FilteringBoundLogger
 
 from artifactd import journal
 from artifactd.artifact import printable
+from artifactd.repeats import Repeats
 
 SCHEMA: Final = 1
 """Version of `LINES`. It is raised when a field is renamed or changes its meaning."""
 
 COMMON: Final = ("time", "level", "event", "schema", "version", "host", "pid")
 """Fields of every line."""
+
+OPTIONAL: Final = ("held_back",)
+"""Fields that any line may have."""
 
 _COPY: Final = (
     "user",
@@ -109,14 +113,24 @@ class Form(Enum):
     """journald's own fields, past stdout"""
 
 
-def configure(level: str, form: Form, *, common: Mapping[str, Any], secrets: Iterable[str] = ()) -> Log:
+def configure(
+    level: str,
+    form: Form,
+    *,
+    common: Mapping[str, Any],
+    secrets: Iterable[str] = (),
+    repeats: Repeats | None = None,
+) -> Log:
     """The log of this process. `common` is said in every line; `secrets` are masked everywhere.
+
+    `repeats` holds back what comes too often; None: nothing is.
 
     A line that finds no room is lost, and nothing stops for it: the record is in the ledger.
     """
     renderers, stream = _rendered(form, _Cleaner(secrets))
     structlog.configure(
         processors=[
+            *filter(None, [repeats]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.format_exc_info,

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from artifactd.config import Config, ConfigError, Format, load_beside, state_dir
 from artifactd.ledger import Ledger
 from artifactd.lock import InUse
 from artifactd.log import Form, Log, configure
+from artifactd.repeats import Repeats
 from artifactd.schema import LedgerError
 
 ConfigPath = Annotated[
@@ -89,7 +91,8 @@ def log_of(config: Config, *, quiet: bool = False) -> Log:
     form = _form(config.log.format)
     common = {"version": __version__, "host": socket.gethostname(), "pid": os.getpid()}
     level = "critical" if quiet else config.log.level.value
-    log = configure(level, form, common=common, secrets=config.secrets())
+    repeats = Repeats(time.monotonic)
+    log = configure(level, form, common=common, secrets=config.secrets(), repeats=repeats)
     if form is Form.CONSOLE:  # a person sees one process, and knows which
         log = log.try_unbind("schema", *common)
     for warning in config.warnings:
