@@ -183,11 +183,20 @@ def test_a_data_directory_that_is_gone_makes_it_not_ready(site: Site) -> None:
         until(lambda: ready(where), "readiness")
 
 
+def _stands_still(pid: int) -> bool:
+    """Whether each of its threads is stopped: the signal takes its time to reach them all (proc(5))."""
+    states = [
+        stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")
+    ]
+    return set(states) == {"T"}
+
+
 def test_a_stopped_process_answers_nobody_and_goes_on_as_if_nothing_had_been(site: Site) -> None:
     where = listening(site)
     with site.daemon() as daemon:
         until(lambda: ready(where), "readiness")
         daemon.process.send_signal(signal.SIGSTOP)
+        until(lambda: _stands_still(daemon.process.pid), "every thread stopped")
         for path in ("/healthz", "/readyz", "/metrics"):
             with pytest.raises(TimeoutError):
                 get(where, path, timeout=0.5)

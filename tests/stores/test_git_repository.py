@@ -314,7 +314,7 @@ def test_an_overgrown_clone_is_made_anew(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("artifactd.stores.git.store._LOOK_AFTER", 2)
-    monkeypatch.setattr("artifactd.stores.gitclone._GROWTH", -(1 << 40))
+    monkeypatch.setattr("artifactd.stores.git.clone._GROWTH", -(1 << 40))
     store = store_on(str(repository.path), tmp_path / "home")
     for n in range(6):
         receipt(store.put([a_put(f"k{n}", b"new")]))
