@@ -34,6 +34,8 @@ class Idle:
 class Figures:
     """Of the daemon."""
 
+    start: float = 0.0
+    """seconds from the start of the process to a daemon that watches: systemd's READY"""
     latencies: list[float] = field(default_factory=list)
     """seconds from close() to the copy that is proven and on record, without the quiet period"""
     idle: Idle | None = None
@@ -60,7 +62,11 @@ def figures(home: Path, *, artifacts: int, idle_seconds: float, known: bool) -> 
     data = home / "data"
     folder = data / EXPERIMENT
     folder.mkdir(parents=True)
-    with _daemon(configuration(home / "small", data, QUIET_SECONDS)) as daemon:
+    config = configuration(home / "small", data, QUIET_SECONDS)
+    began = time.monotonic()
+    with _daemon(config) as daemon:
+        daemon.until("daemon.started")
+        found.start = time.monotonic() - began
         daemon.until("scan.finished")
         found.latencies = [_latency(daemon, folder / f"{number}.csv") for number in range(artifacts)]
         found.idle = daemon.idle(idle_seconds)

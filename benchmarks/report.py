@@ -117,6 +117,7 @@ def _sentence(title: str) -> str:
 def daemon(found: Figures) -> Sheet:
     """The daemon at work and at rest."""
     rows = [
+        ("start of the process → watching", f"{found.start:.2f} s"),
         (
             "close() → proven copy, without the quiet period, median",
             f"{found.typical_latency() * 1e3:.0f} ms",
