@@ -7,8 +7,8 @@ import pytest
 
 from tests.git.https import PASSWORD, USER, GitServer, https
 from tests.git.repository import Repository
-from tests.git.tls import certificates
 from tests.process import CSV, Site, a_zip, until
+from tests.servers.tls import Authority
 
 EXPECTED = {"alice/one/test_preds.csv": CSV, "alice/one/mojo.zip": a_zip()}
 
@@ -19,13 +19,12 @@ def repository(tmp_path: Path) -> Repository:
 
 
 @pytest.fixture
-def server(repository: Repository, site: Site) -> Iterator[GitServer]:
+def server(repository: Repository, site: Site, authority: Authority) -> Iterator[GitServer]:
     """A server, and the site configured for it."""
-    tls = certificates(site.base)
     (site.base / "password").write_text(PASSWORD)
     (site.base / "password").chmod(0o600)
-    with https(repository.path.parent, tls.good) as server:
-        site.configure("[git]\nca_file = 'authority.pem'\nbatch_window_seconds = 0.2\n")
+    with https(repository.path.parent, authority.good.context()) as server:
+        site.configure(f"[git]\nca_file = '{authority.ca_file}'\nbatch_window_seconds = 0.2\n")
         keys = (
             "artifacts_store = 'bitbucket'\nartifacts_git_password_file = 'password'\n"
             f"artifacts_git_repo = '{server.url()}'\nartifacts_git_user = '{USER}'\n"

@@ -19,16 +19,11 @@ from tests.git.https import PASSWORD, USER, GitServer, https
 from tests.git.repository import BRANCH, PLAIN, Repository
 from tests.git.sshd import sshd
 from tests.git.stores import RemoteOptions, StoreOptions, store_on
-from tests.git.tls import Certificates, certificates
+from tests.servers.tls import Authority
 from tests.stores.harness import a_put, digest, only, outcome, pattern, put_file, receipt
 
 LARGE, LARGER = pattern(70_000), pattern(80_000)
 LIMITS: StoreOptions = {"lfs_threshold": 50_000, "max_file_size": 60_000}
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return certificates(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +38,11 @@ def repository(tmp_path: Path) -> Repository:
 
 
 @pytest.fixture
-def server(tmp_path: Path, repository: Repository, tls: Certificates, lfs: Giftless) -> Iterator[GitServer]:
+def server(
+    tmp_path: Path, repository: Repository, authority: Authority, lfs: Giftless
+) -> Iterator[GitServer]:
     assert repository.path.exists()
-    with https(tmp_path / "root", tls.good, lfs_port=lfs.port) as server:
+    with https(tmp_path / "root", authority.good.context(), lfs_port=lfs.port) as server:
         yield server
 
 
@@ -55,11 +52,11 @@ def url(server: GitServer, repository: Repository) -> str:
 
 
 @pytest.fixture
-def store(url: str, tls: Certificates, tmp_path: Path) -> Iterator[GitStore]:
+def store(url: str, authority: Authority, tmp_path: Path) -> Iterator[GitStore]:
     store = store_on(
         url,
         tmp_path / "home",
-        {"user": USER, "password": SecretStr(PASSWORD), "ca_file": tls.authority},
+        {"user": USER, "password": SecretStr(PASSWORD), "ca_file": authority.ca_file},
         **LIMITS,
     )
     yield store
@@ -155,18 +152,18 @@ NAMES = [
 ]
 
 
-def test_a_plain_clone_has_the_files(store: GitStore, url: str, tls: Certificates, tmp_path: Path) -> None:
+def test_a_plain_clone_has_the_files(store: GitStore, url: str, authority: Authority, tmp_path: Path) -> None:
     files = {f"u/e/{name}": LARGE + name.encode() for name in NAMES} | {"u/e/small": b"small\r\n"}
     results = store.put([a_put(key, content) for key, content in files.items()])
     assert [outcome(result) for result in results] == ["written"] * len(files)
     home = tmp_path / "person"
     home.mkdir()
     env = {**PLAIN, "HOME": str(home), "GIT_CONFIG_GLOBAL": str(home / ".gitconfig")}
-    authority = ["-c", f"http.sslCAInfo={tls.authority}"]
+    trusting = ["-c", f"http.sslCAInfo={authority.ca_file}"]
     there = url.replace("https://", f"https://{USER}:{PASSWORD}@")
     for command in (
         ["git", "lfs", "install", "--skip-repo"],
-        ["git", *authority, "clone", "-q", f"--branch={BRANCH}", there, str(tmp_path / "work")],
+        ["git", *trusting, "clone", "-q", f"--branch={BRANCH}", there, str(tmp_path / "work")],
     ):
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -179,7 +176,7 @@ def test_a_plain_clone_has_the_files(store: GitStore, url: str, tls: Certificate
 
 
 def test_over_ssh_the_server_says_where_its_lfs_is(
-    repository: Repository, url: str, tls: Certificates, lfs: Giftless, tmp_path: Path
+    repository: Repository, url: str, authority: Authority, lfs: Giftless, tmp_path: Path
 ) -> None:
     content = os.urandom(60_001)
     with sshd(tmp_path / "ssh") as ssh:
@@ -189,7 +186,7 @@ def test_over_ssh_the_server_says_where_its_lfs_is(
         remote: RemoteOptions = {
             "ssh_key": ssh.key,
             "known_hosts": ssh.known_hosts,
-            "ca_file": tls.authority,
+            "ca_file": authority.ca_file,
         }
         store = store_on(ssh.url(repository.path), tmp_path / "home", remote, **LIMITS)
         results = store.put([a_put("u/e/large", content), a_put("u/e/small", b"small")])

@@ -14,7 +14,7 @@ from artifactd.stores.base import StoreError
 from tests.git.https import PASSWORD, USER, https
 from tests.git.repository import Repository
 from tests.git.stores import store_on
-from tests.git.tls import certificates
+from tests.servers.tls import Authority
 from tests.stores.harness import a_put, only, receipt
 
 CANARY = PASSWORD.encode()
@@ -35,19 +35,22 @@ def exposed() -> Iterator[str]:
 
 @pytest.mark.parametrize("password", [PASSWORD, f"{PASSWORD}-wrong"])
 def test_the_password_is_seen_in_no_process_no_file_and_no_message(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, password: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    authority: Authority,
+    password: str,
 ) -> None:
     monkeypatch.setenv("DRIVERLESS_AI_ARTIFACTS_GIT_PASSWORD", password)
     caplog.set_level(logging.DEBUG)
     repository = Repository(tmp_path / "root" / "repository.git")
-    tls = certificates(tmp_path)
     found: list[str] = []
-    with https(repository.path.parent, tls.good) as server:
+    with https(repository.path.parent, authority.good.context()) as server:
         server.on_request = lambda: found.extend(exposed())
         store = store_on(
             server.url(),
             tmp_path / "home",
-            {"user": USER, "password": SecretStr(password), "ca_file": tls.authority},
+            {"user": USER, "password": SecretStr(password), "ca_file": authority.ca_file},
         )
         result = only(store.put([a_put("u/e/k", b"new")]))
         files = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]

@@ -16,13 +16,8 @@ from tests.git.https import PASSWORD, USER, GitServer, https
 from tests.git.repository import Repository
 from tests.git.sshd import Sshd, keypair, sshd
 from tests.git.stores import RemoteOptions, store_on
-from tests.git.tls import Certificates, certificates
+from tests.servers.tls import Authority
 from tests.stores.harness import a_put, digest, only, receipt
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return certificates(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -37,14 +32,14 @@ def root(repository: Repository) -> Path:
 
 
 @pytest.fixture
-def server(repository: Repository, tls: Certificates) -> Iterator[GitServer]:
-    with https(repository.path.parent, tls.good) as server:
+def server(repository: Repository, authority: Authority) -> Iterator[GitServer]:
+    with https(repository.path.parent, authority.good.context()) as server:
         yield server
 
 
 @pytest.fixture
-def known(tls: Certificates) -> RemoteOptions:
-    return {"user": USER, "password": SecretStr(PASSWORD), "ca_file": tls.authority}
+def known(authority: Authority) -> RemoteOptions:
+    return {"user": USER, "password": SecretStr(PASSWORD), "ca_file": authority.ca_file}
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +86,8 @@ def test_a_wrong_password_is_denied(server: GitServer, known: RemoteOptions, tmp
     refused(store_on(server.url(), tmp_path / "home", known), Denied, "artifacts_git_password")
 
 
-def test_no_password_is_denied(server: GitServer, tls: Certificates, tmp_path: Path) -> None:
-    store = store_on(server.url(), tmp_path / "home", {"ca_file": tls.authority})
+def test_no_password_is_denied(server: GitServer, authority: Authority, tmp_path: Path) -> None:
+    store = store_on(server.url(), tmp_path / "home", {"ca_file": authority.ca_file})
     refused(store, Denied, "artifacts_git_password")
 
 
@@ -112,12 +107,12 @@ def test_a_repository_that_is_not_there_is_denied(
 
 
 @pytest.mark.parametrize(
-    ("certificate", "words"), [("expired", "out of date"), ("wrong_host", "of another host")]
+    ("certificate", "words"), [("expired", "out of date"), ("other_host", "of another host")]
 )
 def test_a_bad_certificate_is_denied(
-    root: Path, tls: Certificates, known: RemoteOptions, certificate: str, words: str
+    root: Path, authority: Authority, known: RemoteOptions, certificate: str, words: str
 ) -> None:
-    with https(root, getattr(tls, certificate)) as server:
+    with https(root, getattr(authority, certificate).context()) as server:
         refused(store_on(server.url(), root / "home", known), Denied, words)
         assert server.seen == []  # the password was not sent either
 
@@ -129,20 +124,20 @@ def test_a_certificate_of_an_unknown_authority_is_denied(
     refused(store_on(server.url(), tmp_path / "home", known), Denied, "ca_file")
 
 
-@pytest.mark.parametrize("certificate", ["expired", "wrong_host"])
+@pytest.mark.parametrize("certificate", ["expired", "other_host"])
 def test_verification_can_be_skipped(
-    repository: Repository, tls: Certificates, known: RemoteOptions, tmp_path: Path, certificate: str
+    repository: Repository, authority: Authority, known: RemoteOptions, tmp_path: Path, certificate: str
 ) -> None:
     known["skip_cert_verification"] = True
-    with https(repository.path.parent, getattr(tls, certificate)) as server:
+    with https(repository.path.parent, getattr(authority, certificate).context()) as server:
         assert isinstance(put_one(store_on(server.url(), tmp_path / "home", known)), Receipt)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_never_followed(
-    server: GitServer, root: Path, tls: Certificates, known: RemoteOptions, status: int
+    server: GitServer, root: Path, authority: Authority, known: RemoteOptions, status: int
 ) -> None:
-    with https(root, tls.good) as elsewhere:
+    with https(root, authority.good.context()) as elsewhere:
         there = elsewhere.url() + "/info/refs?service=git-upload-pack"
         server.answers["info/refs"] = (status, {"Location": there})
         refused(store_on(server.url(), root / "home", known), Denied, "sends elsewhere")
@@ -171,9 +166,9 @@ def test_a_server_that_asks_for_a_pause_gets_one(
 
 
 def test_a_server_that_is_gone_is_unavailable(
-    repository: Repository, tls: Certificates, known: RemoteOptions, tmp_path: Path
+    repository: Repository, authority: Authority, known: RemoteOptions, tmp_path: Path
 ) -> None:
-    with https(repository.path.parent, tls.good) as server:
+    with https(repository.path.parent, authority.good.context()) as server:
         url = server.url()
     refused(store_on(url, tmp_path / "home", known), Unavailable)
 
