@@ -227,6 +227,16 @@ def test_expired_credentials_are_one_alert_and_the_export_follows_when_they_are_
     assert len(daemon.heard("store.unavailable")) == 1
 
 
+def test_a_store_that_is_out_is_not_asked_to_anchor_the_record(bucketed: Bucketed) -> None:
+    with bucketed.site.daemon() as daemon:
+        bucketed.site.write("train_preds.csv")
+        daemon.hear("artifact.exported")
+        bucketed.proxy.faults.append(Fault(Answer.s3(400, "ExpiredToken"), of("PutObject"), math.inf))
+        bucketed.site.write("test_preds.csv")
+        daemon.hear("store.unavailable")
+    assert not [seen.target for seen in bucketed.proxy.seen if "_artifactd/anchors" in seen.target]
+
+
 def test_a_server_that_ignores_conditions_is_told_of_by_check_and_by_the_daemon(
     site: Site, rclone: S3Server
 ) -> None:

@@ -42,8 +42,8 @@ class Engine:
     def anchor(self) -> None:
         """Put the end of the record into each store, out of reach of whoever can rewrite the ledger.
 
-        A store that does not take it is passed over: the next anchor covers the same entries.
-        Where one hangs, none is asked.
+        A store that does not take it is passed over, and one that is out is not asked: the next anchor covers
+        the same entries. Where one hangs, none is asked.
         """
         if self.mirror.pipeline.abandoned:
             return
@@ -53,6 +53,8 @@ class Engine:
         put, entry = found
         for name, store in self.stores.items():
             said: dict[str, Value]
+            if self.mirror.pipeline.lanes[name].out_since is not None:
+                continue  # it would be waited for here, in the thread that everything waits for
             if isinstance(store.put([put])[0], Receipt):
                 said = {
                     "store": name,
