@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from artifactd import scan
+from artifactd.discovery import scan
 from benchmarks.contender import SYNC, configuration
 from benchmarks.measure import Cost, measured
 from benchmarks.workload import EXPERIMENT, KNOWN

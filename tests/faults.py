@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from artifactd.artifact import Digest, Key
+from artifactd.clock import Clock
 from artifactd.stores.base import (
     Corrupt,
     Denied,
@@ -19,7 +20,6 @@ from artifactd.stores.base import (
     Unavailable,
     no_progress,
 )
-from artifactd.times import Clock
 
 Inner = Callable[[Put], Result]
 Fault = Callable[[Put, Inner], Result]

@@ -11,11 +11,12 @@ from typing import Any
 import structlog
 from structlog.testing import LogCapture
 
-from artifactd import chain, evidence
 from artifactd.artifact import Key
 from artifactd.config import load
-from artifactd.ledger import Ledger, Recorded
-from artifactd.lifecycle import Change, Proven, Replayed, Row, State
+from artifactd.decisions.lifecycle import Change, Proven, Replayed, Row, State
+from artifactd.discovery import evidence
+from artifactd.ledger import record
+from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.mirror import Mirror
 from artifactd.recorder import Recorder
 from artifactd.requests import ByHand
@@ -190,8 +191,8 @@ class Rig:
         """What `artifactd retry` does."""
         self.recorder.record([Change(row, Replayed(self.clock.now(), "tester")) for row in rows])
 
-    def breaks(self) -> list[chain.Break]:
-        return list(chain.breaks(self.ledger.entries()))
+    def breaks(self) -> list[record.Break]:
+        return list(record.breaks(self.ledger.entries()))
 
     def key(self, name: str, experiment: str = "one", user: str = "alice") -> Key:
         return Key.of(user, experiment, name)

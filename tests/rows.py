@@ -3,7 +3,7 @@
 import hashlib
 
 from artifactd.artifact import Artifact, Digest, Identity, Kind
-from artifactd.lifecycle import Proven, Row, Started, State, step
+from artifactd.decisions.lifecycle import Proven, Row, Started, State, step
 
 
 def digest(text: str) -> Digest:

@@ -9,8 +9,8 @@ import pytest
 from artifactd import audit, checksum
 from artifactd.artifact import Artifact, Digest, Identity, Key, Kind
 from artifactd.audit import Condition
-from artifactd.ledger import Ledger
-from artifactd.lifecycle import Change, Proven, Row, Started, State
+from artifactd.decisions.lifecycle import Change, Proven, Row, Started, State
+from artifactd.ledger.ledger import Ledger
 from artifactd.stores.base import Put, Receipt, Source, Stat, StoreError, Unavailable, no_progress
 from artifactd.stores.memory import MemoryStore
 

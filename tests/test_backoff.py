@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifactd.backoff import Backoff
+from artifactd.decisions.backoff import Backoff
 
 BACKOFF = Backoff(first_seconds=1.0, cap_seconds=600.0, give_up_after=1000)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.beneath import DIRECTORY, READ, directory, open_beneath, walk
+from artifactd.linux.open_beneath import DIRECTORY, READ, directory, open_beneath, walk
 
 Open = Callable[[int, bytes, int, int], int]
 

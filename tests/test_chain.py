@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactd.artifact import Artifact, Kind
-from artifactd.chain import ACTIONS, START, Entry, Head, Value, account, append, breaks, hash_of, rfc3339
-from artifactd.lifecycle import (
+from artifactd.decisions.lifecycle import (
     STEPS,
     Event,
     Failed,
@@ -21,6 +20,18 @@ from artifactd.lifecycle import (
     Row,
     Skipped,
     step,
+)
+from artifactd.ledger.record import (
+    ACTIONS,
+    START,
+    Entry,
+    Head,
+    Value,
+    account,
+    append,
+    breaks,
+    hash_of,
+    rfc3339,
 )
 from tests.rows import D1, D2, D3, a_proven_row, a_row, identity, proven, started
 from tests.test_lifecycle import EVENTS, SAMPLE

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.ledger import Ledger
+from artifactd.ledger.ledger import Ledger
 from tests.process import CONFINED, CSV, Site, a_zip
 
 KEY = "alice/one/train_preds.csv"

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactd.artifact import Artifact, Digest, Identity, Kind
-from artifactd.columns import COLUMNS, Altered, check, decoded, encoded
-from artifactd.lifecycle import Row, State
+from artifactd.decisions.lifecycle import Row, State
+from artifactd.ledger.rows import COLUMNS, Altered, check, decoded, encoded
 from tests.rows import a_proven_row, a_row
 
 text = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from artifactd.artifact import Artifact, Kind
-from artifactd.backoff import Backoff
 from artifactd.config import S3, Azure, Config, FileSystem, StoreKind, load
 from artifactd.config.destination import AddressingStyle, Checksum, Encryption, ImmutabilityMode, LockMode
-from artifactd.policy import BUILT_IN, Action, LeftAlone, OnChange, Rule, Template
+from artifactd.decisions.backoff import Backoff
+from artifactd.decisions.policy import BUILT_IN, Action, LeftAlone, OnChange, Rule, Template
 
 
 def config(tmp_path: Path, text: str = "", **environ: str) -> Config:

@@ -10,8 +10,8 @@ from artifactd.config import Config, load
 from artifactd.config.document import FIELDS, TABLES
 from artifactd.config.rules import RULE_KEYS
 from artifactd.config.secrets import FILE_KEYS
-from artifactd.policy import BUILT_IN
-from artifactd.policy import FIELDS as NAME_FIELDS
+from artifactd.decisions.policy import BUILT_IN
+from artifactd.decisions.policy import FIELDS as NAME_FIELDS
 
 SHIPPED = Path(__file__).parents[1] / "config.toml"
 QUICK_START = {

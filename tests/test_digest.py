@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from artifactd import evidence
 from artifactd.artifact import Identity, Sighting
-from artifactd.digest import SMALL, Missing, NotYet, Outcome, Reading, Unfit, Unreadable, read
-from artifactd.scan import Seen, root, sight
-from artifactd.settle import Settled
+from artifactd.decisions.settle import Settled
+from artifactd.discovery import evidence
+from artifactd.discovery.reading import SMALL, Missing, NotYet, Outcome, Reading, Unfit, Unreadable, read
+from artifactd.discovery.scan import Seen, root, sight
 from artifactd.stores.base import Parts
 
 PATIENCE = 20.0
@@ -294,9 +294,9 @@ def test_a_file_that_changed_since_it_was_seen_is_not_complete(
 READ = """
 import os, sys
 from pathlib import Path
-from artifactd.digest import read
-from artifactd.scan import root, sight
-from artifactd.settle import Settled
+from artifactd.discovery.reading import read
+from artifactd.discovery.scan import root, sight
+from artifactd.decisions.settle import Settled
 os.chdir(sys.argv[1])
 if "as nobody" in sys.argv and os.geteuid() == 0:
     os.setresuid(65534, 65534, 65534)

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifactd.evidence import prepare, writers, zip_problem
-from artifactd.settle import Writers
+from artifactd.decisions.settle import Writers
+from artifactd.discovery.evidence import prepare, writers, zip_problem
 
 PATIENCE = 20.0
 """Seconds after which what should have happened never will."""
@@ -86,7 +86,7 @@ def test_the_kernel_says_whether_another_process_can_write(file: Path, how: str,
 
 UNPRIVILEGED = """
 import os, sys
-from artifactd.evidence import writers
+from artifactd.discovery.evidence import writers
 fd = os.open(sys.argv[1], os.O_RDONLY)
 if os.geteuid() == 0:
     os.setresuid(65534, 65534, 65534)  # and with it CAP_LEASE is gone
@@ -117,7 +117,7 @@ def test_no_lease_is_left_behind(file: Path) -> None:
 
 PROBE = """
 import os, select, sys
-from artifactd.evidence import prepare, writers
+from artifactd.discovery.evidence import prepare, writers
 prepare()
 fd = os.open(sys.argv[1], os.O_RDONLY)
 print("probing", flush=True)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artifactd.decisions.lifecycle import State
 from artifactd.health import (
     STALLED_SECONDS,
     START_SECONDS,
@@ -22,7 +23,6 @@ from artifactd.health import (
     told,
     troubles,
 )
-from artifactd.lifecycle import State
 
 NOW = 10_000.0
 WELL = Facts(

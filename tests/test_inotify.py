@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.inotify import file_system, limits, remote_file_system
+from artifactd.linux.inotify import file_system, limits, remote_file_system
 
 
 def test_the_limits_are_those_of_this_machine() -> None:

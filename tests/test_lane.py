@@ -1,5 +1,5 @@
-from artifactd.backoff import Backoff
-from artifactd.lane import FILES_AT_ONCE, Lane
+from artifactd.decisions.backoff import Backoff
+from artifactd.decisions.outage import FILES_AT_ONCE, Lane
 
 
 def a_lane() -> Lane:

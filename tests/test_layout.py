@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactd.artifact import Artifact, Kind
-from artifactd.layout import Place, artifact, is_experiment, kind_of, place
+from artifactd.decisions.layout import Place, artifact, is_experiment, kind_of, place
 
 UUID = b"6f1c2d3e-0a1b-11ee-8c99-0242ac120002"
 FOLDER = b"h2oai_experiment_" + UUID

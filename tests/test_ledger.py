@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.artifact import Artifact, Kind
-from artifactd.chain import breaks
-from artifactd.ledger import Ledger
-from artifactd.lifecycle import (
+from artifactd.decisions.lifecycle import (
     Change,
     Confirmed,
     Event,
@@ -27,7 +25,9 @@ from artifactd.lifecycle import (
     Unchanged,
     step,
 )
-from artifactd.schema import FILE, MIGRATIONS, Damaged, Newer, Unwritable
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.record import breaks
+from artifactd.ledger.schema import FILE, MIGRATIONS, Damaged, Newer, Unwritable
 from tests.rows import D1, D2, a_row, an_artifact, digest, identity, proven, started
 
 CONTEXT = {"version": "1", "host": "h"}

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.chain import breaks
-from artifactd.ledger import Ledger
-from artifactd.lifecycle import Change, Row, State
-from artifactd.lock import InUse, lock
-from artifactd.schema import FILE, Damaged, Unwritable, set_aside
+from artifactd.decisions.lifecycle import Change, Row, State
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.lock import InUse, lock
+from artifactd.ledger.record import breaks
+from artifactd.ledger.schema import FILE, Damaged, Unwritable, set_aside
 from tests.rows import D1, a_row, proven, started
 
 REPOSITORY = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ PATIENCE = 60
 WRITER = """
 import sys
 from pathlib import Path
-from artifactd.ledger import Ledger
+from artifactd.ledger.ledger import Ledger
 from tests.test_ledger_faults import a_batch
 
 directory, first, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -40,7 +40,7 @@ ledger.close()
 HOLDER = """
 import sys
 from pathlib import Path
-from artifactd.lock import lock
+from artifactd.ledger.lock import lock
 
 with lock(Path(sys.argv[1])):
     print("held", flush=True)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifactd.lifecycle import (
+from artifactd.decisions.lifecycle import (
     STEPS,
     Confirmed,
     Event,

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import artifactd
-from artifactd.chain import ACTIONS
+from artifactd.ledger.record import ACTIONS
 from artifactd.log import COMMON, LINES, OPTIONAL, SCHEMA, Form, Log, configure
 
 IDENTITY = {"version": "1.2.3", "host": "host", "pid": 7}

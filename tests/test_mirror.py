@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from artifactd import mirror as mirrors
-from artifactd.lifecycle import Proven, State, Vanished
+from artifactd.decisions.lifecycle import Proven, State, Vanished
 from artifactd.stores.base import Conflict, StoreError
 from artifactd.stores.memory import MemoryStore
 from tests.faults import FaultyStore, before

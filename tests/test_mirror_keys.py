@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.lifecycle import Refused, State
+from artifactd.decisions.lifecycle import Refused, State
 from artifactd.stores.base import StoreError
 from artifactd.stores.memory import MemoryStore
 from tests.faults import Fault, FaultyStore, before

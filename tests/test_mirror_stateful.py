@@ -25,8 +25,8 @@ from hypothesis.stateful import (
 
 from artifactd import checksum
 from artifactd.artifact import Digest, Key
-from artifactd.ledger import Recorded
-from artifactd.lifecycle import Proven, Started, State, Unchanged
+from artifactd.decisions.lifecycle import Proven, Started, State, Unchanged
+from artifactd.ledger.ledger import Recorded
 from artifactd.stores.base import Unavailable
 from artifactd.stores.memory import MemoryStore
 from tests.artifacts import Artifacts

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.lifecycle import State
+from artifactd.decisions.lifecycle import State
 from artifactd.stores.base import Corrupt, Denied, StoreError, Unavailable
 from artifactd.stores.memory import MemoryStore
 from tests.faults import Fault, FaultyStore, after, before, flipped

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from artifactd.artifact import Digest, Key
-from artifactd.ledger import Ledger
-from artifactd.notebook import LedgerNotebook
-from artifactd.schema import FILE
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.schema import FILE
+from artifactd.ledger.unfinished_uploads import LedgerNotebook
 from artifactd.stores.base import Unavailable
 from artifactd.stores.unfinished import Loose, Notebook, Unfinished
 
@@ -80,7 +80,7 @@ def test_threads_may_write_at_the_same_time_and_beside_the_ledger(state: Path) -
 WRITES = """
 import os, sys
 from pathlib import Path
-from artifactd.notebook import LedgerNotebook
+from artifactd.ledger.unfinished_uploads import LedgerNotebook
 from tests.test_notebook import ONE
 
 notebook = LedgerNotebook(Path(sys.argv[1]))

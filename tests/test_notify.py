@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from artifactd.clock import Clock
 from artifactd.notify import ServiceManager
-from artifactd.times import Clock
 from tests.process import PATIENCE, Site, until
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.lane import FILES_AT_ONCE
-from artifactd.lifecycle import State
+from artifactd.decisions.lifecycle import State
+from artifactd.decisions.outage import FILES_AT_ONCE
 from artifactd.pipeline import BATCH_BYTES, BATCH_FILES, batches
 from artifactd.stores.base import StoreError, Unavailable
 from artifactd.stores.memory import MemoryStore

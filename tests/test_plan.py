@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactd.artifact import Identity, Key
-from artifactd.lifecycle import (
+from artifactd.decisions.lifecycle import (
     Event,
     Failed,
     Lost,
@@ -18,8 +18,20 @@ from artifactd.lifecycle import (
     Vanished,
     step,
 )
-from artifactd.plan import Action, Nothing, Outlook, Read, Refuse, Same, Send, Wait, outlook, plan, row_of
-from artifactd.policy import OnChange, Wanted, beside
+from artifactd.decisions.plan import (
+    Action,
+    Nothing,
+    Outlook,
+    Read,
+    Refuse,
+    Same,
+    Send,
+    Wait,
+    outlook,
+    plan,
+    row_of,
+)
+from artifactd.decisions.policy import OnChange, Wanted, beside
 from tests.rows import D1, D2, D3, a_proven_row, a_row, an_artifact, identity, started
 
 KEY = Key("alice/e0/mojo.zip")

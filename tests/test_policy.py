@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactd.artifact import Artifact, Digest, InvalidKey, Key, Kind
-from artifactd.layout import kind_of
-from artifactd.policy import (
+from artifactd.decisions.layout import kind_of
+from artifactd.decisions.policy import (
     BUILT_IN,
     Action,
     Decision,

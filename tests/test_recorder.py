@@ -9,11 +9,11 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from artifactd.ledger import Ledger, Recorded
-from artifactd.lifecycle import Change, Confirmed, ImpossibleStep, Refused, State
+from artifactd.clock import Clock
+from artifactd.decisions.lifecycle import Change, Confirmed, ImpossibleStep, Refused, State
+from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.log import LINES, Log
 from artifactd.recorder import Recorder, Stopped
-from artifactd.times import Clock
 from tests.rows import a_row, identity, proven, started
 from tests.test_lifecycle import EVENTS
 

@@ -1,4 +1,4 @@
-from artifactd.rehearsal import self_test
+from artifactd.discovery.watch_selftest import self_test
 
 
 def test_the_installed_watchdog_passes_its_own_test() -> None:

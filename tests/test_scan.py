@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.artifact import Identity, Sighting
-from artifactd.scan import (
+from artifactd.discovery.scan import (
     BATCH,
     Found,
     Gone,
@@ -231,7 +231,7 @@ def test_a_data_directory_that_is_a_file_is_unobservable(tmp_path: Path) -> None
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from artifactd.scan import root, scan, sight
+from artifactd.discovery.scan import root, scan, sight
 os.chdir(sys.argv[1])  # the way to it is closed to others
 if os.geteuid() == 0:
     os.setresgid(65534, 65534, 65534)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artifactd.artifact import Identity, Sighting
-from artifactd.settle import Complete, Incomplete, Settled, Settler, Writers, verdict
+from artifactd.decisions.settle import Complete, Incomplete, Settled, Settler, Writers, verdict
 
 QUIET = 2.0
 MAX_WAIT = 100.0

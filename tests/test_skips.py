@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from artifactd.artifact import Artifact, Identity, Key, Kind
-from artifactd.lifecycle import Change, Refused, Row, Skipped, State
-from artifactd.policy import Decision, LeftAlone, Unnameable, Wanted
-from artifactd.skips import given_up, skipped
+from artifactd.decisions.lifecycle import Change, Refused, Row, Skipped, State
+from artifactd.decisions.policy import Decision, LeftAlone, Unnameable, Wanted
+from artifactd.decisions.skips import given_up, skipped
 
 NOW = Identity(1, 2, 3, 4, 5)
 FOUND = Artifact(b"alice/h2oai_experiment_e/logs.zip", "alice", "e", b"logs.zip", Kind.LOGS)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.ledger import Ledger
-from artifactd.lifecycle import Change, Lost, State
-from artifactd.schema import Unwritable
+from artifactd.decisions.lifecycle import Change, Lost, State
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.schema import Unwritable
 from artifactd.stores.base import Conflict, StoreError
 from artifactd.stores.memory import MemoryStore
 from artifactd.tally import Tally

@@ -7,10 +7,10 @@ import pytest
 
 from artifactd import checksum
 from artifactd.artifact import Digest, Identity, Key, Sighting
-from artifactd.digest import Reading
-from artifactd.lifecycle import Event, Failed, Postponed, Proven, Refused, step
-from artifactd.scan import identity_of
-from artifactd.settle import Settled
+from artifactd.decisions.lifecycle import Event, Failed, Postponed, Proven, Refused, step
+from artifactd.decisions.settle import Settled
+from artifactd.discovery.reading import Reading
+from artifactd.discovery.scan import identity_of
 from artifactd.stores.base import (
     About,
     Conflict,

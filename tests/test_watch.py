@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.inotify import inotify_watches, limits
-from artifactd.watch import STEADY, Appeared, Doubt, Hint, Touched, Watch
+from artifactd.discovery.watch import STEADY, Appeared, Doubt, Hint, Touched, Watch
+from artifactd.linux.inotify import inotify_watches, limits
 
 PATIENCE = 20.0
 """Seconds after which what is awaited will not come."""
@@ -438,7 +438,7 @@ def test_nothing_is_heard_after_stop_and_all_is_heard_after_another_start(data: 
 CHILD = """
 import select, sys, time
 from pathlib import Path
-from artifactd.watch import Watch
+from artifactd.discovery.watch import Watch
 watch = Watch(Path(sys.argv[1]), lambda hint: print(repr(hint), flush=True), beat_seconds=0.05)
 watch.start()
 print("ready", flush=True)
@@ -516,7 +516,7 @@ def test_a_reached_limit_of_watches_is_a_doubt_though_watchdog_is_silent(data: P
 UNREADABLE = """
 import os, sys
 from pathlib import Path
-from artifactd.watch import Watch
+from artifactd.discovery.watch import Watch
 root = Path(sys.argv[1])
 watch = Watch(root, lambda hint: print(repr(hint), flush=True), beat_seconds=1e9, patience_seconds=1e6)
 root.chmod(0)

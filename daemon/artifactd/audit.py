@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from artifactd import chain
 from artifactd.artifact import Digest, Key
-from artifactd.chain import Break, Entry
-from artifactd.ledger import Ledger
-from artifactd.lifecycle import Row, State
+from artifactd.decisions.lifecycle import Row, State
+from artifactd.ledger import record
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.record import Break, Entry
 from artifactd.stores.base import Proof, Put, Source, Stat, Store, StoreError
 
 ANCHORS: Final = "_artifactd/anchors/"
@@ -175,4 +175,4 @@ def _record_id(ledger: Ledger) -> str:
 
 def breaks(ledger: Ledger) -> Iterator[Break]:
     """Every place where the record does not hang together, from its first entry to its last."""
-    return chain.breaks(ledger.entries())
+    return record.breaks(ledger.entries())

@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from artifactd import checksum, scan
+from artifactd import checksum
 from artifactd.artifact import Key
-from artifactd.chain import rfc3339
+from artifactd.clock import Clock
 from artifactd.config import Config
+from artifactd.discovery import scan
+from artifactd.discovery.watch_selftest import self_test
 from artifactd.engine import account, named
-from artifactd.inotify import limits, remote_file_system
-from artifactd.ledger import Ledger
-from artifactd.rehearsal import self_test
-from artifactd.schema import LedgerError
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.record import rfc3339
+from artifactd.ledger.schema import LedgerError
+from artifactd.linux.inotify import limits, remote_file_system
 from artifactd.stores.base import Conflict, Put, Receipt, Result, Source, Store, StoreError
 from artifactd.stores.open import Surroundings, open_store
 from artifactd.stores.unfinished import Loose
-from artifactd.times import Clock
 
 PROBE: Final = Key("_artifactd/check")
 _CONTENT: Final = b"Written by `artifactd check`. It may stay.\n"

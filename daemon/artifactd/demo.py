@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from artifactd.times import Clock
+from artifactd.clock import Clock
 
 EXPERIMENT: Final = "h2oai_experiment_6f4a1f0e-52d1-4c3a-9d0b-1c5e6a7b8c9d"
 _ID: Final = EXPERIMENT.removeprefix("h2oai_experiment_")

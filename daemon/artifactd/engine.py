@@ -8,22 +8,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from artifactd import __version__, audit
-from artifactd.chain import Value, rfc3339
+from artifactd.clock import Clock
 from artifactd.config import Config, Destination
-from artifactd.ledger import Ledger
-from artifactd.lock import lock
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.lock import lock
+from artifactd.ledger.record import Value, rfc3339
+from artifactd.ledger.schema import Damaged, set_aside
+from artifactd.ledger.unfinished_uploads import LedgerNotebook
 from artifactd.log import Log
 from artifactd.mirror import Mirror
-from artifactd.notebook import LedgerNotebook
 from artifactd.pipeline import Inbox
 from artifactd.recorder import Recorder
 from artifactd.requests import ByHand
-from artifactd.schema import Damaged, set_aside
 from artifactd.stopping import Stopping
 from artifactd.stores.base import Receipt, Store
 from artifactd.stores.open import Surroundings, open_store
 from artifactd.stores.unfinished import Notebook
-from artifactd.times import Clock
 
 
 @dataclass(frozen=True, slots=True)

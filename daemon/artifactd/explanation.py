@@ -5,17 +5,17 @@ import stat
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
-from artifactd import scan
 from artifactd.artifact import Sighting, printable
-from artifactd.beneath import READ, open_beneath
-from artifactd.chain import rfc3339
 from artifactd.config import Config
-from artifactd.evidence import writers, zip_problem
+from artifactd.decisions.lifecycle import Row
+from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
+from artifactd.decisions.settle import Writers
+from artifactd.discovery import scan
+from artifactd.discovery.evidence import writers, zip_problem
 from artifactd.intake import Intake
-from artifactd.ledger import Ledger
-from artifactd.lifecycle import Row
-from artifactd.policy import LeftAlone, Unnameable, Wanted
-from artifactd.settle import Writers
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.record import rfc3339
+from artifactd.linux.open_beneath import READ, open_beneath
 
 
 def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict[str, Any]:

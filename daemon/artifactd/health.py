@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, assert_never
 
-from artifactd.lifecycle import State
+from artifactd.decisions.lifecycle import State
 
 STALLED_SECONDS: Final = 120.0
 """Without a turn of the main loop. To watch a tree of a million directories anew takes 22 s, and an anchor

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from artifactd.artifact import Artifact, Key
-from artifactd.layout import Place, artifact, place
-from artifactd.lifecycle import Row, State
-from artifactd.policy import BY_HAND, Decision, LeftAlone, Policy, Wanted
+from artifactd.decisions.layout import Place, artifact, place
+from artifactd.decisions.lifecycle import Row, State
+from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, Policy, Wanted
 
 _UNFINISHED = (State.UPLOADING, State.RETRYING)
 

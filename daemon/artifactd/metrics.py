@@ -20,10 +20,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from artifactd import __version__
-from artifactd.chain import ACTIONS
+from artifactd.decisions.lifecycle import Proven, State
 from artifactd.health import Facts, Phase, age, hung, troubles
-from artifactd.ledger import Recorded
-from artifactd.lifecycle import Proven, State
+from artifactd.ledger.ledger import Recorded
+from artifactd.ledger.record import ACTIONS
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 

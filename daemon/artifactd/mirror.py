@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, assert_never
 
-from artifactd import scan
 from artifactd.artifact import Identity, Sighting, printable
+from artifactd.clock import Clock
 from artifactd.config import Config, FileSystem
-from artifactd.digest import NotYet
+from artifactd.decisions.lifecycle import Change, Row, State, Vanished
+from artifactd.decisions.plan import Nothing, Read, Wait, outlook
+from artifactd.decisions.policy import LeftAlone, Wanted
+from artifactd.decisions.settle import Incomplete, Settler, Waiting
+from artifactd.decisions.skips import given_up, skipped
+from artifactd.discovery import scan
+from artifactd.discovery.reading import NotYet
 from artifactd.intake import Intake
-from artifactd.lifecycle import Change, Row, State, Vanished
 from artifactd.pipeline import BATCH_FILES, Inbox, Pipeline
-from artifactd.plan import Nothing, Read, Wait, outlook
-from artifactd.policy import LeftAlone, Wanted
 from artifactd.recorder import Recorder
-from artifactd.settle import Incomplete, Settler, Waiting
-from artifactd.skips import given_up, skipped
 from artifactd.stores.base import Store
-from artifactd.times import Clock
 
 _WAITED_FOR: Final = 10_000
 """Files that are waited for at once. Past that, hints are dropped and scans pause: memory stays bounded."""

@@ -7,11 +7,11 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from artifactd.clock import Clock
 from artifactd.config import Config
 from artifactd.engine import Engine
 from artifactd.health import Facts, Phase, hung, told
 from artifactd.listener import Listener, Page
-from artifactd.times import Clock
 
 if TYPE_CHECKING:
     from artifactd.metrics import Metrics

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from artifactd.times import Clock
+from artifactd.clock import Clock
 
 _PATIENCE_SECONDS: Final = 1.0
 """For the manager to make room for a word."""

@@ -11,19 +11,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Protocol, TypeVar, assert_never
 
-from artifactd import digest, scan
 from artifactd.artifact import Artifact, Identity
+from artifactd.clock import Clock
 from artifactd.config import Config
-from artifactd.digest import Missing, NotYet, Reading, Unfit, Unreadable
+from artifactd.decisions.lifecycle import Change, Proven, Refused, Row, Started, State, Unchanged, Vanished
+from artifactd.decisions.outage import Lane
+from artifactd.decisions.plan import Read, Refuse, Same, Send, outlook, plan, row_of
+from artifactd.decisions.policy import Wanted
+from artifactd.decisions.settle import Incomplete, Settled
+from artifactd.discovery import reading, scan
+from artifactd.discovery.reading import Missing, NotYet, Reading, Unfit, Unreadable
 from artifactd.intake import Intake
-from artifactd.lane import Lane
-from artifactd.lifecycle import Change, Proven, Refused, Row, Started, State, Unchanged, Vanished
-from artifactd.plan import Read, Refuse, Same, Send, outlook, plan, row_of
-from artifactd.policy import Wanted
 from artifactd.recorder import Recorder
-from artifactd.settle import Incomplete, Settled
 from artifactd.stores.base import Store
-from artifactd.times import Clock
 from artifactd.upload import Outage, Outcome, Times, Upload, failure, upload
 
 BATCH_FILES: Final = 256
@@ -168,7 +168,7 @@ class Pipeline:
 
     # --- read ---
 
-    def _read(self, batch: Sequence[Settled]) -> list[digest.Outcome]:
+    def _read(self, batch: Sequence[Settled]) -> list[reading.Outcome]:
         quiet, largest = self._config.watch.quiet_seconds, self._config.limits.max_file_size
         try:
             with scan.root(self._config.data_directory) as root:
@@ -177,7 +177,7 @@ class Pipeline:
             reason = Incomplete(f"the data directory cannot be opened: {error.strerror}")
             return [NotYet(settled, settled.sighting.identity, reason) for settled in batch]
 
-    def _examined(self, batch: Sequence[Settled], outcomes: Sequence[digest.Outcome]) -> None:
+    def _examined(self, batch: Sequence[Settled], outcomes: Sequence[reading.Outcome]) -> None:
         """Decide what is to be put, have it on record as started, and send it."""
         rows = self._recorder.ledger.of_sources([settled.sighting.path for settled in batch])
         subjects = [self._subject(settled, rows.get(settled.sighting.path, [])) for settled in batch]
@@ -333,10 +333,10 @@ def _superseded(rows: Sequence[Row], by: Row) -> Iterator[Change]:
 
 def _read(
     root: int, settled: Settled, quiet_seconds: float, max_size: int | None, part_size: int | None
-) -> digest.Outcome:
-    """`digest.read`, and a bound on the harm of its own mistakes: only this file has to wait."""
+) -> reading.Outcome:
+    """`reading.read`, and a bound on the harm of its own mistakes: only this file has to wait."""
     try:
-        return digest.read(root, settled, quiet_seconds, max_size, part_size)
+        return reading.read(root, settled, quiet_seconds, max_size, part_size)
     except Exception as error:  # noqa: BLE001 - told as this file's trouble, and tried again
         return Unreadable(settled, f"unexpected {type(error).__name__}: {error}")
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from artifactd import scan
 from artifactd.artifact import Artifact, Sighting
+from artifactd.decisions.lifecycle import Row
+from artifactd.decisions.plan import Nothing, Read, Wait, family, outlook
+from artifactd.decisions.policy import Decision, LeftAlone, Unnameable, Wanted
+from artifactd.discovery import scan
 from artifactd.intake import Intake
-from artifactd.ledger import Ledger
-from artifactd.lifecycle import Row
-from artifactd.plan import Nothing, Read, Wait, family, outlook
-from artifactd.policy import Decision, LeftAlone, Unnameable, Wanted
+from artifactd.ledger.ledger import Ledger
 
 
 class Would(StrEnum):

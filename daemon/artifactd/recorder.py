@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import Final, TypeVar
 
-from artifactd.chain import Entry, Fields
-from artifactd.ledger import Ledger, Recorded
-from artifactd.lifecycle import (
+from artifactd.clock import Clock
+from artifactd.decisions.lifecycle import (
     Change,
     Confirmed,
     Failed,
@@ -21,10 +20,11 @@ from artifactd.lifecycle import (
     Unchanged,
     Vanished,
 )
+from artifactd.ledger.ledger import Ledger, Recorded
+from artifactd.ledger.record import Entry, Fields
+from artifactd.ledger.schema import Unwritable
 from artifactd.log import LINES, Log
-from artifactd.schema import Unwritable
 from artifactd.stopping import Stopping
-from artifactd.times import Clock
 
 T = TypeVar("T")
 

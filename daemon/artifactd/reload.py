@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from artifactd.chain import Fields
+from artifactd.clock import Clock
 from artifactd.config import Config, ConfigError
+from artifactd.ledger.record import Fields
 from artifactd.log import Log
-from artifactd.times import Clock
 
 Answer = Callable[[Mapping[str, Any]], None]
 """Takes one answer after the other; the last one has `final` true."""

@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from artifactd import scan
 from artifactd.artifact import Artifact, Sighting, printable
-from artifactd.chain import ACTIONS
-from artifactd.layout import EXPERIMENT
-from artifactd.ledger import Recorded
-from artifactd.lifecycle import Event, Proven, Refused, Skipped, Unchanged, Vanished
+from artifactd.decisions.layout import EXPERIMENT
+from artifactd.decisions.lifecycle import Event, Proven, Refused, Skipped, Unchanged, Vanished
+from artifactd.decisions.plan import Nothing, outlook
+from artifactd.decisions.policy import Wanted
+from artifactd.discovery import scan
+from artifactd.ledger.ledger import Recorded
+from artifactd.ledger.record import ACTIONS
 from artifactd.mirror import Mirror
-from artifactd.plan import Nothing, outlook
-from artifactd.policy import Wanted
 from artifactd.recorder import Recorder
 
 Answer = Callable[[Mapping[str, Any]], None]

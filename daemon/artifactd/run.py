@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from typing import Any, Final, Self
 
 from artifactd.artifact import printable
+from artifactd.clock import Clock
 from artifactd.config import Config
 from artifactd.control import Request
+from artifactd.discovery.watch import Watch
 from artifactd.engine import Engine
 from artifactd.hints import Hints
-from artifactd.inotify import inotify_watches
+from artifactd.linux.inotify import inotify_watches
 from artifactd.mirror import Mirror
 from artifactd.requests import Pending, hint, relative
 from artifactd.stopping import Stopping
-from artifactd.times import Clock
 from artifactd.vitals import Vitals, scan_pause
-from artifactd.watch import Watch
 
 SYSTEM: Final = Clock(time.monotonic, time.time, random.random)
 """The real clocks, and real chance: it spreads retries and guards no secret."""

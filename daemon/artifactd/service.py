@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from artifactd import evidence
 from artifactd.artifact import printable
+from artifactd.clock import Clock
 from artifactd.config import Config
 from artifactd.control import Request, Server
+from artifactd.discovery import evidence
 from artifactd.engine import Engine, locked
 from artifactd.health import Phase, told
-from artifactd.lock import lock
+from artifactd.ledger.lock import lock
+from artifactd.ledger.schema import Damaged
 from artifactd.log import Log
 from artifactd.monitor import Monitor, listening
 from artifactd.notify import ServiceManager
@@ -26,9 +28,7 @@ from artifactd.recorder import Stopped
 from artifactd.reload import Answer, Asked, Reload
 from artifactd.requests import Pending
 from artifactd.run import Daemon, signals
-from artifactd.schema import Damaged
 from artifactd.stopping import Stopping
-from artifactd.times import Clock
 
 DISABLED: Final = "enable_artifacts_upload is false: nothing is exported"
 

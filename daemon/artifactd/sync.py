@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from artifactd import evidence
 from artifactd.artifact import Sighting, printable
+from artifactd.clock import Clock
 from artifactd.config import Config
+from artifactd.decisions.lifecycle import Failed, Postponed, Proven, Refused, Started, Unchanged, Vanished
+from artifactd.discovery import evidence
 from artifactd.engine import Engine, account, engine
-from artifactd.ledger import Recorded
-from artifactd.lifecycle import Failed, Postponed, Proven, Refused, Started, Unchanged, Vanished
+from artifactd.ledger.ledger import Recorded
 from artifactd.log import Log
 from artifactd.run import SYSTEM, signals
 from artifactd.stopping import Stopping
-from artifactd.times import Clock
 
 _TURN_SECONDS: Final = 0.2
 """How late it can be to notice that it is done, or that waiting takes too long."""

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from artifactd.ledger import Ledger, Recorded
-from artifactd.lifecycle import State
-from artifactd.schema import Unwritable
-from artifactd.times import Clock
+from artifactd.clock import Clock
+from artifactd.decisions.lifecycle import State
+from artifactd.ledger.ledger import Ledger, Recorded
+from artifactd.ledger.schema import Unwritable
 
 _SHARE: Final = 0.01
 """Of the time, as much may go into counting anew. A million copies take 1.6 s: every 3 minutes at most."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from artifactd.artifact import Identity, Key, printable
-from artifactd.digest import Reading
-from artifactd.lifecycle import Event, Failed, Postponed, Proven, Refused, Row
+from artifactd.decisions.lifecycle import Event, Failed, Postponed, Proven, Refused, Row
+from artifactd.discovery.reading import Reading
 from artifactd.stores.base import (
     About,
     Corrupt,

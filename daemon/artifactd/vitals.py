@@ -4,15 +4,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from artifactd.clock import Clock
+from artifactd.decisions.settle import earlier
+from artifactd.discovery.watch import Watch
 from artifactd.engine import Engine
 from artifactd.health import Facts, Phase, QueueFacts, RecordFacts, ScanFacts, StoreFacts, WatchFacts
-from artifactd.inotify import inotify_watches, limits
-from artifactd.ledger import Recorded
-from artifactd.schema import FILE
-from artifactd.settle import earlier
+from artifactd.ledger.ledger import Recorded
+from artifactd.ledger.schema import FILE
+from artifactd.linux.inotify import inotify_watches, limits
 from artifactd.tally import Tally
-from artifactd.times import Clock
-from artifactd.watch import Watch
 
 _WATCHES_SECONDS: Final = 60.0
 _WATCHES_SHARE: Final = 0.0005

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from artifactd.clock import Clock
 from artifactd.stores.objectstore import ObjectStore
 from artifactd.stores.s3.bucket import Bucket
 from artifactd.stores.s3.checks import Verified
@@ -12,7 +13,6 @@ from artifactd.stores.s3.session import Access, Endpoint
 from artifactd.stores.s3.storing import Storing
 from artifactd.stores.throttle import Throttle
 from artifactd.stores.unfinished import Loose, Notebook
-from artifactd.times import Clock
 from tests.servers.s3 import REGION, Credentials, S3Server
 
 PART: Final = 5 << 20

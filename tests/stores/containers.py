@@ -5,13 +5,13 @@ import time
 from pathlib import Path
 from typing import Final
 
+from artifactd.clock import Clock
 from artifactd.stores.azure.account import Access, Endpoint
 from artifactd.stores.azure.container import Container
 from artifactd.stores.azure.storing import Storing
 from artifactd.stores.objectstore import ObjectStore
 from artifactd.stores.throttle import Throttle
 from artifactd.stores.unfinished import Loose, Notebook
-from artifactd.times import Clock
 from tests.servers.azure import AzureServer
 
 BLOCK: Final = 64 << 10

@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from artifactd.ledger import Ledger
-from artifactd.notebook import LedgerNotebook
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.unfinished_uploads import LedgerNotebook
 from artifactd.stores.base import Result
 from tests.process import until
 from tests.servers.azure import AzureServer

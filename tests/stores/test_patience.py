@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from artifactd.clock import Clock
 from artifactd.stores.base import Denied, StoreError, Unavailable
 from artifactd.stores.patience import LONGEST_PAUSE, Patience
-from artifactd.times import Clock
 
 
 class Busy:

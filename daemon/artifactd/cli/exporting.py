@@ -27,9 +27,18 @@ from artifactd.cli.terminal import (
 )
 from artifactd.config import Config, load_beside
 from artifactd.control import NoDaemon
+from artifactd.decisions.lifecycle import (
+    Change,
+    Failed,
+    Postponed,
+    Proven,
+    Refused,
+    Replayed,
+    State,
+    Unchanged,
+)
 from artifactd.engine import Engine, account, context
-from artifactd.ledger import Ledger, Recorded
-from artifactd.lifecycle import Change, Failed, Postponed, Proven, Refused, Replayed, State, Unchanged
+from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.requests import relative
 
 EXPORTING = "Exporting"
@@ -208,9 +217,9 @@ def _sentence(outcome: Mapping[str, Any]) -> str:
 
 def _wanted_of(settings: Config, experiment: str) -> list[str]:
     """The artifacts of the experiment that the policy wants."""
-    from artifactd import scan  # noqa: PLC0415 - for this command only
+    from artifactd.decisions.policy import Wanted  # noqa: PLC0415 - as above
+    from artifactd.discovery import scan  # noqa: PLC0415 - for this command only
     from artifactd.intake import Intake  # noqa: PLC0415 - as above
-    from artifactd.policy import Wanted  # noqa: PLC0415 - as above
     from artifactd.requests import experiments  # noqa: PLC0415 - as above
 
     intake = Intake(os.fsencode(settings.data_directory), settings.policy, settings.user)

@@ -23,14 +23,14 @@ from artifactd.cli.terminal import (
     lines,
     reading,
 )
+from artifactd.clock import Clock
 from artifactd.config import Config, FileSystem
+from artifactd.decisions.lifecycle import Change, Confirmed, Lost, Row, State
 from artifactd.engine import context, named, open_stores
-from artifactd.ledger import Ledger
-from artifactd.lifecycle import Change, Confirmed, Lost, Row, State
-from artifactd.schema import FILE, LedgerError
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.schema import FILE, LedgerError
 from artifactd.stores.base import Store, StoreError
 from artifactd.stores.unfinished import Loose
-from artifactd.times import Clock
 
 PROVING = "Proving"
 

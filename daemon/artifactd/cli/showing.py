@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from artifactd import control, scan
+from artifactd import control
 from artifactd.artifact import printable
-from artifactd.chain import rfc3339
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import (
     DISABLED,
@@ -27,9 +26,11 @@ from artifactd.cli.terminal import (
 )
 from artifactd.config import Config
 from artifactd.control import NoDaemon
+from artifactd.decisions.lifecycle import Row, State
+from artifactd.discovery import scan
 from artifactd.engine import named
 from artifactd.intake import Intake
-from artifactd.lifecycle import Row, State
+from artifactd.ledger.record import rfc3339
 from artifactd.preview import Forecast, Would, whole_tree
 from artifactd.requests import relative
 

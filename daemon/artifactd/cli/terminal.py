@@ -16,11 +16,11 @@ from artifactd import __version__, control, journal
 from artifactd.artifact import printable
 from artifactd.cli.exits import Exit
 from artifactd.config import Config, ConfigError, Format, load_beside, state_directories
-from artifactd.ledger import Ledger
-from artifactd.lock import InUse
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.lock import InUse
+from artifactd.ledger.schema import LedgerError
 from artifactd.log import Form, Log, configure
 from artifactd.repeats import Repeats
-from artifactd.schema import LedgerError
 
 ConfigPath = Annotated[
     Path | None,

@@ -8,7 +8,6 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from artifactd.backoff import Backoff
 from artifactd.config import repository
 from artifactd.config.chosen import destination, missing
 from artifactd.config.clashes import clashes, doubts
@@ -20,8 +19,9 @@ from artifactd.config.listen import Unix, exposed
 from artifactd.config.problem import ConfigError, Problem, nearest
 from artifactd.config.rules import RULE_KEYS, used_twice
 from artifactd.config.values import shown
-from artifactd.layout import is_experiment
-from artifactd.policy import Policy
+from artifactd.decisions.backoff import Backoff
+from artifactd.decisions.layout import is_experiment
+from artifactd.decisions.policy import Policy
 
 Settings = Mapping[str, Setting]
 

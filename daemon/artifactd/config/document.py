@@ -12,7 +12,6 @@ from pydantic import BeforeValidator, Field, PlainValidator, SecretStr
 from pydantic.fields import FieldInfo
 
 from artifactd.artifact import InvalidKey, Key
-from artifactd.backoff import Backoff
 from artifactd.config import objects, values
 from artifactd.config.destination import (
     AddressingStyle,
@@ -26,7 +25,8 @@ from artifactd.config.listen import Listen, listen_at
 from artifactd.config.repository import GitTable
 from artifactd.config.rules import RuleTable, tables
 from artifactd.config.values import Mode, Table
-from artifactd.policy import OnChange
+from artifactd.decisions.backoff import Backoff
+from artifactd.decisions.policy import OnChange
 
 Switch = Annotated[bool, PlainValidator(values.boolean)]
 Text = Annotated[str, PlainValidator(values.text)]

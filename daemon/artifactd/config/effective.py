@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from pydantic import SecretStr
 
-from artifactd.backoff import Backoff
 from artifactd.config.azure import Connection, signatures
 from artifactd.config.destination import Azure, Destination
 from artifactd.config.document import FIELDS, SECRETS, Document, Health, Limits, Log, Watch
 from artifactd.config.layer import Setting
 from artifactd.config.rules import as_written
 from artifactd.config.values import shown
-from artifactd.policy import OnChange, Policy
+from artifactd.decisions.backoff import Backoff
+from artifactd.decisions.policy import OnChange, Policy
 
 
 class Row(NamedTuple):

@@ -9,7 +9,7 @@ from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 
 from artifactd.artifact import Artifact, Kind
 from artifactd.config.values import Table, named, names_of, one_of, optional, size
-from artifactd.policy import FIELDS, Action, InvalidTemplate, Rule, Template
+from artifactd.decisions.policy import FIELDS, Action, InvalidTemplate, Rule, Template
 
 _PROBE = Artifact(path=b"h2oai_experiment_x/x", user="x", experiment_id="x", inside=b"x", kind=Kind.OTHER)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from artifactd import checksum
 from artifactd.artifact import Identity
-from artifactd.beneath import READ
+from artifactd.linux.open_beneath import READ
 from artifactd.stores import linux
 from artifactd.stores.base import (
     Conflict,

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from artifactd import checksum
 from artifactd.artifact import Digest, InvalidKey, Key
-from artifactd.beneath import DIRECTORY, READ, directory, open_beneath
+from artifactd.linux.open_beneath import DIRECTORY, READ, directory, open_beneath
 from artifactd.stores import linux
 from artifactd.stores.base import Put, Result, Stat, Store, StoreError, Unavailable, no_progress
 from artifactd.stores.delivery import Delivery

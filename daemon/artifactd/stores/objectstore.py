@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from artifactd import checksum
 from artifactd.artifact import Digest, InvalidKey, Key
+from artifactd.clock import Clock
 from artifactd.stores.base import (
     Conflict,
     Denied,
@@ -35,7 +36,6 @@ from artifactd.stores.objects import Absent, Expected, Forgotten, Found, Holds, 
 from artifactd.stores.patience import Patience
 from artifactd.stores.sending import InParts, Sending, Whole, in_parts, resumed
 from artifactd.stores.unfinished import Notebook, Unfinished
-from artifactd.times import Clock
 
 _TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put
 

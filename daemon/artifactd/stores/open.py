@@ -6,6 +6,7 @@ from typing import Final, assert_never
 
 from pydantic import SecretStr
 
+from artifactd.clock import Clock
 from artifactd.config import (
     S3,
     Azure,
@@ -21,7 +22,6 @@ from artifactd.stores.base import Store
 from artifactd.stores.filesystem import FileSystemStore
 from artifactd.stores.throttle import Throttle
 from artifactd.stores.unfinished import Notebook
-from artifactd.times import Clock
 
 _AZURE_KEEPS_SECONDS: Final = 7 * 24 * 3600.0
 """What was not put together for so long Azure drops by itself ("Put Block", Azure Storage REST API)."""

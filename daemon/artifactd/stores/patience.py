@@ -4,8 +4,8 @@ from collections.abc import Callable
 from threading import Event
 from typing import Final, TypeVar
 
+from artifactd.clock import Clock
 from artifactd.stores.base import Unavailable
-from artifactd.times import Clock
 
 T = TypeVar("T")
 

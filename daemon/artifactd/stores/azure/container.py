@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
+from artifactd.clock import Clock
 from artifactd.stores.azure.account import Access, Endpoint, account
 from artifactd.stores.azure.answers import FOREIGN, Asked
 from artifactd.stores.azure.door import Door
@@ -22,7 +23,6 @@ from artifactd.stores.objects import Absent, Expected, Found, Holds, Notes, Obje
 from artifactd.stores.patience import Patience
 from artifactd.stores.tally import Tally
 from artifactd.stores.throttle import Throttle
-from artifactd.times import Clock
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties

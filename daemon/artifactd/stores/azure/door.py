@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
+from artifactd.clock import Clock
 from artifactd.stores.azure.account import Endpoint
 from artifactd.stores.azure.answers import FOREIGN, Asked, meaning, of_answer
 from artifactd.stores.azure.session import VERSION, Opened
@@ -16,7 +17,6 @@ from artifactd.stores.http11 import Answer, Body, Unanswered
 from artifactd.stores.peer import peer
 from artifactd.stores.throttle import Throttle
 from artifactd.stores.wire import Wire
-from artifactd.times import Clock
 
 _CREATED = 201
 _REDIRECTION = 300

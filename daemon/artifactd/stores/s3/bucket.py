@@ -7,6 +7,7 @@ from threading import Lock
 from typing import Any, Final
 from urllib.parse import quote
 
+from artifactd.clock import Clock
 from artifactd.stores.base import CHUNK, Corrupt, Proof, Put, StoreError, Unavailable
 from artifactd.stores.http11 import Piece, Unanswered
 from artifactd.stores.objects import Expected, Forgotten, Found, Notes, Objects, Taken
@@ -21,7 +22,6 @@ from artifactd.stores.s3.session import Access, Endpoint, Opened, opened
 from artifactd.stores.s3.storing import Storing
 from artifactd.stores.tally import Tally
 from artifactd.stores.throttle import Throttle
-from artifactd.times import Clock
 
 PROBE: Final = "_artifactd/probe"
 """The key of the probe's object, below the prefix. It stays: nothing here can delete."""

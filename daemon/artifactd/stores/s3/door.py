@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from artifactd.clock import Clock
 from artifactd.stores.http11 import Unanswered
 from artifactd.stores.peer import peer
 from artifactd.stores.s3.answers import FOREIGN, meaning, of_xml
@@ -11,7 +12,6 @@ from artifactd.stores.s3.session import Endpoint, Opened
 from artifactd.stores.sigv4 import path, query, signed
 from artifactd.stores.throttle import Throttle
 from artifactd.stores.wire import Wire
-from artifactd.times import Clock
 
 _OK = 200
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from artifactd.watch import Appeared, Hint, Touched, Watch
+from artifactd.discovery.watch import Appeared, Hint, Touched, Watch
 
 
 def self_test(timeout_seconds: float = 5.0) -> str | None:

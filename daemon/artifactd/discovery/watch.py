@@ -34,7 +34,7 @@ from watchdog.events import (
 from watchdog.observers.inotify import InotifyObserver
 from watchdog.utils import BaseThread
 
-from artifactd.inotify import shortage
+from artifactd.linux.inotify import shortage
 
 FIRST_PAUSE = 1.0
 """Seconds between the first two rebuilds; doubled each time."""

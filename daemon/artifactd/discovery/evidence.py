@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from artifactd.settle import Writers
+from artifactd.decisions.settle import Writers
 
 
 def prepare() -> None:

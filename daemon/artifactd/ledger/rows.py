@@ -4,7 +4,7 @@ import hashlib
 from typing import Any, Final
 
 from artifactd.artifact import Artifact, Digest, Identity, Kind
-from artifactd.lifecycle import Row, State
+from artifactd.decisions.lifecycle import Row, State
 
 COLUMNS: Final = (
     "source, store, key, wanted_key, user, experiment_id, inside, kind, rule, state, identity, digest, size,"

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from artifactd.artifact import Identity, printable
-from artifactd.lifecycle import (
+from artifactd.decisions.lifecycle import (
     Confirmed,
     Event,
     Failed,

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 
 from artifactd.artifact import Digest, Key
-from artifactd.schema import FILE, LedgerError, connect, sqlite_errors
+from artifactd.ledger.schema import FILE, LedgerError, connect, sqlite_errors
 from artifactd.stores.base import Unavailable
 from artifactd.stores.unfinished import Notebook, Unfinished
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from artifactd.columns import Altered
+from artifactd.ledger.rows import Altered
 
 FILE: Final = "ledger.sqlite3"
 

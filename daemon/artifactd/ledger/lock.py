@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from artifactd.schema import LedgerError, unwritable
+from artifactd.ledger.schema import LedgerError, unwritable
 
 
 class InUse(LedgerError):  # noqa: N818 - as Newer

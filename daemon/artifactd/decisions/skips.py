@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, assert_never
 
 from artifactd.artifact import Artifact, Identity, InvalidKey, Key
-from artifactd.lifecycle import Change, Refused, Row, Skipped, State
-from artifactd.policy import Decision, LeftAlone, Unnameable, Wanted
+from artifactd.decisions.lifecycle import Change, Refused, Row, Skipped, State
+from artifactd.decisions.policy import Decision, LeftAlone, Unnameable, Wanted
 
 _UNFINISHED: Final = (State.UPLOADING, State.RETRYING)
 _UNREAD: Final = (State.SKIPPED, State.REFUSED, State.GONE)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from artifactd.artifact import Identity, Sighting
-from artifactd.beneath import directory
-from artifactd.layout import is_experiment, place
+from artifactd.decisions.layout import is_experiment, place
+from artifactd.linux.open_beneath import directory
 
 BATCH: Final = 1000
 """Sightings told at a time: bounds the memory of a scan, whatever the size of the tree."""

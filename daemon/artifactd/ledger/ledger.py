@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from artifactd import chain
-from artifactd.chain import Entry, Fields, Head
-from artifactd.columns import COLUMNS, check, decoded, encoded
-from artifactd.lifecycle import Change, Confirmed, Event, Lost, Replayed, Row, State, step
-from artifactd.schema import (
+from artifactd.decisions.lifecycle import Change, Confirmed, Event, Lost, Replayed, Row, State, step
+from artifactd.ledger import record
+from artifactd.ledger.record import Entry, Fields, Head
+from artifactd.ledger.rows import COLUMNS, check, decoded, encoded
+from artifactd.ledger.schema import (
     FILE,
     MIGRATIONS,
     Damaged,
@@ -154,7 +154,7 @@ class Ledger:
         for found in self._db.execute(_READ):
             check(found)
         for entry in self.entries(self.head().seq - 1):
-            if chain.hash_of(entry.line) != entry.hash:
+            if record.hash_of(entry.line) != entry.hash:
                 raise Damaged("the last event is not the one that was written")
 
     # --- reading ---
@@ -278,8 +278,8 @@ class Ledger:
                     continue
                 after = step(before, change.event, at)
                 latest[name] = after
-                fields = chain.account(before, after, change.event)
-                entry = chain.append(head, at, {**self._context, **fields})
+                fields = record.account(before, after, change.event)
+                entry = record.append(head, at, {**self._context, **fields})
                 head = Head(entry.seq, entry.hash)
                 recorded.append(Recorded(after, change.event, entry, before.state))
             self._db.executemany(_WRITE, [encoded(row) for row in latest.values()])
@@ -313,7 +313,7 @@ class Ledger:
             Unwritable: nothing was committed.
         """
         with self._transaction() as head:
-            entry = chain.append(head, at, {**self._context, **fields})
+            entry = record.append(head, at, {**self._context, **fields})
             self._append([entry])
         return entry
 

@@ -8,7 +8,7 @@ itself. Pure.
 from dataclasses import dataclass
 from typing import Final
 
-from artifactd.backoff import Backoff
+from artifactd.decisions.backoff import Backoff
 
 FILES_AT_ONCE: Final = 512
 """Files of one lane that may be under way."""

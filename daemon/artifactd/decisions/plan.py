@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from artifactd.artifact import Artifact, Digest, Identity, InvalidKey, Key
-from artifactd.lifecycle import Row, State
-from artifactd.policy import OnChange, Wanted, beside
+from artifactd.decisions.lifecycle import Row, State
+from artifactd.decisions.policy import OnChange, Wanted, beside
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""On record: how every copy stands, and what happened to it, in one SQLite file."""

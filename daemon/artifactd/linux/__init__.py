@@ -1,0 +1,1 @@
+"""What is asked of the kernel that Python lacks. The one home of ctypes."""
