@@ -8,8 +8,8 @@ from artifactd.clock import Clock
 from artifactd.config import Bitbucket, Config, ConfigError, load
 from artifactd.stores.git.address import Address, Protocol
 from artifactd.stores.git.store import GitStore
+from artifactd.stores.objects.unfinished import Loose
 from artifactd.stores.open import Surroundings, open_store
-from artifactd.stores.unfinished import Loose
 from tests.git.repository import Repository
 from tests.git.stores import store_on
 from tests.stores.harness import a_put, receipt

@@ -16,7 +16,7 @@ from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import FILE
 from artifactd.ledger.unfinished_uploads import LedgerNotebook
 from artifactd.stores.base import Unavailable
-from artifactd.stores.unfinished import Loose, Notebook, Unfinished
+from artifactd.stores.objects.unfinished import Loose, Notebook, Unfinished
 
 ONE = Unfinished("s3", Key("alice/one/mojo.zip"), Digest("1" * 64), 5 << 20, "upload-1", "attempt-1", 10.0)
 TWO = Unfinished("s3", Key("alice/two/mojo.zip"), Digest("2" * 64), 5 << 20, "upload-2", "attempt-2", 5.0)

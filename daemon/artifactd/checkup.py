@@ -19,8 +19,8 @@ from artifactd.ledger.record import rfc3339
 from artifactd.ledger.schema import LedgerError
 from artifactd.linux.inotify import limits, remote_file_system
 from artifactd.stores.base import Conflict, Put, Receipt, Result, Source, Store, StoreError
+from artifactd.stores.objects.unfinished import Loose
 from artifactd.stores.open import Surroundings, open_store
-from artifactd.stores.unfinished import Loose
 
 PROBE: Final = Key("_artifactd/check")
 _CONTENT: Final = b"Written by `artifactd check`. It may stay.\n"

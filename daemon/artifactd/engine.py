@@ -22,8 +22,8 @@ from artifactd.recorder import Recorder
 from artifactd.requests import ByHand
 from artifactd.stopping import Stopping
 from artifactd.stores.base import Receipt, Store
+from artifactd.stores.objects.unfinished import Notebook
 from artifactd.stores.open import Surroundings, open_store
-from artifactd.stores.unfinished import Notebook
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from artifactd.clock import Clock
-from artifactd.stores.objectstore import ObjectStore
+from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.objects.store import ObjectStore
+from artifactd.stores.objects.unfinished import Loose, Notebook
 from artifactd.stores.s3.bucket import Bucket
-from artifactd.stores.s3.checks import Verified
+from artifactd.stores.s3.checksums import Verified
+from artifactd.stores.s3.object_options import Storing
 from artifactd.stores.s3.session import Access, Endpoint
-from artifactd.stores.s3.storing import Storing
-from artifactd.stores.throttle import Throttle
-from artifactd.stores.unfinished import Loose, Notebook
 from tests.servers.s3 import REGION, Credentials, S3Server
 
 PART: Final = 5 << 20

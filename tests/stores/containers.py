@@ -7,11 +7,11 @@ from typing import Final
 
 from artifactd.clock import Clock
 from artifactd.stores.azure.account import Access, Endpoint
+from artifactd.stores.azure.blob_options import Storing
 from artifactd.stores.azure.container import Container
-from artifactd.stores.azure.storing import Storing
-from artifactd.stores.objectstore import ObjectStore
-from artifactd.stores.throttle import Throttle
-from artifactd.stores.unfinished import Loose, Notebook
+from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.objects.store import ObjectStore
+from artifactd.stores.objects.unfinished import Loose, Notebook
 from tests.servers.azure import AzureServer
 
 BLOCK: Final = 64 << 10

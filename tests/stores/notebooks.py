@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from artifactd.artifact import Digest, Key
-from artifactd.stores.unfinished import Loose, Notebook, Unfinished
+from artifactd.stores.objects.unfinished import Loose, Notebook, Unfinished
 
 
 class Written(Notebook):

@@ -11,10 +11,10 @@ from pathlib import Path
 from artifactd import checksum
 from artifactd.artifact import Key
 from artifactd.stores.base import Put, Receipt, Source
-from artifactd.stores.objectstore import ObjectStore
+from artifactd.stores.objects.store import ObjectStore
 from artifactd.stores.s3.bucket import Bucket
+from artifactd.stores.s3.object_options import Storing
 from artifactd.stores.s3.session import Access, Endpoint
-from artifactd.stores.s3.storing import Storing
 from tests.servers.s3 import ADMIN, REGION
 from tests.stores.buckets import CLOCK
 from tests.stores.harness import a_put

@@ -9,7 +9,7 @@ from azure.storage.blob import BlobProperties, ContainerClient
 from artifactd.artifact import KEY_BYTES
 from artifactd.stores.azure.account import Access
 from artifactd.stores.base import Proof, Store
-from artifactd.stores.objectstore import ObjectStore
+from artifactd.stores.objects.store import ObjectStore
 from tests.servers.azure import AzureServer, Tokens
 from tests.stores.conformance import StoreConformance, any_sequence
 from tests.stores.containers import BLOCK, a_container, a_store

@@ -18,7 +18,7 @@ from artifactd.artifact import Key
 from artifactd.stores.azure.account import Access
 from artifactd.stores.azure.session import Bearer
 from artifactd.stores.base import Denied, Refusal, Result, Unavailable
-from artifactd.stores.objectstore import ObjectStore
+from artifactd.stores.objects.store import ObjectStore
 from tests.servers.azure import ACCOUNT, KEY, AzureServer, Tokens
 from tests.servers.faults import Answer, Blackhole, Fault, Refuse, Reset, Truncate, What, of
 from tests.servers.proxy import Proxy

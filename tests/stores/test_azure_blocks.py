@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from artifactd.stores.azure.container import block_id
 from artifactd.stores.base import Put, Receipt, Refusal, Result, Unavailable
-from artifactd.stores.objectstore import ObjectStore
-from artifactd.stores.sending import in_parts
-from artifactd.stores.unfinished import Loose
+from artifactd.stores.objects.sending import in_parts
+from artifactd.stores.objects.store import ObjectStore
+from artifactd.stores.objects.unfinished import Loose
 from tests.servers.azure import AzureServer
 from tests.servers.faults import Answer, Fault, LoseAnswer, Seen, of
 from tests.servers.proxy import Proxy

@@ -6,7 +6,7 @@ import pytest
 from azure.core import exceptions as core
 
 from artifactd.stores.azure.answers import Asked
-from artifactd.stores.azure.failures import answered
+from artifactd.stores.azure.sdk_errors import answered
 from artifactd.stores.base import Denied, StoreError, Unavailable
 
 URL = "https://a.blob.core.windows.net/c/k?sv=1&sig=secret"

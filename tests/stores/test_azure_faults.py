@@ -12,7 +12,7 @@ from azure.storage.blob import BlobClient
 
 from artifactd.artifact import Key
 from artifactd.stores.base import Corrupt, Refusal, StoreError, Unavailable
-from artifactd.stores.objectstore import ObjectStore
+from artifactd.stores.objects.store import ObjectStore
 from tests.servers.azure import AzureServer
 from tests.servers.faults import (
     Answer,

@@ -12,9 +12,9 @@ import pytest
 from azure.storage.blob import BlobClient
 
 from artifactd.artifact import Key
-from artifactd.stores.azure.storing import Storing
+from artifactd.stores.azure.blob_options import Storing
 from artifactd.stores.base import About, StoreError
-from artifactd.stores.objectstore import ObjectStore
+from artifactd.stores.objects.store import ObjectStore
 from tests.servers.azure import AzureServer
 from tests.servers.faults import Seen
 from tests.servers.proxy import Proxy

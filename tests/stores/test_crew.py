@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from artifactd.stores.crew import Crew
+from artifactd.stores.objects.workers import Crew
 
 PATIENCE = 30.0
 

@@ -12,7 +12,7 @@ import pytest
 
 from artifactd.artifact import KEY_BYTES, Key
 from artifactd.stores.base import CHUNK, Conflict, Proof, Put, Refusal, Source, Unavailable
-from artifactd.stores.filesystem import FileSystemStore
+from artifactd.stores.filesystem.store import FileSystemStore
 from tests.stores.conformance import StoreConformance
 from tests.stores.harness import NewDestination, a_put, digest, only, outcome, pattern, receipt
 

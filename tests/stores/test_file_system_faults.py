@@ -17,13 +17,13 @@ import pytest
 
 from artifactd.artifact import Key
 from artifactd.stores.base import Put, Receipt, Source
-from artifactd.stores.filesystem import FileSystemStore
+from artifactd.stores.filesystem.store import FileSystemStore
 from tests.stores.harness import a_put, digest, pattern
 
 CHILD = """
 import json, os, sys
 from pathlib import Path
-from artifactd.stores.filesystem import FileSystemStore
+from artifactd.stores.filesystem.store import FileSystemStore
 from tests.stores.test_file_system_faults import puts
 
 root, kind, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -270,7 +270,7 @@ def test_a_death_between_link_and_unlink_leaves_nothing_either(root: Path) -> No
 ON_A_SMALL_DISK = """
 import json, os, subprocess, sys
 from pathlib import Path
-from artifactd.stores.filesystem import FileSystemStore
+from artifactd.stores.filesystem.store import FileSystemStore
 from tests.stores.harness import a_put, pattern
 
 def told(results):

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from artifactd.artifact import Key
 from artifactd.stores.base import Conflict, Corrupt, Proof, Receipt, StoreError, Unacceptable
-from artifactd.stores.git.attributes import edited
-from artifactd.stores.git.lfspointer import Pointer, parse
+from artifactd.stores.git.lfs.attributes import edited
+from artifactd.stores.git.lfs.pointer import Pointer, parse
 from artifactd.stores.git.store import GitStore
 from tests.git.giftless import Giftless, giftless
 from tests.git.https import PASSWORD, USER, GitServer, https

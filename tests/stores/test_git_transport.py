@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from artifactd.artifact import Key
 from artifactd.stores.base import Denied, Receipt, Result, StoreError, Unacceptable, Unavailable
-from artifactd.stores.git.errors import Declined
+from artifactd.stores.git.answers import Declined
 from artifactd.stores.git.store import GitStore
 from tests.git.https import PASSWORD, USER, GitServer, https
 from tests.git.repository import Repository

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from artifactd.artifact import Digest
 from artifactd.stores.base import Denied, StoreError, Unacceptable, Unavailable
-from artifactd.stores.git.errors import Declined, excerpt, meaning, rejected
+from artifactd.stores.git.answers import Declined, excerpt, meaning, rejected
 from artifactd.stores.git.message import FIELDS, Identity, Line, message, subject_template
 
 NO_READ = """

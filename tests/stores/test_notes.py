@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from artifactd import __version__
 from artifactd.artifact import Key
 from artifactd.stores.base import About, Put, Source
-from artifactd.stores.notes import MOST_BYTES, notes
+from artifactd.stores.objects.metadata import MOST_BYTES, notes
 from tests.stores.harness import a_put, digest
 
 HOSTILE = (

@@ -6,7 +6,7 @@ import pytest
 
 from artifactd.clock import Clock
 from artifactd.stores.base import Denied, StoreError, Unavailable
-from artifactd.stores.patience import LONGEST_PAUSE, Patience
+from artifactd.stores.objects.retry_after import LONGEST_PAUSE, Patience
 
 
 class Busy:

@@ -9,7 +9,7 @@ import pytest
 
 from artifactd.artifact import KEY_BYTES
 from artifactd.stores.base import Proof, Receipt, Store
-from artifactd.stores.objectstore import ObjectStore
+from artifactd.stores.objects.store import ObjectStore
 from tests.servers.s3 import S3Server
 from tests.stores.buckets import PART, a_store
 from tests.stores.conformance import FOREIGN, NEW, StoreConformance, any_sequence

@@ -3,7 +3,7 @@
 import pytest
 
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
-from artifactd.stores.objects import Forgotten, Taken
+from artifactd.stores.objects.server import Forgotten, Taken
 from artifactd.stores.s3.answers import PAUSE_SECONDS, meaning, of_xml
 
 TABLE: list[tuple[int, str, type[StoreError], str]] = [

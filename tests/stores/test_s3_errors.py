@@ -10,11 +10,11 @@ import pytest
 
 from artifactd.artifact import Key
 from artifactd.stores.base import Denied, StoreError, Unacceptable, Unavailable
-from artifactd.stores.objectstore import ObjectStore
+from artifactd.stores.objects.store import ObjectStore
+from artifactd.stores.objects.unfinished import Loose
 from artifactd.stores.s3.bucket import Bucket
+from artifactd.stores.s3.object_options import Storing
 from artifactd.stores.s3.session import Access, Endpoint
-from artifactd.stores.s3.storing import Storing
-from artifactd.stores.unfinished import Loose
 from tests.servers.faults import Answer
 from tests.servers.ports import free_ports
 from tests.servers.proxy import Proxy

@@ -16,7 +16,7 @@ import pytest
 from artifactd import checksum
 from artifactd.artifact import Key
 from artifactd.stores.base import Corrupt, Denied, Parts, Proof, Put, Source, StoreError
-from artifactd.stores.s3.checks import Verified
+from artifactd.stores.s3.checksums import Verified
 from tests.process import until
 from tests.servers.faults import Answer, Blackhole, Fault, Flip, Seen
 from tests.servers.s3 import S3Server

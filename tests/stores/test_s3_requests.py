@@ -8,7 +8,7 @@ import pytest
 
 from artifactd.artifact import Key
 from artifactd.stores.base import About, Denied, Proof, Receipt, Unavailable
-from artifactd.stores.s3.checks import Verified
+from artifactd.stores.s3.checksums import Verified
 from tests.servers.faults import Answer, Reset
 from tests.servers.s3 import S3Server
 from tests.stores.harness import a_put, digest, only, outcome, pattern, receipt

@@ -8,10 +8,10 @@ import pytest
 
 from artifactd.artifact import Key
 from artifactd.stores.base import StoreError, Unavailable
-from artifactd.stores.objectstore import ObjectStore
+from artifactd.stores.objects.store import ObjectStore
 from artifactd.stores.s3.bucket import Bucket
+from artifactd.stores.s3.object_options import Storing
 from artifactd.stores.s3.session import Access, Endpoint, opened
-from artifactd.stores.s3.storing import Storing
 from tests.servers.faults import Answer, Blackhole, LoseAnswer, Reset, What
 from tests.servers.s3 import S3Server
 from tests.stores.buckets import CLOCK, PART

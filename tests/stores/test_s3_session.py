@@ -9,9 +9,9 @@ from boto3.session import Session
 from artifactd.stores.base import Denied, StoreError
 from artifactd.stores.s3 import session as module
 from artifactd.stores.s3.bucket import Bucket
+from artifactd.stores.s3.object_options import Storing
 from artifactd.stores.s3.session import Access, Endpoint, Opened, opened
-from artifactd.stores.s3.storing import Storing
-from artifactd.stores.sigv4 import Credentials
+from artifactd.stores.s3.sigv4 import Credentials
 from tests.servers.s3 import S3Server
 from tests.stores.buckets import CLOCK
 from tests.stores.harness import a_put, receipt

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from artifactd.stores.s3.checks import Verified
-from artifactd.stores.s3.storing import HEADERS, Storing
+from artifactd.stores.s3.checksums import Verified
+from artifactd.stores.s3.object_options import HEADERS, Storing
 from tests.servers.s3 import S3Server
 from tests.stores.buckets import PART
 from tests.stores.harness import a_put, outcome, pattern, put_file

@@ -9,8 +9,8 @@ import pytest
 from artifactd import checksum
 from artifactd.artifact import Key
 from artifactd.stores.base import MOST_PARTS, Corrupt, Parts, Put, Source, size_of_parts
-from artifactd.stores.sending import in_parts, resumed
-from artifactd.stores.unfinished import Unfinished
+from artifactd.stores.objects.sending import in_parts, resumed
+from artifactd.stores.objects.unfinished import Unfinished
 from tests.stores.harness import digest, pattern
 
 CONTENT = pattern(1000)

@@ -12,7 +12,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifactd.stores.sigv4 import Credentials, path, query, signed
+from artifactd.stores.s3.sigv4 import Credentials, path, query, signed
 from tests.stores.conformance import KEYS
 
 PAYLOAD: Final = "0" * 64

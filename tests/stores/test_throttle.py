@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifactd.stores.throttle import Throttle
+from artifactd.stores.http.bandwidth import Throttle
 
 
 @dataclass

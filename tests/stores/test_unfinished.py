@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.artifact import Key
-from artifactd.stores.unfinished import Loose, Notebook, Unfinished
+from artifactd.stores.objects.unfinished import Loose, Notebook, Unfinished
 from tests.stores.harness import digest
 from tests.stores.notebooks import Written
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from artifactd.stores.base import Unavailable
-from artifactd.stores.http11 import Answer, Body, Piece, Unanswered
-from artifactd.stores.peer import peer
-from artifactd.stores.throttle import Throttle
-from artifactd.stores.wire import Wire
+from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.http.client import Wire
+from artifactd.stores.http.connect import peer
+from artifactd.stores.http.messages import Answer, Body, Piece, Unanswered
 from tests.servers.ports import LOCALHOST, free_ports
 from tests.stores.scripted import PATIENCE, Script, over, request, serving
 

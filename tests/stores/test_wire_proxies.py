@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from artifactd.stores.base import Denied, StoreError, Unavailable
-from artifactd.stores.peer import peer
-from artifactd.stores.wire import Wire
+from artifactd.stores.http.client import Wire
+from artifactd.stores.http.connect import peer
 from tests.servers.faults import Answer, Fault
 from tests.servers.proxy import Proxy
 from tests.servers.tls import Authority

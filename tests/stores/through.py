@@ -9,9 +9,9 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from artifactd.clock import Clock
-from artifactd.stores.objectstore import ObjectStore
+from artifactd.stores.objects.store import ObjectStore
+from artifactd.stores.objects.unfinished import Loose, Notebook
 from artifactd.stores.s3.bucket import Bucket
-from artifactd.stores.unfinished import Loose, Notebook
 from tests.servers.faults import Fault, Seen, What, anything, of
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import S3Server

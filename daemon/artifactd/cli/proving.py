@@ -30,7 +30,7 @@ from artifactd.engine import context, named, open_stores
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import FILE, LedgerError
 from artifactd.stores.base import Store, StoreError
-from artifactd.stores.unfinished import Loose
+from artifactd.stores.objects.unfinished import Loose
 
 PROVING = "Proving"
 

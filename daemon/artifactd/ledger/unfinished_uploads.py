@@ -12,7 +12,7 @@ from threading import Lock
 from artifactd.artifact import Digest, Key
 from artifactd.ledger.schema import FILE, LedgerError, connect, sqlite_errors
 from artifactd.stores.base import Unavailable
-from artifactd.stores.unfinished import Notebook, Unfinished
+from artifactd.stores.objects.unfinished import Notebook, Unfinished
 
 
 class LedgerNotebook(Notebook):

@@ -19,9 +19,9 @@ from artifactd.config import (
     LockMode,
 )
 from artifactd.stores.base import Store
-from artifactd.stores.filesystem import FileSystemStore
-from artifactd.stores.throttle import Throttle
-from artifactd.stores.unfinished import Notebook
+from artifactd.stores.filesystem.store import FileSystemStore
+from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.objects.unfinished import Notebook
 
 _AZURE_KEEPS_SECONDS: Final = 7 * 24 * 3600.0
 """What was not put together for so long Azure drops by itself ("Put Block", Azure Storage REST API)."""
@@ -62,11 +62,11 @@ def open_store(destination: Destination, around: Surroundings) -> Store:
 
 
 def _s3(destination: S3, around: Surroundings) -> Store:
-    from artifactd.stores.objectstore import ObjectStore  # noqa: PLC0415 - not needed by who has no such store
+    from artifactd.stores.objects.store import ObjectStore  # noqa: PLC0415 - not needed by who has no such store
     from artifactd.stores.s3.bucket import PROBE, Bucket  # noqa: PLC0415 - as above
-    from artifactd.stores.s3.checks import Verified  # noqa: PLC0415 - as above
+    from artifactd.stores.s3.checksums import Verified  # noqa: PLC0415 - as above
+    from artifactd.stores.s3.object_options import Storing  # noqa: PLC0415 - as above
     from artifactd.stores.s3.session import Access, Endpoint  # noqa: PLC0415 - as above
-    from artifactd.stores.s3.storing import Storing  # noqa: PLC0415 - as above
 
     endpoint = Endpoint(
         destination.bucket,
@@ -119,9 +119,9 @@ def _s3(destination: S3, around: Surroundings) -> Store:
 
 def _azure(destination: Azure, around: Surroundings) -> Store:
     from artifactd.stores.azure.account import Access, Endpoint  # noqa: PLC0415 - as above
+    from artifactd.stores.azure.blob_options import Storing  # noqa: PLC0415 - as above
     from artifactd.stores.azure.container import Container  # noqa: PLC0415 - as above
-    from artifactd.stores.azure.storing import Storing  # noqa: PLC0415 - as above
-    from artifactd.stores.objectstore import ObjectStore  # noqa: PLC0415 - as above
+    from artifactd.stores.objects.store import ObjectStore  # noqa: PLC0415 - as above
 
     endpoint = Endpoint(
         destination.container,

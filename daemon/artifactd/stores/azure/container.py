@@ -12,17 +12,17 @@ from uuid import uuid4
 from artifactd.clock import Clock
 from artifactd.stores.azure.account import Access, Endpoint, account
 from artifactd.stores.azure.answers import FOREIGN, Asked
-from artifactd.stores.azure.door import Door
-from artifactd.stores.azure.failures import answered
+from artifactd.stores.azure.blob_options import Storing
+from artifactd.stores.azure.direct_put import Door
+from artifactd.stores.azure.sdk_errors import answered
 from artifactd.stores.azure.session import RANGES, Opened, opened
-from artifactd.stores.azure.storing import Storing
 from artifactd.stores.base import Put, Unavailable
-from artifactd.stores.bodies import content_md5
-from artifactd.stores.http11 import Body, Piece
-from artifactd.stores.objects import Absent, Expected, Found, Holds, Notes, Objects, Taken
-from artifactd.stores.patience import Patience
-from artifactd.stores.tally import Tally
-from artifactd.stores.throttle import Throttle
+from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.http.bodies import content_md5
+from artifactd.stores.http.messages import Body, Piece
+from artifactd.stores.objects.request_counts import Tally
+from artifactd.stores.objects.retry_after import Patience
+from artifactd.stores.objects.server import Absent, Expected, Found, Holds, Notes, Objects, Taken
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from artifactd import __version__
 from artifactd.stores.azure.account import Access, Account, Endpoint, TokenSource, account
 from artifactd.stores.azure.answers import Asked
-from artifactd.stores.azure.failures import answered
+from artifactd.stores.azure.sdk_errors import answered
 from artifactd.stores.base import Denied
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from artifactd import checksum
 from artifactd.artifact import Digest
 from artifactd.stores.base import Corrupt, Put, Result, Source, StoreError, Unacceptable
-from artifactd.stores.git.lfspointer import Pointer, parse
+from artifactd.stores.git.lfs.pointer import Pointer, parse
 
 
 @dataclass(slots=True, eq=False)

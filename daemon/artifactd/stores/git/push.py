@@ -7,9 +7,10 @@ from typing import Final
 
 from artifactd.artifact import Digest
 from artifactd.stores.base import Conflict, Corrupt, Proof, Receipt, Result, StoreError, Unacceptable
-from artifactd.stores.git import attributes, plumbing, transport
+from artifactd.stores.git import plumbing, transport
 from artifactd.stores.git.clone import Clone
 from artifactd.stores.git.delivery import Delivery, as_file, blob_name
+from artifactd.stores.git.lfs import attributes
 from artifactd.stores.git.message import Line, Signature, message
 from artifactd.stores.git.plumbing import FILE, Entry
 from artifactd.stores.git.remote import Remote

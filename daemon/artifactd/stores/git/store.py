@@ -31,15 +31,15 @@ from artifactd.stores.base import (
     no_progress,
 )
 from artifactd.stores.git import plumbing, transport
-from artifactd.stores.git.apart import apart
+from artifactd.stores.git.answers import excerpt
+from artifactd.stores.git.bisect import apart
 from artifactd.stores.git.clone import Clone
-from artifactd.stores.git.content import Content
 from artifactd.stores.git.delivery import Delivery, named_blob
-from artifactd.stores.git.errors import excerpt
-from artifactd.stores.git.gathering import Gathering
-from artifactd.stores.git.lfs import Lfs
-from artifactd.stores.git.lfspointer import Pointer
-from artifactd.stores.git.lfsserver import Gone, LfsServer, NoLfs
+from artifactd.stores.git.group_commit import Gathering
+from artifactd.stores.git.lfs.content import Content
+from artifactd.stores.git.lfs.files import Lfs
+from artifactd.stores.git.lfs.pointer import Pointer
+from artifactd.stores.git.lfs.server import Gone, LfsServer, NoLfs
 from artifactd.stores.git.message import Signature
 from artifactd.stores.git.plumbing import Entry
 from artifactd.stores.git.process import GitFailed, NoGit, Runner

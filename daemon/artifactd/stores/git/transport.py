@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from artifactd.stores.base import Denied
-from artifactd.stores.git import errors
+from artifactd.stores.git import answers
 from artifactd.stores.git.address import Protocol
 from artifactd.stores.git.clone import HEAD, Clone
 from artifactd.stores.git.process import GitFailed, NoGit
@@ -63,7 +63,7 @@ def push(clone: Clone, remote: Remote, commit: str, base: str) -> bool:
                 "origin", f"{commit}:{remote.ref}", env=clone.online(), fds=remote.credential(),
             )  # fmt: skip
         except GitFailed as failed:
-            if errors.rejected(failed.said):
+            if answers.rejected(failed.said):
                 return False
             raise
     return _UP_TO_DATE not in said
@@ -77,7 +77,7 @@ def read(clone: Clone, remote: Remote, blob: str, take: Callable[[bytes], None])
             git.run("fetch", *_QUIET, "--filter=blob:none", "origin", blob, env=env, fds=remote.credential())
         except GitFailed as failed:
             # Servers that know no filters also give no single blobs: then the whole head, without history.
-            met = errors.meaning(failed.said)
+            met = answers.meaning(failed.said)
             if met is not None and "not our ref" not in failed.said:
                 raise met from failed
             with _told(clone):
@@ -94,7 +94,7 @@ def _told(clone: Clone) -> Iterator[None]:
     except NoGit as error:
         raise Denied(str(error)) from error
     except GitFailed as failed:
-        met = errors.meaning(failed.said)
+        met = answers.meaning(failed.said)
         if met is None or not clone.intact:
             raise
         raise met from failed

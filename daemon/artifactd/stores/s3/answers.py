@@ -10,7 +10,7 @@ from typing import Final
 
 from artifactd.artifact import printable
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
-from artifactd.stores.objects import Forgotten, Taken
+from artifactd.stores.objects.server import Forgotten, Taken
 
 PAUSE_SECONDS: Final = 0.5
 """The first pause where a busy server does not say how long."""

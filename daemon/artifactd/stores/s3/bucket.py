@@ -9,19 +9,19 @@ from urllib.parse import quote
 
 from artifactd.clock import Clock
 from artifactd.stores.base import CHUNK, Corrupt, Proof, Put, StoreError, Unavailable
-from artifactd.stores.http11 import Piece, Unanswered
-from artifactd.stores.objects import Expected, Forgotten, Found, Notes, Objects, Taken
-from artifactd.stores.patience import Patience
-from artifactd.stores.s3 import checks
+from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.http.messages import Piece, Unanswered
+from artifactd.stores.objects.request_counts import Tally
+from artifactd.stores.objects.retry_after import Patience
+from artifactd.stores.objects.server import Expected, Forgotten, Found, Notes, Objects, Taken
+from artifactd.stores.s3 import checksums
 from artifactd.stores.s3.answers import FOREIGN
-from artifactd.stores.s3.checks import Verified
-from artifactd.stores.s3.door import Door
-from artifactd.stores.s3.failures import answered
+from artifactd.stores.s3.checksums import Verified
+from artifactd.stores.s3.direct_put import Door
+from artifactd.stores.s3.object_options import Storing
 from artifactd.stores.s3.probe import probe
+from artifactd.stores.s3.sdk_errors import answered
 from artifactd.stores.s3.session import Access, Endpoint, Opened, opened
-from artifactd.stores.s3.storing import Storing
-from artifactd.stores.tally import Tally
-from artifactd.stores.throttle import Throttle
 
 PROBE: Final = "_artifactd/probe"
 """The key of the probe's object, below the prefix. It stays: nothing here can delete."""
@@ -113,12 +113,12 @@ class Bucket(Objects):
 
     def put(self, key: str, put: Put, notes: Notes, expected: Expected) -> str:
         """As `Objects.put`."""
-        body = checks.whole(put, self._verified)
+        body = checksums.whole(put, self._verified)
         headers = {
             **body.headers,
             **self._storing.headers(self._clock.now()),
             **{f"x-amz-meta-{name}": value for name, value in notes.items()},
-            **checks.condition(expected),
+            **checksums.condition(expected),
         }
         return self._way().put("PutObject", key, {}, headers, body)
 
@@ -138,7 +138,7 @@ class Bucket(Objects):
 
     def part(self, key: str, upload: str, number: int, piece: Piece, digest: bytes) -> str:
         """As `Objects.part`. The name is the part's ETag."""
-        body = checks.part(piece, digest, self._verified, f"{key}, part {number}")
+        body = checksums.part(piece, digest, self._verified, f"{key}, part {number}")
         queried = {"partNumber": str(number), "uploadId": upload}
         headers = {**body.headers, **self._storing.asking_headers}
         return self._way().put("UploadPart", key, queried, headers, body)
@@ -150,7 +150,7 @@ class Bucket(Objects):
         del notes
         summed = self._verified is Verified.SHA256
         parts = [
-            {"PartNumber": number, "ETag": names[number]} | (checks.of_part(put, number) if summed else {})
+            {"PartNumber": number, "ETag": names[number]} | (checksums.of_part(put, number) if summed else {})
             for number in sorted(names)
         ]
         told = self._ask(
@@ -160,10 +160,10 @@ class Bucket(Objects):
             MultipartUpload={"Parts": parts},
             lost=Unanswered,
             needs=("ETag",),
-            **checks.option(expected),
+            **checksums.option(expected),
         )
         there = told.get("ChecksumSHA256")
-        if summed and there is not None and not checks.fits(there, put):
+        if summed and there is not None and not checksums.fits(there, put):
             raise Corrupt(f"{key}: the server put together other bytes than were sent")
         return str(told["ETag"])
 
@@ -181,7 +181,7 @@ class Bucket(Objects):
         except Taken:
             return None
         there = told.get("ChecksumSHA256", "") if self._verified is Verified.SHA256 else ""
-        digest = checks.proven(there, told.get("ChecksumType", ""), like)
+        digest = checksums.proven(there, told.get("ChecksumType", ""), like)
         attempt = told.get("Metadata", {}).get("attempt", "")
         return Found(told["ContentLength"], told["ETag"], attempt, digest)
 

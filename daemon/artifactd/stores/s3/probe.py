@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from artifactd.stores.base import Corrupt, Denied, Refusal
-from artifactd.stores.objects import Absent, Taken
-from artifactd.stores.s3 import checks
-from artifactd.stores.s3.checks import Verified
-from artifactd.stores.s3.door import Door
+from artifactd.stores.objects.server import Absent, Taken
+from artifactd.stores.s3 import checksums
+from artifactd.stores.s3.checksums import Verified
+from artifactd.stores.s3.direct_put import Door
 
 _CONTENT: Final = b"Written by artifactd, to see how this server keeps what it is given. It may stay.\n"
 _OTHER: Final = b"Written by artifactd with a wrong checksum. A server that checks it has not kept this.\n"
@@ -45,9 +45,9 @@ def probe(door: Door, key: str, headers: Mapping[str, str], chosen: Verified | N
 
 def _refuses(door: Door, key: str, headers: Mapping[str, str], verified: Verified) -> bool:
     """Whether the server refuses to write where something is. The first put may be what makes it so."""
-    body = checks.of_content(_CONTENT, verified)
+    body = checksums.of_content(_CONTENT, verified)
     try:
-        door.put("PutObject", key, {}, {**headers, **body.headers, **checks.condition(Absent())}, body)
+        door.put("PutObject", key, {}, {**headers, **body.headers, **checksums.condition(Absent())}, body)
     except Taken:
         return True
     return False
@@ -56,8 +56,8 @@ def _refuses(door: Door, key: str, headers: Mapping[str, str], verified: Verifie
 def _verified(door: Door, key: str, headers: Mapping[str, str]) -> Verified:
     """What the server checks, tried with the checksum of other bytes."""
     for verified in (Verified.SHA256, Verified.MD5):
-        told = checks.of_content(_CONTENT, verified).headers
-        body = checks.of_content(_OTHER, verified)
+        told = checksums.of_content(_CONTENT, verified).headers
+        body = checksums.of_content(_OTHER, verified)
         try:
             door.put("PutObject", f"{key}-refused", {}, {**headers, **told}, body)
         except Corrupt:

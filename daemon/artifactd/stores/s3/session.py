@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from artifactd import __version__
 from artifactd.stores.base import Denied
-from artifactd.stores.s3.failures import answered
-from artifactd.stores.sigv4 import Credentials
+from artifactd.stores.s3.sdk_errors import answered
+from artifactd.stores.s3.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from boto3.session import Session

@@ -8,15 +8,15 @@ from urllib.parse import quote, urlsplit
 from artifactd.clock import Clock
 from artifactd.stores.azure.account import Endpoint
 from artifactd.stores.azure.answers import FOREIGN, Asked, meaning, of_answer
+from artifactd.stores.azure.blob_options import dated
 from artifactd.stores.azure.session import VERSION, Opened
 from artifactd.stores.azure.sharedkey import authorization
-from artifactd.stores.azure.storing import dated
 from artifactd.stores.base import StoreError
-from artifactd.stores.bodies import size_of
-from artifactd.stores.http11 import Answer, Body, Unanswered
-from artifactd.stores.peer import peer
-from artifactd.stores.throttle import Throttle
-from artifactd.stores.wire import Wire
+from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.http.bodies import size_of
+from artifactd.stores.http.client import Wire
+from artifactd.stores.http.connect import peer
+from artifactd.stores.http.messages import Answer, Body, Unanswered
 
 _CREATED = 201
 _REDIRECTION = 300

@@ -16,9 +16,9 @@ from typing import Any, Final, assert_never
 from urllib.parse import urlsplit
 
 from artifactd.stores.base import Denied, Unacceptable, Unavailable
-from artifactd.stores.git import errors
+from artifactd.stores.git import answers
 from artifactd.stores.git.address import Address, Protocol
-from artifactd.stores.git.lfspointer import Pointer
+from artifactd.stores.git.lfs.pointer import Pointer
 from artifactd.stores.git.process import GitFailed, NoGit, Runner
 from artifactd.stores.git.remote import Remote
 
@@ -100,7 +100,7 @@ class LfsServer:
         except NoGit as error:
             raise Denied(str(error)) from error
         except GitFailed as failed:
-            met = errors.meaning(failed.said)
+            met = answers.meaning(failed.said)
             if isinstance(met, Unavailable):
                 raise met from failed
             raise NoLfs from failed  # git itself tells, in a moment, of all else that is wrong

@@ -5,7 +5,9 @@ import select
 from collections.abc import Mapping
 from typing import Final
 
-from artifactd.stores.http11 import (
+from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.http.connect import Peer, connected
+from artifactd.stores.http.messages import (
     ANSWER_BYTES,
     HEAD_BYTES,
     Answer,
@@ -16,8 +18,6 @@ from artifactd.stores.http11 import (
     parsed_head,
     said,
 )
-from artifactd.stores.peer import Peer, connected
-from artifactd.stores.throttle import Throttle
 
 _PIECE: Final = 256 << 10
 """Bytes sent at a time without a throttle, and held in memory for each connection."""

@@ -9,9 +9,9 @@ from typing import Final
 
 from artifactd.artifact import Digest
 from artifactd.stores.base import Put
-from artifactd.stores.bodies import content_md5, held
-from artifactd.stores.http11 import Body, Piece
-from artifactd.stores.objects import Absent, Expected, Holds
+from artifactd.stores.http.bodies import content_md5, held
+from artifactd.stores.http.messages import Body, Piece
+from artifactd.stores.objects.server import Absent, Expected, Holds
 
 SHA256_HEADER: Final = "x-amz-checksum-sha256"
 _AS_THE_SDK: Final = {"x-amz-sdk-checksum-algorithm": "SHA256"}

@@ -25,9 +25,9 @@ from urllib.parse import quote
 from artifactd import checksum
 from artifactd.artifact import Digest, InvalidKey, Key
 from artifactd.linux.open_beneath import DIRECTORY, READ, directory, open_beneath
-from artifactd.stores import linux
 from artifactd.stores.base import Put, Result, Stat, Store, StoreError, Unavailable, no_progress
-from artifactd.stores.delivery import Delivery
+from artifactd.stores.filesystem import linux
+from artifactd.stores.filesystem.delivery import Delivery
 
 OWN: Final = b".artifactd"
 """The store's own folder. No key starts with a dot, so none can lie in it."""

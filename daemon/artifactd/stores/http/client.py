@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 
-from artifactd.stores.connection import Connection
-from artifactd.stores.http11 import Answer, Body, Unanswered
-from artifactd.stores.peer import Peer, authorization
-from artifactd.stores.throttle import Throttle
+from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.http.connect import Peer, authorization
+from artifactd.stores.http.connection import Connection
+from artifactd.stores.http.messages import Answer, Body, Unanswered
 
 
 class Wire:

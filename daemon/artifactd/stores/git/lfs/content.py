@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from artifactd.artifact import Digest
 from artifactd.stores.base import no_progress
-from artifactd.stores.git.lfspointer import LONGEST, Pointer, parse
+from artifactd.stores.git.lfs.pointer import LONGEST, Pointer, parse
 
 
 @dataclass(slots=True)

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from artifactd.clock import Clock
-from artifactd.stores.http11 import Unanswered
-from artifactd.stores.peer import peer
+from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.http.client import Wire
+from artifactd.stores.http.connect import peer
+from artifactd.stores.http.messages import Unanswered
 from artifactd.stores.s3.answers import FOREIGN, meaning, of_xml
-from artifactd.stores.s3.checks import Checked
+from artifactd.stores.s3.checksums import Checked
 from artifactd.stores.s3.session import Endpoint, Opened
-from artifactd.stores.sigv4 import path, query, signed
-from artifactd.stores.throttle import Throttle
-from artifactd.stores.wire import Wire
+from artifactd.stores.s3.sigv4 import path, query, signed
 
 _OK = 200
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from artifactd.stores.base import Receipt, Result, Unacceptable
+from artifactd.stores.git.answers import Declined
 from artifactd.stores.git.delivery import Delivery
-from artifactd.stores.git.errors import Declined
 
 _ENOUGH: Final = 3
 """Single files that are refused before any is taken: then it is not the file."""

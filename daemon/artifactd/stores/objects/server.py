@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from artifactd.artifact import Digest
 from artifactd.stores.base import Proof, Put, StoreError
-from artifactd.stores.http11 import Piece
+from artifactd.stores.http.messages import Piece
 
 Notes = Mapping[str, str]
 """What is kept beside an object's bytes: names without "-" and "_", values in ASCII."""

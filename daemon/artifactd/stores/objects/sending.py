@@ -9,11 +9,11 @@ from uuid import uuid4
 
 from artifactd import checksum
 from artifactd.stores.base import Corrupt, Parts, Put, StoreError, size_of_parts
-from artifactd.stores.crew import Crew
-from artifactd.stores.http11 import Piece, Unanswered
-from artifactd.stores.notes import notes
-from artifactd.stores.objects import Expected, Forgotten, Objects
-from artifactd.stores.unfinished import Notebook, Unfinished
+from artifactd.stores.http.messages import Piece, Unanswered
+from artifactd.stores.objects.metadata import notes
+from artifactd.stores.objects.server import Expected, Forgotten, Objects
+from artifactd.stores.objects.unfinished import Notebook, Unfinished
+from artifactd.stores.objects.workers import Crew
 
 
 class Sending(Protocol):

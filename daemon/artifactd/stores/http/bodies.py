@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from artifactd import checksum
 from artifactd.checksum import BUFFER
 from artifactd.stores.base import Corrupt
-from artifactd.stores.http11 import Body
+from artifactd.stores.http.messages import Body
 
 
 def size_of(body: Body) -> int:

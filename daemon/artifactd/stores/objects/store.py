@@ -30,12 +30,12 @@ from artifactd.stores.base import (
     Unavailable,
     no_progress,
 )
-from artifactd.stores.crew import Crew
-from artifactd.stores.http11 import Unanswered
-from artifactd.stores.objects import Absent, Expected, Forgotten, Found, Holds, Objects, Taken
-from artifactd.stores.patience import Patience
-from artifactd.stores.sending import InParts, Sending, Whole, in_parts, resumed
-from artifactd.stores.unfinished import Notebook, Unfinished
+from artifactd.stores.http.messages import Unanswered
+from artifactd.stores.objects.retry_after import Patience
+from artifactd.stores.objects.sending import InParts, Sending, Whole, in_parts, resumed
+from artifactd.stores.objects.server import Absent, Expected, Forgotten, Found, Holds, Objects, Taken
+from artifactd.stores.objects.unfinished import Notebook, Unfinished
+from artifactd.stores.objects.workers import Crew
 
 _TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from artifactd import checksum
 from artifactd.artifact import Digest
 from artifactd.stores.base import Corrupt, Denied, Put, StoreError, no_progress
-from artifactd.stores.git.lfspointer import Pointer
-from artifactd.stores.git.lfsserver import JSON, Action, Gone, LfsServer, must_be_well
+from artifactd.stores.git.lfs.pointer import Pointer
+from artifactd.stores.git.lfs.server import JSON, Action, Gone, LfsServer, must_be_well
 
 
 @dataclass(frozen=True, slots=True)

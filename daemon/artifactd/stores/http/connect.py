@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from artifactd.stores.base import Denied, Unavailable
-from artifactd.stores.http11 import HEAD_BYTES, parsed_head, said
+from artifactd.stores.http.messages import HEAD_BYTES, parsed_head, said
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 

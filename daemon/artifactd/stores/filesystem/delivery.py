@@ -10,7 +10,6 @@ from typing import Final
 from artifactd import checksum
 from artifactd.artifact import Identity
 from artifactd.linux.open_beneath import READ
-from artifactd.stores import linux
 from artifactd.stores.base import (
     Conflict,
     Corrupt,
@@ -22,6 +21,7 @@ from artifactd.stores.base import (
     StoreError,
     Unavailable,
 )
+from artifactd.stores.filesystem import linux
 
 _TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put
 

@@ -1,0 +1,1 @@
+"""Large files beside a repository: Git LFS."""
