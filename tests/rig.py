@@ -17,9 +17,9 @@ from artifactd.decisions.lifecycle import Change, Proven, Replayed, Row, State
 from artifactd.discovery import evidence
 from artifactd.ledger import record
 from artifactd.ledger.ledger import Ledger, Recorded
-from artifactd.mirror import Mirror
-from artifactd.recorder import Recorder
-from artifactd.requests import ByHand
+from artifactd.mirror.by_hand import ByHand
+from artifactd.mirror.mirror import Mirror
+from artifactd.mirror.recorder import Recorder
 from artifactd.stores.base import Store
 from artifactd.stores.memory import MemoryStore
 from tests.faults import FaultyStore, ManualClock

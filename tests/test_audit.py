@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from artifactd import audit, checksum
+from artifactd import checksum
 from artifactd.artifact import Artifact, Digest, Identity, Key, Kind
-from artifactd.audit import Condition
 from artifactd.decisions.lifecycle import Change, Proven, Row, Started, State
+from artifactd.inspection import verify
+from artifactd.inspection.verify import Condition
 from artifactd.ledger.ledger import Ledger
 from artifactd.stores.base import Put, Receipt, Source, Stat, StoreError, Unavailable, no_progress
 from artifactd.stores.memory import MemoryStore
@@ -52,7 +53,7 @@ def row(state: State, digest: Digest | None, ours: tuple[Digest, ...]) -> Row:
 def test_what_the_store_holds_is_compared_with_what_is_on_record(
     known: Row, found: Digest | StoreError | None, expected: Condition
 ) -> None:
-    finding = audit.compare(known, found)
+    finding = verify.compare(known, found)
     assert finding.condition is expected
     assert bool(finding.reason) is (expected is not Condition.WHOLE)
 
@@ -78,7 +79,7 @@ SEEN = replace(row(State.PROVEN, A, (A,)), proof="server_checksum", version="v1"
 def test_a_store_vouches_by_its_own_checksum_or_by_the_version_that_it_verified(
     known: Row, told: Stat, expected: Digest | None
 ) -> None:
-    assert audit.vouched(known, told) == expected
+    assert verify.vouched(known, told) == expected
 
 
 class Vouching(MemoryStore):
@@ -115,9 +116,9 @@ def test_a_copy_is_read_only_where_the_store_cannot_vouch_for_it(
     known = proven(ledger, row(State.NEW, None, ()), A)
     put(store, known.key, b"a")
     store.told, store.reads = told, 0
-    assert audit.ask(known, ledger, store, seen.append).condition is expected
+    assert verify.ask(known, ledger, store, seen.append).condition is expected
     assert store.reads == reads
-    assert audit.read_back(known, ledger, store, no_progress).condition is Condition.WHOLE
+    assert verify.read_back(known, ledger, store, no_progress).condition is Condition.WHOLE
     ledger.close()
 
 
@@ -147,7 +148,7 @@ def test_a_copy_that_the_daemon_replaced_while_it_was_verified_is_whole(
     seen = proven(ledger, row(State.NEW, None, ()), A)
     proven(ledger, seen, B)
     put(store, seen.key, b"b")
-    finding = audit.read_back(seen, ledger, store, lambda _count: None)
+    finding = verify.read_back(seen, ledger, store, lambda _count: None)
     assert (finding.condition, finding.row.digest) == (Condition.WHOLE, B)
 
 
@@ -158,7 +159,7 @@ def test_keys_that_nobody_put_on_record_are_unknown_and_artifactds_own_are_not(
     proven(ledger, row(State.NEW, None, ()), A)
     for key in ("alice/one/a.csv", "alice/one/stray.csv", "_artifactd/check"):
         put(store, key, b"a")
-    assert [key.text for key in audit.unknown(store, ledger)] == ["alice/one/stray.csv"]
+    assert [key.text for key in verify.unknown(store, ledger)] == ["alice/one/stray.csv"]
 
 
 # --- anchors ---
@@ -170,19 +171,19 @@ def noted(ledger: Ledger, count: int) -> None:
 
 
 def anchored(ledger: Ledger, store: MemoryStore) -> None:
-    found = audit.anchor(ledger)
+    found = verify.anchor(ledger)
     assert found is not None
     assert isinstance(store.put([found[0]])[0], Receipt)
 
 
 def test_an_empty_record_has_nothing_to_anchor(tmp_path: Path) -> None:
-    assert audit.anchor(Ledger.open(tmp_path)) is None
+    assert verify.anchor(Ledger.open(tmp_path)) is None
 
 
 def test_an_anchor_is_the_last_line_under_its_number_and_its_own_hash(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path)
     noted(ledger, 3)
-    found = audit.anchor(ledger)
+    found = verify.anchor(ledger)
     assert found is not None
     anchor, entry = found
     assert anchor.source.content == entry.line.encode()
@@ -197,8 +198,8 @@ def test_a_record_that_went_on_after_its_anchor_does_not_contradict_it(
     noted(ledger, 3)
     anchored(ledger, store)
     noted(ledger, 3)
-    assert list(audit.contradictions(ledger, store)) == []
-    assert list(audit.breaks(ledger)) == []
+    assert list(verify.contradictions(ledger, store)) == []
+    assert list(verify.breaks(ledger)) == []
 
 
 def test_a_record_that_was_written_anew_from_its_second_entry_contradicts_its_anchor(
@@ -211,8 +212,8 @@ def test_a_record_that_was_written_anew_from_its_second_entry_contradicts_its_an
     anchored(true, store)
     for _ in range(3):
         forged.note(9.0, {"action": "test", "outcome": "failure"})
-    assert list(audit.breaks(forged)) == []
-    assert [found.seq for found in audit.contradictions(forged, store)] == [4]
+    assert list(verify.breaks(forged)) == []
+    assert [found.seq for found in verify.contradictions(forged, store)] == [4]
 
 
 def test_a_record_that_ends_before_its_anchor_was_cut(tmp_path: Path, store: MemoryStore) -> None:
@@ -220,7 +221,7 @@ def test_a_record_that_ends_before_its_anchor_was_cut(tmp_path: Path, store: Mem
     noted(long, 5)
     anchored(long, store)
     noted(short, 4)
-    assert [found.seq for found in audit.contradictions(short, store)] == [5]
+    assert [found.seq for found in verify.contradictions(short, store)] == [5]
 
 
 def test_anchors_of_another_record_and_files_that_are_no_anchors_say_nothing(
@@ -231,9 +232,9 @@ def test_anchors_of_another_record_and_files_that_are_no_anchors_say_nothing(
     other.note(77.0, {"action": "another", "outcome": "success"})
     anchored(other, store)
     first = next(mine.entries()).hash[:12]
-    put(store, f"{audit.ANCHORS}{first}/000000000009-{A}", b"not what its name says")
-    put(store, f"{audit.ANCHORS}{first}/notes.txt", b"x")
-    assert list(audit.contradictions(mine, store)) == []
+    put(store, f"{verify.ANCHORS}{first}/000000000009-{A}", b"not what its name says")
+    put(store, f"{verify.ANCHORS}{first}/notes.txt", b"x")
+    assert list(verify.contradictions(mine, store)) == []
 
 
 def test_other_records_that_are_anchored_in_the_store_are_named(tmp_path: Path, store: MemoryStore) -> None:
@@ -242,5 +243,5 @@ def test_other_records_that_are_anchored_in_the_store_are_named(tmp_path: Path, 
     anchored(before, store)
     after.note(77.0, {"action": "ledger.rebuilt", "outcome": "success"})
     anchored(after, store)
-    assert audit.other_records(before, store) == [next(after.entries()).hash[:12]]
-    assert audit.other_records(after, store) == [next(before.entries()).hash[:12]]
+    assert verify.other_records(before, store) == [next(after.entries()).hash[:12]]
+    assert verify.other_records(after, store) == [next(before.entries()).hash[:12]]

@@ -276,7 +276,7 @@ def test_a_hint_without_a_daemon_is_told_and_not_fatal(site: Site) -> None:
 
 STRANGER = """
 import json, os, sys
-from artifactd import control
+from artifactd.service import control
 from collections.abc import Iterator
 from pathlib import Path
 os.setgroups([]); os.setgid(65534); os.setuid(65534)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from artifactd.control import FILE, NoDaemon, Request, Server, Silent, ask
+from artifactd.service.control import FILE, NoDaemon, Request, Server, Silent, ask
 
 PATIENCE = 20.0
 """Seconds after which what should have happened never will."""
@@ -134,7 +134,7 @@ def test_only_the_accounts_that_the_mode_names_reach_the_socket(tmp_path: Path, 
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from artifactd.control import ask
+from artifactd.service.control import ask
 os.chdir(sys.argv[1])
 if os.geteuid() == 0:
     os.setresuid(65534, 65534, 65534)
@@ -285,7 +285,7 @@ def test_a_daemon_that_answers_too_late_is_told_apart_from_none(state: Path, own
 SERVE = """
 import sys, threading
 from pathlib import Path
-from artifactd.control import Server
+from artifactd.service.control import Server
 def receive(request):
     print("asked", flush=True)
 server = Server(Path(sys.argv[1]), receive)

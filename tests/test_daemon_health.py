@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from artifactd.listener import AT_ONCE
+from artifactd.health.http import AT_ONCE
 from tests.probes import connect, get, samples, unix, value
 from tests.process import CSV, Daemon, Site, a_zip, until
 from tests.servers.ports import free_ports

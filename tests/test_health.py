@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactd.decisions.lifecycle import State
-from artifactd.health import (
+from artifactd.health.verdict import (
     STALLED_SECONDS,
     START_SECONDS,
     Facts,

@@ -8,7 +8,7 @@ import pytest
 from artifactd.artifact import Key, Kind
 from artifactd.decisions.lifecycle import Row, State
 from artifactd.decisions.policy import BY_HAND, Action, LeftAlone, Policy, Rule, Unnameable, Wanted
-from artifactd.intake import Intake
+from artifactd.mirror.wanted import Intake
 from tests.rows import a_row
 
 MOJO = b"alice/h2oai_experiment_e0/mojo_pipeline/mojo.zip"

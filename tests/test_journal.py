@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifactd import journal
-from artifactd.journal import Journal, entry, message
+from artifactd.log import journald
+from artifactd.log.journald import Journal, entry, message
 from tests.process import PATIENCE
 
 LINE: dict[str, Any] = {
@@ -109,22 +109,24 @@ def test_no_value_can_add_a_field_or_change_another(said: dict[str, str]) -> Non
 
 
 @pytest.fixture
-def journald(tmp_path: Path) -> Iterator[socket.socket]:
+def listening_journald(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "socket"))
         listening.settimeout(PATIENCE)
         yield listening
 
 
-def test_an_entry_is_one_datagram(journald: socket.socket) -> None:
-    Journal(journald.getsockname()).write(entry(LINE) + b"\n")
-    assert fields(journald.recv(1 << 16)) == fields(entry(LINE))
+def test_an_entry_is_one_datagram(listening_journald: socket.socket) -> None:
+    Journal(listening_journald.getsockname()).write(entry(LINE) + b"\n")
+    assert fields(listening_journald.recv(1 << 16)) == fields(entry(LINE))
 
 
-def test_an_entry_that_is_too_large_for_a_datagram_comes_as_a_sealed_file(journald: socket.socket) -> None:
+def test_an_entry_that_is_too_large_for_a_datagram_comes_as_a_sealed_file(
+    listening_journald: socket.socket,
+) -> None:
     large = {**LINE, "reason": "x" * (4 << 20)}
-    Journal(journald.getsockname()).write(entry(large) + b"\n")
-    content, (fd,), _, _ = socket.recv_fds(journald, 1 << 16, 1)
+    Journal(listening_journald.getsockname()).write(entry(large) + b"\n")
+    content, (fd,), _, _ = socket.recv_fds(listening_journald, 1 << 16, 1)
     assert content == b""
     with os.fdopen(fd, "rb") as file:
         file.seek(0)
@@ -137,15 +139,17 @@ def test_without_journald_an_entry_is_lost_and_nothing_else(tmp_path: Path) -> N
     Journal(str(tmp_path / "nobody")).write(entry(LINE))
 
 
-def test_a_journald_that_does_not_read_costs_entries_and_little_time(journald: socket.socket) -> None:
-    log = Journal(journald.getsockname())
+def test_a_journald_that_does_not_read_costs_entries_and_little_time(
+    listening_journald: socket.socket,
+) -> None:
+    log = Journal(listening_journald.getsockname())
     more_than_fit = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 2
     for _ in range(more_than_fit):
         log.write(entry(LINE))
-    assert fields(journald.recv(1 << 16))
+    assert fields(listening_journald.recv(1 << 16))
 
 
-JUDGES = "import os, sys; from artifactd import journal; print(journal.listens(os.environ, sys.stdout))"
+JUDGES = "import os, sys; from artifactd.log import journald; print(journald.listens(os.environ, sys.stdout))"
 
 
 def test_the_journal_is_used_only_where_it_is_at_the_other_end_of_stdout(tmp_path: Path) -> None:
@@ -163,4 +167,4 @@ def test_the_journal_is_used_only_where_it_is_at_the_other_end_of_stdout(tmp_pat
 
 
 def test_the_socket_is_systemds_own() -> None:
-    assert journal.SOCKET == "/run/systemd/journal/socket"
+    assert journald.SOCKET == "/run/systemd/journal/socket"

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactd.config import Tcp, Unix
-from artifactd.listener import AT_ONCE, CLIENT_SECONDS, LONGEST_HEAD, Listener, Page, Unbound, answer
+from artifactd.health.http import AT_ONCE, CLIENT_SECONDS, LONGEST_HEAD, Listener, Page, Unbound, answer
 from tests.probes import connect, get, say
 from tests.servers.ports import free_ports
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import artifactd
 from artifactd.ledger.record import ACTIONS
-from artifactd.log import COMMON, LINES, OPTIONAL, SCHEMA, Form, Log, configure
+from artifactd.log.log import COMMON, LINES, OPTIONAL, SCHEMA, Form, Log, configure
 
 IDENTITY = {"version": "1.2.3", "host": "host", "pid": 7}
 PAGE = Path(__file__).parents[1] / "docs/log.md"
@@ -187,7 +187,7 @@ def test_a_secret_too_short_to_be_one_masks_nothing(said: Said) -> None:
 
 LOGGING = """
 import os, sys
-from artifactd.log import Form, configure
+from artifactd.log.log import Form, configure
 log = configure("info", Form.JSON, common={})
 for number in range(2000):
     log.info("event", number=number)
@@ -284,7 +284,7 @@ def test_the_code_says_what_is_in_the_schema_and_nothing_else() -> None:
 
 TALKS = """
 import logging
-from artifactd.log import Form, configure
+from artifactd.log.log import Form, configure
 configure("info", Form.JSON, common={})
 for library in ("azure.identity", "botocore.credentials", "msal.token", "urllib3.connectionpool"):
     logging.getLogger(library).warning("a secret, perhaps")

@@ -16,10 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from artifactd import __version__
 from artifactd.artifact import Artifact, Kind
 from artifactd.decisions.lifecycle import Failed, Proven, Row, State
-from artifactd.health import Facts, Phase, QueueFacts, RecordFacts, ScanFacts, StoreFacts, WatchFacts
+from artifactd.health.metrics import Metrics
+from artifactd.health.verdict import Facts, Phase, QueueFacts, RecordFacts, ScanFacts, StoreFacts, WatchFacts
 from artifactd.ledger.ledger import Recorded
 from artifactd.ledger.record import START, Entry
-from artifactd.metrics import Metrics
 from tests.probes import parsed
 
 ROOT = Path(__file__).parents[1]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from artifactd import mirror as mirrors
 from artifactd.decisions.lifecycle import Proven, State, Vanished
+from artifactd.mirror import mirror as mirrors
 from artifactd.stores.base import Conflict, StoreError
 from artifactd.stores.memory import MemoryStore
 from tests.faults import FaultyStore, before

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.clock import Clock
-from artifactd.notify import ServiceManager
+from artifactd.service.systemd_notify import ServiceManager
 from tests.process import PATIENCE, Site, until
 
 

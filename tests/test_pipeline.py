@@ -8,7 +8,7 @@ import pytest
 
 from artifactd.decisions.lifecycle import State
 from artifactd.decisions.outage import FILES_AT_ONCE
-from artifactd.pipeline import BATCH_BYTES, BATCH_FILES, batches
+from artifactd.mirror.pipeline import BATCH_BYTES, BATCH_FILES, batches
 from artifactd.stores.base import StoreError, Unavailable
 from artifactd.stores.memory import MemoryStore
 from tests.faults import FaultyStore, before, randomly

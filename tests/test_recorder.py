@@ -12,8 +12,8 @@ from structlog.testing import LogCapture
 from artifactd.clock import Clock
 from artifactd.decisions.lifecycle import Change, Confirmed, ImpossibleStep, Refused, State
 from artifactd.ledger.ledger import Ledger, Recorded
-from artifactd.log import LINES, Log
-from artifactd.recorder import Recorder, Stopped
+from artifactd.log.log import LINES, Log
+from artifactd.mirror.recorder import Recorder, Stopped
 from tests.rows import a_row, identity, proven, started
 from tests.test_lifecycle import EVENTS
 
@@ -86,7 +86,7 @@ def test_listeners_hear_what_is_on_record_already(desk: Desk) -> None:
 
 
 def test_every_event_has_a_level() -> None:
-    from artifactd.recorder import _LEVELS  # noqa: PLC0415 - the one look inside
+    from artifactd.mirror.recorder import _LEVELS  # noqa: PLC0415 - the one look inside
 
     assert set(_LEVELS) == set(EVENTS)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import structlog
 
-from artifactd.log import Form, configure
-from artifactd.repeats import MOST, WINDOW_SECONDS, Repeats
+from artifactd.log.flood import MOST, WINDOW_SECONDS, Repeats
+from artifactd.log.log import Form, configure
 
 
 class Clock:

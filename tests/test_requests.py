@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from artifactd.requests import experiments, hint, relative
+from artifactd.mirror.by_hand import experiments, hint, relative
 from artifactd.stores.base import Conflict, StoreError, Unavailable
 from artifactd.stores.memory import MemoryStore
 from tests.faults import FaultyStore, before

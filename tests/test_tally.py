@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from artifactd.decisions.lifecycle import Change, Lost, State
+from artifactd.health.copy_counts import Tally
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import Unwritable
 from artifactd.stores.base import Conflict, StoreError
 from artifactd.stores.memory import MemoryStore
-from artifactd.tally import Tally
 from tests.faults import FaultyStore, before
 from tests.rig import Rig, rigged
 

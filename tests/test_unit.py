@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifactd import unit
 from artifactd.config import load
 from artifactd.config.document import SECRETS
-from artifactd.service import _DRAIN_SECONDS
+from artifactd.service import systemd_unit
+from artifactd.service.service import _DRAIN_SECONDS
 from tests.process import Site
 
 SHIPPED = Path(__file__).parents[1] / "systemd"
-UNIT = SHIPPED / "artifactd.service"
+UNIT = SHIPPED / "artifactd.service.service"
 EXPOSURE = 15
 """Tenths, as --threshold= takes them: 1.5 of 10."""
 
@@ -150,8 +150,8 @@ def test_a_site_with_a_bucket_may_speak_to_other_hosts(site: Site) -> None:
 def test_another_group_is_named_in_all_files(site: Site) -> None:
     root = site.base / "root"
     site.ok("install-service", "--root", str(root), "--group", "h2o")
-    for place in unit.PLACES:
-        if "sysctl" not in place and not place.endswith("artifactd.service"):
+    for place in systemd_unit.PLACES:
+        if "sysctl" not in place and not place.endswith("artifactd.service.service"):
             text = re.sub("^#.*", "", (root / place).read_text(), flags=re.MULTILINE)
             assert re.search(r"\bh2o\b", text)
             assert not re.search(r"\bdai\b", text)
@@ -181,7 +181,7 @@ def test_a_configuration_with_problems_is_not_installed(site: Site) -> None:
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1))
 def test_a_path_is_one_word_of_a_unit_file_whatever_is_in_it(text: str) -> None:
-    word = unit.quoted(text)
+    word = systemd_unit.quoted(text)
     assert "\n" not in word
     if word.startswith('"'):
         inner = word[1:-1]
@@ -192,8 +192,8 @@ def test_a_path_is_one_word_of_a_unit_file_whatever_is_in_it(text: str) -> None:
 
 def test_the_shipped_unit_starts_what_its_comment_says(site: Site) -> None:
     config = load(site.config, {})
-    found = unit.files(
+    found = systemd_unit.files(
         config, Path("/etc/artifactd/config.toml"), Path("/opt/artifactd/bin/artifactd"), "dai"
     )
-    assert found[unit.PLACES[0]] == UNIT.read_text()
+    assert found[systemd_unit.PLACES[0]] == UNIT.read_text()
     assert "ExecStart=/opt/artifactd/bin/artifactd run" in UNIT.read_text()

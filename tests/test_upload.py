@@ -11,6 +11,7 @@ from artifactd.decisions.lifecycle import Event, Failed, Postponed, Proven, Refu
 from artifactd.decisions.settle import Settled
 from artifactd.discovery.reading import Reading
 from artifactd.discovery.scan import identity_of
+from artifactd.mirror.upload import Outage, Times, Upload, failure, upload
 from artifactd.stores.base import (
     About,
     Conflict,
@@ -28,7 +29,6 @@ from artifactd.stores.base import (
     Unavailable,
     no_progress,
 )
-from artifactd.upload import Outage, Times, Upload, failure, upload
 from tests.rows import D2, a_row, started
 
 NOW = 1_800_000_000.0

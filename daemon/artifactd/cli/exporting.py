@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from artifactd import control
 from artifactd.artifact import Sighting, printable
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import (
@@ -26,7 +25,6 @@ from artifactd.cli.terminal import (
     state_of,
 )
 from artifactd.config import Config, load_beside
-from artifactd.control import NoDaemon
 from artifactd.decisions.lifecycle import (
     Change,
     Failed,
@@ -37,9 +35,11 @@ from artifactd.decisions.lifecycle import (
     State,
     Unchanged,
 )
-from artifactd.engine import Engine, account, context
 from artifactd.ledger.ledger import Ledger, Recorded
-from artifactd.requests import relative
+from artifactd.mirror.by_hand import relative
+from artifactd.mirror.engine import Engine, account, context
+from artifactd.service import control
+from artifactd.service.control import NoDaemon
 
 EXPORTING = "Exporting"
 
@@ -59,10 +59,10 @@ def run(config: ConfigPath = None) -> None:
     What is in flight then is finished if that takes no longer than 20 seconds. The next run repeats the rest.
     SIGHUP takes a changed configuration, as `artifactd reload` does.
     """
-    from artifactd.listener import Unbound  # noqa: PLC0415 - as below
-    from artifactd.notify import ServiceManager  # noqa: PLC0415 - as below
-    from artifactd.run import SYSTEM  # noqa: PLC0415 - the watcher and its library, for this command only
-    from artifactd.service import Service, Sources  # noqa: PLC0415 - as above
+    from artifactd.health.http import Unbound  # noqa: PLC0415 - as below
+    from artifactd.service.daemon import SYSTEM  # noqa: PLC0415 - the watcher and its library, for this command only
+    from artifactd.service.service import Service, Sources  # noqa: PLC0415 - as above
+    from artifactd.service.systemd_notify import ServiceManager  # noqa: PLC0415 - as below
 
     settings = configuration(config)
     sources = Sources(lambda: load_beside(config, os.environ), log_of)
@@ -96,8 +96,8 @@ def sync(
     On a terminal it shows progress, elsewhere JSON lines.
     It ends with 5 where something is not proven, and says what and why.
     """
-    from artifactd.sync import Watcher  # noqa: PLC0415 - as in `run`
-    from artifactd.sync import sync as sync_once  # noqa: PLC0415 - as in `run`
+    from artifactd.service.sync import Watcher  # noqa: PLC0415 - as in `run`
+    from artifactd.service.sync import sync as sync_once  # noqa: PLC0415 - as in `run`
 
     settings = configuration(config)
     if not settings.enabled:
@@ -137,7 +137,7 @@ def _progress() -> Iterator[Any]:
         TransferSpeedColumn,
     )
 
-    from artifactd.sync import Watcher  # noqa: PLC0415 - as in `run`
+    from artifactd.service.sync import Watcher  # noqa: PLC0415 - as in `run`
 
     with Progress(
         TextColumn("{task.fields[files]}/{task.fields[found]} files"),
@@ -219,8 +219,8 @@ def _wanted_of(settings: Config, experiment: str) -> list[str]:
     """The artifacts of the experiment that the policy wants."""
     from artifactd.decisions.policy import Wanted  # noqa: PLC0415 - as above
     from artifactd.discovery import scan  # noqa: PLC0415 - for this command only
-    from artifactd.intake import Intake  # noqa: PLC0415 - as above
-    from artifactd.requests import experiments  # noqa: PLC0415 - as above
+    from artifactd.mirror.by_hand import experiments  # noqa: PLC0415 - as above
+    from artifactd.mirror.wanted import Intake  # noqa: PLC0415 - as above
 
     intake = Intake(os.fsencode(settings.data_directory), settings.policy, settings.user)
     folders = experiments(settings.data_directory, os.fsencode(experiment))
@@ -273,8 +273,8 @@ def _by_daemon(settings: Config, path: str, name: str | None, wait: float) -> Ma
 def _done_here(
     settings: Config, paths: list[str], name: str | None, wait: float
 ) -> Iterator[Mapping[str, Any]]:
-    from artifactd.run import SYSTEM  # noqa: PLC0415 - as in `run`
-    from artifactd.sync import by_hand  # noqa: PLC0415 - as in `run`
+    from artifactd.service.daemon import SYSTEM  # noqa: PLC0415 - as in `run`
+    from artifactd.service.sync import by_hand  # noqa: PLC0415 - as in `run`
 
     with ends_well():
         sources = [(path, relative(settings.data_directory, path) or b"") for path in paths]

@@ -10,9 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from artifactd import audit as auditing
 from artifactd.artifact import printable
-from artifactd.audit import Condition, Finding
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import (
     AsJson,
@@ -26,9 +24,11 @@ from artifactd.cli.terminal import (
 from artifactd.clock import Clock
 from artifactd.config import Config, FileSystem
 from artifactd.decisions.lifecycle import Change, Confirmed, Lost, Row, State
-from artifactd.engine import context, named, open_stores
+from artifactd.inspection import verify as auditing
+from artifactd.inspection.verify import Condition, Finding
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import FILE, LedgerError
+from artifactd.mirror.engine import context, named, open_stores
 from artifactd.stores.base import Store, StoreError
 from artifactd.stores.objects.unfinished import Loose
 
@@ -244,7 +244,7 @@ def check(config: ConfigPath = None, as_json: AsJson = False) -> None:  # noqa: 
     The probe of a store puts one small file at _artifactd/check, reads it back, and tries to overwrite it.
     The file may stay.
     """
-    from artifactd.checkup import checkup  # noqa: PLC0415 - the watcher's library, for this command only
+    from artifactd.inspection.check import checkup  # noqa: PLC0415 - the watcher's library, for this command only
 
     settings = configuration(config)
     results = list(checkup(settings, _CLOCK))

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from artifactd import control, unit
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import ConfigPath, configuration, fail, state_of
 from artifactd.config import Config, chosen
-from artifactd.control import NoDaemon, Silent
+from artifactd.service import control, systemd_unit
+from artifactd.service.control import NoDaemon, Silent
 
 SERVING = "Serving"
 
@@ -92,7 +92,7 @@ def install_service(
     source = chosen(config, os.environ).absolute()
     program = Path(sys.executable).with_name("artifactd")
     with _writing():
-        found = unit.files(settings, source, program, group or _group(settings))
+        found = systemd_unit.files(settings, source, program, group or _group(settings))
         for place, content in found.items():
             if show:
                 typer.echo(f"# --- /{place}\n{content}")
@@ -109,11 +109,11 @@ def install_service(
 def uninstall_service(config: ConfigPath = None, root: Root = _ROOT) -> None:
     """Remove the files of the systemd service. What was exported and what is on record stay."""
     with _writing():
-        for path in (root / place for place in unit.PLACES):
+        for path in (root / place for place in systemd_unit.PLACES):
             if path.exists():
                 path.unlink()
                 typer.echo(f"removed {path}")
-        directory = (root / unit.PLACES[-1]).parent
+        directory = (root / systemd_unit.PLACES[-1]).parent
         if directory.exists() and not any(directory.iterdir()):  # else somebody's own settings are there
             directory.rmdir()
     typer.echo(f"{_BEFORE}\n{_STAYS.format(state_of(config))}")
@@ -131,6 +131,6 @@ def _group(settings: Config) -> str:
     """The group that owns the data directory, unless it is root's or cannot be told."""
     try:
         owner = settings.data_directory.stat().st_gid
-        return grp.getgrgid(owner).gr_name if owner else unit.GROUP
+        return grp.getgrgid(owner).gr_name if owner else systemd_unit.GROUP
     except (OSError, KeyError):
-        return unit.GROUP
+        return systemd_unit.GROUP

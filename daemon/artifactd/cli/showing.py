@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from artifactd import control
 from artifactd.artifact import printable
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import (
@@ -25,14 +24,15 @@ from artifactd.cli.terminal import (
     table,
 )
 from artifactd.config import Config
-from artifactd.control import NoDaemon
 from artifactd.decisions.lifecycle import Row, State
 from artifactd.discovery import scan
-from artifactd.engine import named
-from artifactd.intake import Intake
+from artifactd.inspection.plan import Forecast, Would, whole_tree
 from artifactd.ledger.record import rfc3339
-from artifactd.preview import Forecast, Would, whole_tree
-from artifactd.requests import relative
+from artifactd.mirror.by_hand import relative
+from artifactd.mirror.engine import named
+from artifactd.mirror.wanted import Intake
+from artifactd.service import control
+from artifactd.service.control import NoDaemon
 
 SHOWING = "Showing"
 
@@ -192,7 +192,7 @@ def explain(
     as_json: AsJson = False,  # noqa: FBT002 - as above
 ) -> None:
     """Say what is known of one file: layout, rule, evidence that is missing, state, tries, last error."""
-    from artifactd.explanation import explanation  # noqa: PLC0415 - probes files, for this command only
+    from artifactd.inspection.explain import explanation  # noqa: PLC0415 - probes files, for this command only
 
     settings = configuration(config)
     inside = relative(settings.data_directory, path)
@@ -281,9 +281,9 @@ def config_show(config: ConfigPath = None, as_json: AsJson = False) -> None:  # 
 
 def demo() -> None:
     """Show the daemon at work: it exports an experiment while that is written, in a temporary directory."""
-    from artifactd.demo import DemoFailed  # noqa: PLC0415 - for this command only
-    from artifactd.demo import demo as tell_story  # noqa: PLC0415 - as above
-    from artifactd.run import SYSTEM  # noqa: PLC0415 - as above
+    from artifactd.cli.story import DemoFailed  # noqa: PLC0415 - for this command only
+    from artifactd.cli.story import demo as tell_story  # noqa: PLC0415 - as above
+    from artifactd.service.daemon import SYSTEM  # noqa: PLC0415 - as above
 
     try:
         tell_story(typer.echo, time.sleep, SYSTEM)

@@ -5,7 +5,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from artifactd import control
 from artifactd.artifact import printable
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import (
@@ -20,8 +19,9 @@ from artifactd.cli.terminal import (
     table,
 )
 from artifactd.config import Config
-from artifactd.control import NoDaemon, Silent
-from artifactd.engine import named
+from artifactd.mirror.engine import named
+from artifactd.service import control
+from artifactd.service.control import NoDaemon, Silent
 
 
 def register(app: typer.Typer) -> None:

@@ -12,15 +12,17 @@ from typing import Annotated, Any, NoReturn, assert_never
 
 import typer
 
-from artifactd import __version__, control, journal
+from artifactd import __version__
 from artifactd.artifact import printable
 from artifactd.cli.exits import Exit
 from artifactd.config import Config, ConfigError, Format, load_beside, state_directories
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import InUse
 from artifactd.ledger.schema import LedgerError
-from artifactd.log import Form, Log, configure
-from artifactd.repeats import Repeats
+from artifactd.log import journald
+from artifactd.log.flood import Repeats
+from artifactd.log.log import Form, Log, configure
+from artifactd.service import control
 
 ConfigPath = Annotated[
     Path | None,
@@ -109,7 +111,7 @@ def _form(chosen: Format) -> Form:
         case Format.AUTO if on_terminal():
             return Form.CONSOLE
         case Format.AUTO:
-            return Form.JOURNAL if journal.listens(os.environ, sys.stdout) else Form.JSON
+            return Form.JOURNAL if journald.listens(os.environ, sys.stdout) else Form.JSON
         case _:
             assert_never(chosen)
 

@@ -22,9 +22,9 @@ from artifactd.decisions.settle import Incomplete, Settler, Waiting
 from artifactd.decisions.skips import given_up, skipped
 from artifactd.discovery import scan
 from artifactd.discovery.reading import NotYet
-from artifactd.intake import Intake
-from artifactd.pipeline import BATCH_FILES, Inbox, Pipeline
-from artifactd.recorder import Recorder
+from artifactd.mirror.pipeline import BATCH_FILES, Inbox, Pipeline
+from artifactd.mirror.recorder import Recorder
+from artifactd.mirror.wanted import Intake
 from artifactd.stores.base import Store
 
 _WAITED_FOR: Final = 10_000

@@ -14,20 +14,20 @@ from typing import Final
 from artifactd.artifact import printable
 from artifactd.clock import Clock
 from artifactd.config import Config
-from artifactd.control import Request, Server
 from artifactd.discovery import evidence
-from artifactd.engine import Engine, locked
-from artifactd.health import Phase, told
+from artifactd.health.published import Monitor, listening
+from artifactd.health.verdict import Phase, told
 from artifactd.ledger.lock import lock
 from artifactd.ledger.schema import Damaged
-from artifactd.log import Log
-from artifactd.monitor import Monitor, listening
-from artifactd.notify import ServiceManager
-from artifactd.pipeline import Inbox
-from artifactd.recorder import Stopped
-from artifactd.reload import Answer, Asked, Reload
-from artifactd.requests import Pending
-from artifactd.run import Daemon, signals
+from artifactd.log.log import Log
+from artifactd.mirror.by_hand import Pending
+from artifactd.mirror.engine import Engine, locked
+from artifactd.mirror.pipeline import Inbox
+from artifactd.mirror.recorder import Stopped
+from artifactd.service.control import Request, Server
+from artifactd.service.daemon import Daemon, signals
+from artifactd.service.reload import Answer, Asked, Reload
+from artifactd.service.systemd_notify import ServiceManager
 from artifactd.stopping import Stopping
 
 DISABLED: Final = "enable_artifacts_upload is false: nothing is exported"

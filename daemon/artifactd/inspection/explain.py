@@ -12,10 +12,10 @@ from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
 from artifactd.decisions.settle import Writers
 from artifactd.discovery import scan
 from artifactd.discovery.evidence import writers, zip_problem
-from artifactd.intake import Intake
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.record import rfc3339
 from artifactd.linux.open_beneath import READ, open_beneath
+from artifactd.mirror.wanted import Intake
 
 
 def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict[str, Any]:

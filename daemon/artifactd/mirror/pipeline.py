@@ -21,10 +21,10 @@ from artifactd.decisions.policy import Wanted
 from artifactd.decisions.settle import Incomplete, Settled
 from artifactd.discovery import reading, scan
 from artifactd.discovery.reading import Missing, NotYet, Reading, Unfit, Unreadable
-from artifactd.intake import Intake
-from artifactd.recorder import Recorder
+from artifactd.mirror.recorder import Recorder
+from artifactd.mirror.upload import Outage, Outcome, Times, Upload, failure, upload
+from artifactd.mirror.wanted import Intake
 from artifactd.stores.base import Store
-from artifactd.upload import Outage, Outcome, Times, Upload, failure, upload
 
 BATCH_FILES: Final = 256
 BATCH_BYTES: Final = 16 << 20

@@ -16,9 +16,9 @@ from urllib.parse import quote
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
-from artifactd import journal
 from artifactd.artifact import printable
-from artifactd.repeats import Repeats
+from artifactd.log import journald
+from artifactd.log.flood import Repeats
 
 SCHEMA: Final = 1
 """Version of `LINES`. It is raised when a field is renamed or changes its meaning."""
@@ -155,7 +155,7 @@ def _rendered(form: Form, cleaner: "_Cleaner") -> tuple[Sequence[Callable[..., A
             console = structlog.dev.ConsoleRenderer(colors=True, timestamp_key="time")
             return [cleaner, console, _encoded], _Lines(sys.stdout.buffer)
         case Form.JOURNAL:
-            return [cleaner, _journal], journal.Journal()
+            return [cleaner, _journal], journald.Journal()
         case _:
             assert_never(form)
 
@@ -266,7 +266,7 @@ class _Json:
 
 
 def _journal(_logger: object, _method: str, line: EventDict) -> bytes:
-    return journal.entry(line)
+    return journald.entry(line)
 
 
 def _encoded(_logger: object, _method: str, line: str) -> bytes:

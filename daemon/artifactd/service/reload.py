@@ -11,7 +11,7 @@ from typing import Any, Final
 from artifactd.clock import Clock
 from artifactd.config import Config, ConfigError
 from artifactd.ledger.record import Fields
-from artifactd.log import Log
+from artifactd.log.log import Log
 
 Answer = Callable[[Mapping[str, Any]], None]
 """Takes one answer after the other; the last one has `final` true."""

@@ -12,7 +12,7 @@ GROUP: Final = "dai"
 """Driverless AI's group, as its packages make it and the shipped files name it."""
 
 _SHIPPED: Final = {
-    "artifactd.service": "etc/systemd/system/artifactd.service",
+    "artifactd.service.service": "etc/systemd/system/artifactd.service",
     "artifactd.sysusers.conf": "etc/sysusers.d/artifactd.conf",
     "artifactd.tmpfiles.conf": "etc/tmpfiles.d/artifactd.conf",
     "artifactd.sysctl.conf": "etc/sysctl.d/60-artifactd.conf",
@@ -94,6 +94,6 @@ def _below(path: Path, directories: tuple[str, ...]) -> bool:
 
 def _read(name: str) -> str:
     """A shipped file: beside the package where that is installed, in the project where it is worked on."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     places = (package / "systemd" / name, package.parents[1] / "systemd" / name)
     return next((place for place in places if place.exists()), places[0]).read_text(encoding="utf-8")

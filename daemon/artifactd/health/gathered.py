@@ -7,12 +7,12 @@ from typing import Final
 from artifactd.clock import Clock
 from artifactd.decisions.settle import earlier
 from artifactd.discovery.watch import Watch
-from artifactd.engine import Engine
-from artifactd.health import Facts, Phase, QueueFacts, RecordFacts, ScanFacts, StoreFacts, WatchFacts
+from artifactd.health.copy_counts import Tally
+from artifactd.health.verdict import Facts, Phase, QueueFacts, RecordFacts, ScanFacts, StoreFacts, WatchFacts
 from artifactd.ledger.ledger import Recorded
 from artifactd.ledger.schema import FILE
 from artifactd.linux.inotify import inotify_watches, limits
-from artifactd.tally import Tally
+from artifactd.mirror.engine import Engine
 
 _WATCHES_SECONDS: Final = 60.0
 _WATCHES_SHARE: Final = 0.0005

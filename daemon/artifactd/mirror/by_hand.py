@@ -15,8 +15,8 @@ from artifactd.decisions.policy import Wanted
 from artifactd.discovery import scan
 from artifactd.ledger.ledger import Recorded
 from artifactd.ledger.record import ACTIONS
-from artifactd.mirror import Mirror
-from artifactd.recorder import Recorder
+from artifactd.mirror.mirror import Mirror
+from artifactd.mirror.recorder import Recorder
 
 Answer = Callable[[Mapping[str, Any]], None]
 """Takes one answer after the other; the last one has `final` and `ok`."""

@@ -23,7 +23,7 @@ from artifactd.decisions.lifecycle import (
 from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.ledger.record import Entry, Fields
 from artifactd.ledger.schema import Unwritable
-from artifactd.log import LINES, Log
+from artifactd.log.log import LINES, Log
 from artifactd.stopping import Stopping
 
 T = TypeVar("T")

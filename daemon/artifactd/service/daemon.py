@@ -12,15 +12,15 @@ from typing import Any, Final, Self
 from artifactd.artifact import printable
 from artifactd.clock import Clock
 from artifactd.config import Config
-from artifactd.control import Request
 from artifactd.discovery.watch import Watch
-from artifactd.engine import Engine
-from artifactd.hints import Hints
+from artifactd.health.gathered import Vitals, scan_pause
 from artifactd.linux.inotify import inotify_watches
-from artifactd.mirror import Mirror
-from artifactd.requests import Pending, hint, relative
+from artifactd.mirror.by_hand import Pending, hint, relative
+from artifactd.mirror.engine import Engine
+from artifactd.mirror.hints import Hints
+from artifactd.mirror.mirror import Mirror
+from artifactd.service.control import Request
 from artifactd.stopping import Stopping
-from artifactd.vitals import Vitals, scan_pause
 
 SYSTEM: Final = Clock(time.monotonic, time.time, random.random)
 """The real clocks, and real chance: it spreads retries and guards no secret."""

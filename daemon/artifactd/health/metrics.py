@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from artifactd import __version__
 from artifactd.decisions.lifecycle import Proven, State
-from artifactd.health import Facts, Phase, age, hung, troubles
+from artifactd.health.verdict import Facts, Phase, age, hung, troubles
 from artifactd.ledger.ledger import Recorded
 from artifactd.ledger.record import ACTIONS
 

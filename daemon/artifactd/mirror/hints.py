@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from artifactd.discovery.watch import Appeared, Doubt, Hint, Touched
-from artifactd.log import Log
-from artifactd.mirror import Mirror
+from artifactd.log.log import Log
+from artifactd.mirror.mirror import Mirror
 
 _AT_ONCE: Final = 50_000
 """Hints that are kept. Past that a scan finds what they told of: memory stays bounded."""

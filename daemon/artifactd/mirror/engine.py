@@ -7,19 +7,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from artifactd import __version__, audit
+from artifactd import __version__
 from artifactd.clock import Clock
 from artifactd.config import Config, Destination
+from artifactd.inspection import verify
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import lock
 from artifactd.ledger.record import Value, rfc3339
 from artifactd.ledger.schema import Damaged, set_aside
 from artifactd.ledger.unfinished_uploads import LedgerNotebook
-from artifactd.log import Log
-from artifactd.mirror import Mirror
-from artifactd.pipeline import Inbox
-from artifactd.recorder import Recorder
-from artifactd.requests import ByHand
+from artifactd.log.log import Log
+from artifactd.mirror.by_hand import ByHand
+from artifactd.mirror.mirror import Mirror
+from artifactd.mirror.pipeline import Inbox
+from artifactd.mirror.recorder import Recorder
 from artifactd.stopping import Stopping
 from artifactd.stores.base import Receipt, Store
 from artifactd.stores.objects.unfinished import Notebook
@@ -47,7 +48,7 @@ class Engine:
         """
         if self.mirror.pipeline.abandoned:
             return
-        found = audit.anchor(self.ledger)
+        found = verify.anchor(self.ledger)
         if found is None or found[1].fields["action"] == "audit.anchored":
             return
         put, entry = found

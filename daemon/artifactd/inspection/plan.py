@@ -11,8 +11,8 @@ from artifactd.decisions.lifecycle import Row
 from artifactd.decisions.plan import Nothing, Read, Wait, family, outlook
 from artifactd.decisions.policy import Decision, LeftAlone, Unnameable, Wanted
 from artifactd.discovery import scan
-from artifactd.intake import Intake
 from artifactd.ledger.ledger import Ledger
+from artifactd.mirror.wanted import Intake
 
 
 class Would(StrEnum):

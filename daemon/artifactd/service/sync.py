@@ -10,10 +10,10 @@ from artifactd.clock import Clock
 from artifactd.config import Config
 from artifactd.decisions.lifecycle import Failed, Postponed, Proven, Refused, Started, Unchanged, Vanished
 from artifactd.discovery import evidence
-from artifactd.engine import Engine, account, engine
 from artifactd.ledger.ledger import Recorded
-from artifactd.log import Log
-from artifactd.run import SYSTEM, signals
+from artifactd.log.log import Log
+from artifactd.mirror.engine import Engine, account, engine
+from artifactd.service.daemon import SYSTEM, signals
 from artifactd.stopping import Stopping
 
 _TURN_SECONDS: Final = 0.2

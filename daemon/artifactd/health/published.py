@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from artifactd.clock import Clock
 from artifactd.config import Config
-from artifactd.engine import Engine
-from artifactd.health import Facts, Phase, hung, told
-from artifactd.listener import Listener, Page
+from artifactd.health.http import Listener, Page
+from artifactd.health.verdict import Facts, Phase, hung, told
+from artifactd.mirror.engine import Engine
 
 if TYPE_CHECKING:
-    from artifactd.metrics import Metrics
+    from artifactd.health.metrics import Metrics
 
 _FRESH_SECONDS: Final = 1.0
 """How old what is shown may be, the heartbeat aside."""
@@ -99,7 +99,7 @@ class Monitor:
 
     def pages(self) -> Mapping[str, Callable[[], Page]]:
         """What is answered at which path. From now on everything is measured."""
-        from artifactd.metrics import CONTENT_TYPE, Metrics  # noqa: PLC0415 - and its library: not for who wants none
+        from artifactd.health.metrics import CONTENT_TYPE, Metrics  # noqa: PLC0415 - and its library: not for who wants none
 
         measured = self._metrics = Metrics(self.now)
         return {

@@ -1,0 +1,1 @@
+"""Looking at everything and changing nothing: plan, explain, check, verify."""

@@ -1,0 +1,1 @@
+"""What the log says, how it looks, and where it goes."""

@@ -1,0 +1,1 @@
+"""Carrying artifacts to their stores: one thread decides, one inbox takes in what others found."""

@@ -1,0 +1,1 @@
+"""Running it: the daemon and one pass, reload, the control socket, systemd."""
