@@ -43,9 +43,9 @@ serve: $(STAMP) ## keep the daemon running on config.toml, with its directories 
 	@mkdir -p demo/data demo/exports
 	$(BIN)/artifactd run --config config.toml
 
-$(VENV)/giftless/installed: $(STAMP) tests/git/giftless.txt
+$(VENV)/giftless/installed: $(STAMP) tests/servers/git/giftless.txt
 	python3 -m venv $(VENV)/giftless
-	$(VENV)/giftless/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/git/giftless.txt
+	$(VENV)/giftless/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/servers/git/giftless.txt
 	@touch $@
 
 test: $(STAMP) $(AZURITE) $(PROMTOOL) $(VENV)/giftless/installed ## the tests: under ten minutes

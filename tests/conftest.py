@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.process import Site
+from tests.support.process import Site
 
 pytest_plugins = ("tests.servers.fixtures",)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 import pytest
 
-from tests.process import PATIENCE, until
 from tests.servers import s3
 from tests.servers.child import installed, running
 from tests.servers.ports import NeverAnsweredError, answers, free_ports
 from tests.servers.seaweed import seaweed
+from tests.support.process import PATIENCE, until
 
 DYING = """
 import os, signal, sys

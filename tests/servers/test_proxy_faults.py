@@ -18,7 +18,6 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from tests.process import until
 from tests.servers.azure import AzureServer
 from tests.servers.faults import (
     Answer,
@@ -40,6 +39,7 @@ from tests.servers.faults import (
 from tests.servers.ports import LOCALHOST
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import S3Server
+from tests.support.process import until
 
 CONTENT = b"content"
 

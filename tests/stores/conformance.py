@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from artifactd.artifact import Key
 from artifactd.stores.base import CHUNK, Conflict, Corrupt, Put, Receipt, Source, Store
-from tests.stores.harness import (
+from tests.support.harness import (
     Harness,
     NewDestination,
     a_put,

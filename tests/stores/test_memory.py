@@ -6,7 +6,7 @@ from artifactd.artifact import KEY_BYTES, Key
 from artifactd.stores.base import Proof
 from artifactd.stores.memory import MemoryStore
 from tests.stores.conformance import StoreConformance
-from tests.stores.harness import NewDestination
+from tests.support.harness import NewDestination
 
 
 class MemoryHarness:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.process import until
+from tests.support.process import until
 
 PROGRAM = Path("/opt/artifactd/bin/artifactd")
 _DEPENDENCIES = "/opt/artifactd/dependencies"

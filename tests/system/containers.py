@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.process import OWN, PATIENCE, Daemon
+from tests.support.process import OWN, PATIENCE, Daemon
 from tests.system.podman import IMAGE, ROOT, Podman, said
 
 CONFINED = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all", "--security-opt=no-new-privileges")

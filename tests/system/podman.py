@@ -17,7 +17,7 @@ from typing import Any
 
 import tomli
 
-from tests.process import PATIENCE
+from tests.support.process import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 BASE, IMAGE = "localhost/artifactd-base", "localhost/artifactd"

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from typing import Any
 
-from tests.process import CSV, until
+from tests.support.process import CSV, until
 from tests.system.box import PROGRAM, Box
 
 DATA = "/opt/h2oai/dai/tmp"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import CSV, until
+from tests.support.process import CSV, until
 from tests.system.containers import Compose, Sidecar
 from tests.system.podman import IMAGE, Podman, podman, said
 

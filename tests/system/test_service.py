@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from tests.process import CSV, until
 from tests.servers.faults import Fault, Slow, of
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import ADMIN, REGION, S3Server
+from tests.support.process import CSV, until
 from tests.system.service import DATA, EXPORTS, STATE, UNIT, Service
 
 pytestmark = pytest.mark.system

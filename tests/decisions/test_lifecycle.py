@@ -1,0 +1,170 @@
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artifactd.decisions.lifecycle import (
+    STEPS,
+    Confirmed,
+    Event,
+    Failed,
+    ImpossibleStep,
+    Lost,
+    Postponed,
+    Proven,
+    Refused,
+    Replayed,
+    Row,
+    Skipped,
+    Started,
+    State,
+    Unchanged,
+    Vanished,
+    step,
+)
+from tests.support.rows import D1, D2, a_proven_row, a_row, digest, identity, proven, started
+
+EVENTS: tuple[type[Event], ...] = get_args(Event)
+SAMPLE: dict[type[Event], Event] = {
+    Started: started(),
+    Proven: proven(),
+    Unchanged: Unchanged(identity(2)),
+    Failed: Failed("disk", 50.0),
+    Postponed: Postponed("out", 50.0),
+    Refused: Refused("no", identity(2)),
+    Skipped: Skipped("rule", identity(2)),
+    Vanished: Vanished("deleted"),
+    Replayed: Replayed(60.0, "alice"),
+    Lost: Lost("missing"),
+    Confirmed: Confirmed(),
+}
+
+# A cell has the first letters of the state that follows, "." where nothing may.
+COLUMNS = (
+    (Started, Proven, Unchanged, Failed, Postponed, Refused, Skipped, Vanished, Replayed, Lost, Confirmed)
+)  # fmt: skip
+TABLE = """
+            Sta Pro Unc Fai Pos Ref Ski Van Rep Los Con
+new         UPL  .   .  RET  .  REF SKI  .   .   .   .
+uploading   UPL PRO  .  RET RET REF SKI GON  .   .   .
+proven      UPL  .  PRO RET  .  REF  .   .   .  LOS  .
+retrying    UPL  .   .  RET  .  REF SKI GON RET  .   .
+refused     UPL  .   .  RET  .  REF SKI GON RET  .   .
+skipped     UPL  .   .  RET  .  REF SKI  .   .   .   .
+gone        UPL  .   .  RET  .  REF SKI  .   .   .   .
+lost        UPL  .   .  RET  .  REF  .   .  RET LOS PRO
+"""
+
+
+def cells() -> list[Any]:
+    header, *lines = TABLE.strip("\n").splitlines()
+    assert header.split() == [event.__name__[:3] for event in COLUMNS]
+    found = []
+    for line in lines:
+        state, *row = line.split()
+        for event, cell in zip(COLUMNS, row, strict=True):
+            after = None if cell == "." else next(one for one in State if one.upper().startswith(cell))
+            found.append(pytest.param(State(state), event, after, id=f"{state}-{event.__name__}"))
+    return found
+
+
+def test_the_table_names_every_state_and_every_event() -> None:
+    assert set(COLUMNS) == set(EVENTS) == set(SAMPLE)
+    assert len(cells()) == len(State) * len(EVENTS)
+
+
+@pytest.mark.parametrize(("before", "event", "after"), cells())
+def test_each_cell_of_the_table_is_taken_and_each_empty_one_is_impossible(
+    before: State, event: type[Event], after: State | None
+) -> None:
+    row = replace(a_proven_row(), state=before)
+    if after is None:
+        assert (before, event) not in STEPS
+        with pytest.raises(ImpossibleStep, match=f"{event.__name__} cannot follow {before}"):
+            step(row, SAMPLE[event])
+    else:
+        assert step(row, SAMPLE[event]).state is after
+
+
+# --- what an event changes ---
+
+
+def test_a_start_says_what_is_meant_to_be_written_and_clears_the_last_failure() -> None:
+    failed = step(step(a_row(), started(D1)), Failed("disk", 50.0))
+    row = step(failed, started(D2, identity(2)))
+    assert (row.digest, row.identity, row.size, row.evidence) == (D2, identity(2), 101, "closed+no_writer")
+    assert (row.retry_at, row.reason, row.failures) == (None, "", 1)
+    assert row.ours == (D1, D2)
+
+
+def test_a_proof_ends_the_failures_and_settles_what_lies_at_the_key() -> None:
+    row = step(step(step(a_row(), started(D1)), Failed("disk", 50.0)), started(D2))
+    row = step(row, proven())
+    assert (row.ours, row.failures, row.proof, row.version) == ((D2,), 0, "read_back", "v1")
+
+
+def test_failures_count_up_and_a_postponed_try_is_none() -> None:
+    row = step(step(a_row(), Failed("disk", 50.0)), Failed("disk", 60.0))
+    assert (row.failures, row.retry_at) == (2, 60.0)
+    row = step(step(row, started()), Postponed("out", 70.0))
+    assert (row.failures, row.retry_at, row.reason) == (2, 70.0, "out")
+
+
+def test_whoever_was_refused_has_all_tries_again() -> None:
+    given_up = step(replace(a_row(), failures=999, state=State.RETRYING), Refused("given up", None))
+    assert given_up.failures == 999
+    assert step(given_up, Replayed(60.0, "alice")).failures == 0
+    assert step(given_up, started(D2, identity(2))).failures == 0
+
+
+@pytest.mark.parametrize("event", [Failed("r", 5.0), Refused("r", None)])
+def test_an_event_without_an_identity_keeps_the_one_that_is_known(event: Event) -> None:
+    assert step(a_proven_row(), event).identity == identity()
+
+
+def test_the_time_of_a_step_is_noted_where_it_is_given() -> None:
+    assert step(a_row(), started(), 7.0).changed_at == 7.0
+    assert step(replace(a_row(), changed_at=3.0), started()).changed_at == 3.0
+
+
+# --- invariants ---
+
+digests = st.sampled_from([digest(str(n)) for n in range(4)])
+identities = st.integers(1, 9).map(identity)
+times = st.floats(0, 1e10)
+events: st.SearchStrategy[Event] = st.one_of(
+    st.builds(started, digests, identities),
+    st.builds(proven),
+    st.builds(Unchanged, identities),
+    st.builds(Failed, st.just("f"), times, st.none() | identities),
+    st.builds(Postponed, st.just("p"), times),
+    st.builds(Refused, st.just("r"), st.none() | identities),
+    st.builds(Skipped, st.just("s"), identities),
+    st.builds(Vanished, st.just("v")),
+    st.builds(Replayed, times, st.just("alice")),
+    st.builds(Lost, st.just("l")),
+    st.builds(Confirmed),
+)
+
+
+@given(st.lists(events, max_size=40))
+def test_whatever_may_be_in_the_store_is_known_as_ours(happened: list[Event]) -> None:
+    row: Row = a_row()
+    may_be_there: set[str] = set()
+    for event in happened:
+        if (row.state, type(event)) not in STEPS:
+            continue
+        row = step(row, event)
+        if isinstance(event, Started):
+            may_be_there.add(event.digest)
+        elif isinstance(event, Proven):
+            may_be_there = {row.digest or ""}
+        assert set(row.ours) == may_be_there
+        assert len(row.ours) == len(may_be_there)
+        if row.state is State.PROVEN:
+            assert row.digest is not None
+            assert row.proof
+            assert row.ours == (row.digest,)
+        assert (row.retry_at is not None) == (row.state is State.RETRYING)

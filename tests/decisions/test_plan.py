@@ -1,0 +1,239 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artifactd.artifact import Identity, Key
+from artifactd.decisions.lifecycle import (
+    Event,
+    Failed,
+    Lost,
+    Postponed,
+    Refused,
+    Replayed,
+    Row,
+    Skipped,
+    State,
+    Vanished,
+    step,
+)
+from artifactd.decisions.plan import (
+    Action,
+    Nothing,
+    Outlook,
+    Read,
+    Refuse,
+    Same,
+    Send,
+    Wait,
+    outlook,
+    plan,
+    row_of,
+)
+from artifactd.decisions.policy import OnChange, Wanted, beside
+from tests.support.rows import D1, D2, D3, a_proven_row, a_row, an_artifact, identity, started
+
+KEY = Key("alice/e0/mojo.zip")
+WANTED = Wanted(KEY, "all")
+STORE = "file_system"
+NOW = 1000.0
+LONGEST = 600.0
+
+NEW_ROW = a_row()
+UPLOADING = step(NEW_ROW, started(D1))
+PROVEN = a_proven_row(content=D1)
+CHANGED = identity(2)
+
+
+def after(row: Row, *events: Event) -> Row:
+    for event in events:
+        row = step(row, event)
+    return row
+
+
+def look(*rows: Row, seen: Identity | None = None, now: float = NOW, longest: float = LONGEST) -> Outlook:
+    return outlook(rows, STORE, WANTED, seen or identity(), now, longest)
+
+
+# --- whether to read it ---
+
+
+@pytest.mark.parametrize(
+    ("row", "seen", "expected"),
+    [
+        (UPLOADING, identity(), Read()),  # a crash: it may have happened or not
+        (PROVEN, identity(), Nothing(PROVEN)),
+        (PROVEN, CHANGED, Read()),
+        (after(PROVEN, Lost("missing")), CHANGED, Read()),
+        (after(UPLOADING, Vanished("deleted")), identity(), Read()),
+        (after(NEW_ROW, Skipped("rule", identity())), identity(), Read()),  # the policy changed
+        (after(NEW_ROW, Refused("a FIFO", identity())), CHANGED, Read()),
+        (after(UPLOADING, Failed("disk", NOW + 1)), identity(), Wait(NOW + 1, "disk")),
+        (after(UPLOADING, Failed("disk", NOW + 1)), CHANGED, Read()),
+        (after(UPLOADING, Failed("disk", NOW)), identity(), Read()),
+        (after(UPLOADING, Failed("disk", NOW + LONGEST)), identity(), Wait(NOW + LONGEST, "disk")),
+        (after(UPLOADING, Failed("disk", NOW + LONGEST + 1)), identity(), Read()),  # the clock was set back
+        (after(UPLOADING, Postponed("out", NOW)), identity(), Read()),
+        (after(UPLOADING, Refused("conflict", None), Replayed(NOW, "bob")), identity(), Read()),
+        (replace(PROVEN, store="s3"), identity(), Read()),
+        (replace(PROVEN, wanted_key="alice/e0/other.zip"), identity(), Read()),
+    ],
+)
+def test_what_is_known_of_a_file_says_whether_to_read_it(row: Row, seen: Identity, expected: Outlook) -> None:
+    assert look(row, seen=seen) == expected
+
+
+def test_an_unknown_file_is_read() -> None:
+    assert look() == Read()
+
+
+@pytest.mark.parametrize(
+    "row", [after(NEW_ROW, Refused("a FIFO", identity())), after(PROVEN, Lost("missing"))]
+)
+def test_what_waits_for_a_person_is_nothing_to_do_and_not_done(row: Row) -> None:
+    assert look(row) == Nothing(row)
+    assert not Nothing(row).done
+    assert Nothing(PROVEN).done
+
+
+def test_the_eager_wait_for_nothing() -> None:
+    assert look(after(UPLOADING, Failed("disk", NOW + 1)), longest=0.0) == Read()
+
+
+def test_a_proven_version_counts_more_than_a_failed_try_at_the_key_itself() -> None:
+    failed = after(PROVEN, Failed("cannot be read", NOW + 1, CHANGED))
+    version = a_proven_row(content=D2, seen=CHANGED, key=beside(KEY, D2).text)
+    assert look(failed, version, seen=CHANGED) == Nothing(version)
+    assert look(version, failed, seen=CHANGED) == Nothing(version)
+
+
+@given(st.floats(0, 1e10), st.floats(0, 1e10), st.floats(0, 86_400))
+def test_no_wait_is_longer_than_the_longest(retry_at: float, now: float, longest: float) -> None:
+    match look(after(UPLOADING, Failed("disk", retry_at)), now=now, longest=longest):
+        case Wait(until):
+            assert now < until <= now + longest
+        case other:
+            assert other == Read()
+
+
+# --- what to do with the bytes ---
+
+REPLACE, KEEP_BOTH, REFUSE = OnChange
+EACH = pytest.mark.parametrize("on_change", OnChange)
+SECOND = a_proven_row(content=D2, key=beside(KEY, D2).text)
+
+
+def decide(*rows: Row, on_change: OnChange, digest: str = D2, claimant: Row | None = None) -> Action:
+    return plan(an_artifact(), WANTED, STORE, rows, claimant, type(D1)(digest), on_change)
+
+
+@EACH
+@pytest.mark.parametrize(
+    "row",
+    [
+        NEW_ROW,
+        UPLOADING,  # interrupted, and other bytes by now: nothing was ever proven at the key
+        after(UPLOADING, Failed("disk", NOW)),
+        after(UPLOADING, Refused("conflict", None), Replayed(NOW, "bob")),
+        after(NEW_ROW, Skipped("rule", identity())),
+        after(UPLOADING, Vanished("deleted")),
+    ],
+    ids=lambda row: row.state.value,
+)
+def test_what_was_never_exported_is_sent_to_its_own_key(on_change: OnChange, row: Row) -> None:
+    assert decide(row, on_change=on_change) == Send(row)
+
+
+@EACH
+def test_an_unknown_copy_is_sent_to_its_own_key(on_change: OnChange) -> None:
+    assert decide(on_change=on_change) == Send(a_row())
+
+
+@EACH
+def test_the_same_bytes_under_a_new_identity_are_not_sent(on_change: OnChange) -> None:
+    assert decide(PROVEN, on_change=on_change, digest=D1) == Same(PROVEN)
+
+
+@EACH
+@pytest.mark.parametrize(
+    "row",
+    [
+        after(PROVEN, Lost("missing")),
+        after(PROVEN, Lost("missing"), Replayed(NOW, "bob")),
+        after(PROVEN, Refused("it changed", CHANGED)),
+        after(PROVEN, Failed("cannot be read", NOW, CHANGED)),
+        after(PROVEN, started(D2, CHANGED)),
+    ],
+    ids=lambda row: row.state.value,
+)
+def test_bytes_that_were_ours_before_are_sent_again_where_it_is_not_sure_that_they_are_there(
+    on_change: OnChange, row: Row
+) -> None:
+    assert decide(row, on_change=on_change, digest=D1) == Send(row)
+
+
+@pytest.mark.parametrize(
+    ("on_change", "expected"),
+    [
+        (REPLACE, Send(PROVEN)),
+        (KEEP_BOTH, Send(a_row(key=beside(KEY, D2).text, wanted_key=KEY.text))),
+        (REFUSE, Refuse(PROVEN, 'it changed after it was exported, and on_change is "refuse"')),
+    ],
+)
+def test_other_bytes_are_what_on_change_says(on_change: OnChange, expected: Action) -> None:
+    assert decide(PROVEN, on_change=on_change) == expected
+
+
+@EACH
+def test_an_interrupted_replacement_is_repeated(on_change: OnChange) -> None:
+    interrupted = after(PROVEN, started(D2, CHANGED))
+    assert decide(interrupted, on_change=on_change, digest=D2) == Send(interrupted)
+
+
+def test_each_version_that_is_kept_has_a_key_of_its_own() -> None:
+    action = decide(PROVEN, SECOND, on_change=KEEP_BOTH, digest=D3)
+    assert isinstance(action, Send)
+    assert action.row.key == beside(KEY, D3).text
+    assert action.row.wanted_key == KEY.text
+    assert action.row.state is State.NEW
+
+
+def test_a_version_that_was_kept_is_known_again() -> None:
+    assert decide(PROVEN, SECOND, on_change=KEEP_BOTH, digest=D2) == Same(SECOND)
+    assert decide(PROVEN, SECOND, on_change=KEEP_BOTH, digest=D1) == Same(PROVEN)
+    lost = after(SECOND, Lost("missing"))
+    assert decide(PROVEN, lost, on_change=KEEP_BOTH, digest=D2) == Send(lost)
+
+
+def test_a_version_for_which_no_key_can_be_made_is_refused() -> None:
+    long = Key("alice/e0/" + "n" * 250)
+    known = replace(PROVEN, key=long.text, wanted_key=long.text)
+    action = plan(an_artifact(), Wanted(long, "all"), STORE, [known], None, D2, KEEP_BOTH)
+    assert isinstance(action, Refuse)
+    assert "no key can be made for another version" in action.reason
+
+
+CLAIMANT = replace(a_proven_row(1, content=D1), key=KEY.text, wanted_key=KEY.text)
+
+
+@EACH
+def test_another_file_with_the_same_bytes_shares_the_key(on_change: OnChange) -> None:
+    assert decide(on_change=on_change, digest=D1, claimant=CLAIMANT) == Send(a_row())
+
+
+@EACH
+@pytest.mark.parametrize("rows", [(), (UPLOADING,), (PROVEN,)])
+def test_another_file_with_other_bytes_keeps_its_key(on_change: OnChange, rows: tuple[Row, ...]) -> None:
+    action = decide(*rows, on_change=on_change, digest=D2, claimant=CLAIMANT)
+    assert isinstance(action, Refuse)
+    assert "already holds another file" in action.reason
+    assert "'all'" in action.reason
+
+
+def test_the_row_of_a_copy_has_the_rule_of_today() -> None:
+    artifact = an_artifact()
+    assert row_of([PROVEN, SECOND], STORE, artifact, Wanted(KEY, "new rule")) == replace(
+        PROVEN, rule="new rule"
+    )
+    assert row_of([SECOND], STORE, artifact, WANTED) == a_row()

@@ -1,0 +1,296 @@
+import ast
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+import artifactd
+from artifactd.ledger.record import ACTIONS
+from artifactd.log.log import COMMON, LINES, OPTIONAL, SCHEMA, Form, Log, configure
+
+IDENTITY = {"version": "1.2.3", "host": "host", "pid": 7}
+PAGE = Path(__file__).parents[2] / "docs/log.md"
+
+
+@pytest.fixture(autouse=True)
+def structlog_as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+class Said:
+    """A log, and what it says."""
+
+    def __init__(self, capture: pytest.CaptureFixture[bytes]) -> None:
+        self._capture = capture
+
+    def log(self, level: str = "debug", *, console: bool = False, secrets: tuple[str, ...] = ()) -> Log:
+        form = Form.CONSOLE if console else Form.JSON
+        return configure(level, form, common=IDENTITY, secrets=secrets)
+
+    def raw(self) -> bytes:
+        return self._capture.readouterr().out
+
+    def line(self) -> dict[str, Any]:
+        """The one line that was said."""
+        raw = self.raw()
+        assert raw.count(b"\n") == 1
+        assert raw.endswith(b"\n")
+        line: dict[str, Any] = json.loads(raw)
+        return line
+
+
+@pytest.fixture
+def said(capsysbinary: pytest.CaptureFixture[bytes]) -> Said:
+    return Said(capsysbinary)
+
+
+# --- lines ---
+
+
+def test_a_line_says_what_is_common_first_and_then_its_own(said: Said) -> None:
+    said.log().warning("watch.missed", count=3)
+    line = said.line()
+    assert tuple(line) == (*COMMON, "count")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line.pop("time"))
+    assert line == {"level": "warning", "event": "watch.missed", "schema": SCHEMA, **IDENTITY, "count": 3}
+
+
+def test_values_keep_their_types(said: Said) -> None:
+    values = {
+        "text": "é",
+        "whole": 7,
+        "part": 0.5,
+        "yes": True,
+        "nothing": None,
+        "list": [1, "a"],
+        "map": {"a": 1},
+    }
+    said.log().info("event", **values)
+    assert said.line().items() >= values.items()
+
+
+def test_what_json_has_no_word_for_is_text(said: Said) -> None:
+    said.log().info("event", path=Path("/a\nb"), pair=(1, 2), raw=b"\xff")
+    line = said.line()
+    assert (line["path"], line["pair"], line["raw"]) == ("/a\\x0ab", [1, 2], "b'\\xff'")
+
+
+@pytest.mark.parametrize(("level", "told"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_only_lines_of_the_level_and_above_are_said(said: Said, level: str, told: int) -> None:
+    log = said.log(level)
+    for name in ("debug", "info", "warning", "error"):
+        getattr(log, name)("event")
+    assert said.raw().count(b"\n") == told
+
+
+def test_on_a_terminal_the_same_is_said_for_people(said: Said) -> None:
+    said.log(console=True).info("artifact.exported", key="alice/one/mojo.zip")
+    raw = said.raw()
+    assert b"artifact.exported" in raw
+    assert b"alice/one/mojo.zip" in raw
+    assert raw.count(b"\n") == 1
+
+
+# --- hostile values ---
+
+HOSTILE = {
+    "a line feed": ("a\nb", "a\\x0ab"),
+    "a delete": ("rm\x7f", "rm\\x7f"),
+    "a terminal's escape": ("\x1b[31mred\x1b]0;title\x07", "\\x1b[31mred\\x1b]0;title\\x07"),
+    "a C1 control": ("\x9b31m", "\\x9b31m"),
+    "Unicode's line separator": ("a\u2028b", "a\\u2028b"),
+    "a change of direction": ("a\u202egpj", "a\\u202egpj"),
+    "a byte that is no UTF-8": ("a\udcffb", "a\\xffb"),
+    "a lone surrogate": ("a\ud800b", "a\\ud800b"),
+}
+
+
+@pytest.mark.parametrize("console", [False, True], ids=["json", "console"])
+@pytest.mark.parametrize(("text", "shown"), HOSTILE.values(), ids=HOSTILE)
+def test_what_would_break_a_line_hide_or_drive_a_terminal_is_escaped_however_deep_it_lies(
+    said: Said, text: str, shown: str, *, console: bool
+) -> None:
+    said.log(console=console).info("event", plain=text, deep={"list": [{text: (text,)}]})
+    if console:
+        raw = re.sub(rb"\x1b\[\d*m", b"", said.raw())  # its own colours
+        assert text.encode("utf-8", "surrogatepass") not in raw
+        assert raw.count(b"\n") == 1
+        assert b"\x1b" not in raw
+    else:
+        line = said.line()
+        assert (line["plain"], line["deep"]) == (shown, {"list": [{shown: [shown]}]})
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+surrogates = st.characters(categories=["Cs"])
+
+
+@given(st.dictionaries(st.sampled_from(["reason", "source", "key"]), values | surrogates))
+def test_any_value_makes_one_line_of_ascii_that_is_json(fields: dict[str, Any]) -> None:
+    stdout = io.BytesIO()
+    with redirect_stdout(io.TextIOWrapper(stdout)) as text:
+        configure("info", Form.JSON, common=IDENTITY).info("event", **fields)
+        raw = stdout.getvalue()
+        text.detach()
+    assert re.fullmatch(rb"[ -~]+\n", raw)
+    assert json.loads(raw).keys() == {*COMMON, *fields}
+
+
+# --- secrets ---
+
+CANARY = "c4n/ary +s3cret"
+
+
+class Leaky:
+    def __str__(self) -> str:
+        return f"connection to https://user:{CANARY}@host"
+
+
+@pytest.mark.parametrize("console", [False, True], ids=["json", "console"])
+def test_a_secret_is_masked_wherever_it_stands(said: Said, *, console: bool) -> None:
+    log = said.log(console=console, secrets=(CANARY, "", "abc"))
+    address = "https://user:c4n%2Fary%20%2Bs3cret@host"
+    log.info("event", plain=CANARY, inside=f"a{CANARY}b", deep=[{CANARY: CANARY}], other=Leaky(), uri=address)
+    try:
+        int(CANARY)
+    except ValueError:
+        log.exception("event")
+    raw = said.raw()
+    for form in (CANARY, "c4n", "s3cret"):
+        assert form.encode() not in raw
+    assert raw.count(b"***") >= 7
+
+
+def test_a_secret_too_short_to_be_one_masks_nothing(said: Said) -> None:
+    said.log(secrets=("", "abc")).info("event", text="abcdef")
+    assert said.line()["text"] == "abcdef"
+
+
+# --- a stream that does not take the line ---
+
+LOGGING = """
+import os, sys
+from artifactd.log.log import Form, configure
+log = configure("info", Form.JSON, common={})
+for number in range(2000):
+    log.info("event", number=number)
+if len(sys.argv) > 1:
+    os.unlink(sys.argv[1])
+    log.info("after")
+sys.stderr.write("survived")
+sys.stderr.flush()
+os._exit(0)
+"""
+
+
+def run_logging(stdout: int, *arguments: str) -> str:
+    """What a process says on standard error that logs to `stdout`."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGING, *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return done.stderr
+
+
+def test_a_full_disk_costs_lines_and_nothing_else() -> None:
+    with Path("/dev/full").open("wb") as full:
+        assert run_logging(full.fileno()) == "survived"
+
+
+def test_after_a_full_disk_the_log_goes_on_with_whole_lines(
+    tmp_path: Path, tmpfs: Callable[[Path, str], Path]
+) -> None:
+    disk = tmpfs(tmp_path / "disk", "64k")
+    (disk / "ballast").write_bytes(bytes(32 << 10))
+    with (disk / "log").open("wb") as file:
+        assert run_logging(file.fileno(), str(disk / "ballast")) == "survived"
+    events = [json.loads(line)["event"] for line in (disk / "log").read_text().splitlines()]
+    assert events[-1] == "after"
+    assert 100 < len(events) < 2000
+
+
+def test_a_reader_that_hung_up_is_told_to_whoever_logs() -> None:
+    with subprocess.Popen(["true"], stdin=subprocess.PIPE) as gone:
+        gone.wait()
+        assert gone.stdin is not None
+        assert "BrokenPipeError" in run_logging(gone.stdin.fileno())
+
+
+# --- the schema, the page and the code ---
+
+
+def table(heading: str) -> dict[str, list[str]]:
+    """The first column of a page's table → its other cells."""
+    lines = PAGE.read_text().split(f"## {heading}\n")[1].split("\n## ")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def test_the_page_has_every_event_with_its_fields_and_no_other() -> None:
+    sentence = re.search(r"The \*copy\* fields are (.*)\.", PAGE.read_text())
+    assert sentence
+    documented = {
+        event: tuple(re.findall(r"`(\w+)`", fields.replace("*copy*", sentence[1])))
+        for event, (fields, when) in table("Events").items()
+        if when
+    }
+    assert documented == dict(LINES)
+
+
+def test_the_page_says_what_every_field_means_and_names_the_schemas_version() -> None:
+    fields = {*COMMON, *OPTIONAL, *(field for own in LINES.values() for field in own)}
+    assert {field for field, (meaning,) in table("Fields").items() if meaning} == fields
+    assert f"`schema`, now {SCHEMA}." in PAGE.read_text()
+
+
+def said_in_code() -> Iterator[tuple[str, set[str]]]:
+    """Each event that the code says by its name, with the names of its fields."""
+    for file in Path(artifactd.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text())):
+            if isinstance(call, ast.Call) and re.search(r"\blog\.\w+$|^tell$", ast.unparse(call.func)):
+                said = [str(one.value) for one in call.args if isinstance(one, ast.Constant)]
+                for event in filter(re.compile(r"[a-z]+\.[a-z_]+").fullmatch, said):
+                    yield event, {keyword.arg for keyword in call.keywords if keyword.arg}
+
+
+def test_the_code_says_what_is_in_the_schema_and_nothing_else() -> None:
+    copies = {action for action, _ in ACTIONS.values()}
+    said = copies.copy()
+    for event, fields in said_in_code():
+        said.add(event)
+        assert fields <= set(LINES[event]), event
+    assert said == set(LINES)
+
+
+TALKS = """
+import logging
+from artifactd.log.log import Form, configure
+configure("info", Form.JSON, common={})
+for library in ("azure.identity", "botocore.credentials", "msal.token", "urllib3.connectionpool"):
+    logging.getLogger(library).warning("a secret, perhaps")
+"""
+
+
+def test_what_sdks_say_by_themselves_reaches_nobody() -> None:
+    done = subprocess.run([sys.executable, "-c", TALKS], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")

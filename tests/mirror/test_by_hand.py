@@ -1,0 +1,218 @@
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artifactd.mirror.by_hand import experiments, hint, relative
+from artifactd.stores.base import Conflict, StoreError, Unavailable
+from artifactd.stores.memory import MemoryStore
+from tests.support.faults import FaultyStore, before
+from tests.support.rig import Rig, copies, rigged
+
+
+@pytest.fixture
+def live() -> FaultyStore:
+    return FaultyStore(MemoryStore("live"))
+
+
+@pytest.fixture
+def other() -> FaultyStore:
+    return FaultyStore(MemoryStore("other"))
+
+
+@pytest.fixture
+def rig(tmp_path: Path, live: FaultyStore) -> Iterator[Rig]:
+    yield from rigged(tmp_path, live)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, live: FaultyStore, other: FaultyStore) -> Iterator[Rig]:
+    yield from rigged(tmp_path, live, other)
+
+
+class Answers(list[Mapping[str, Any]]):
+    """What a person was answered."""
+
+    @property
+    def over(self) -> bool:
+        return bool(self) and bool(self[-1]["final"])
+
+    @property
+    def actions(self) -> list[Any]:
+        return [answer["action"] for answer in self]
+
+
+def ask(rig: Rig, path: bytes, name: str | None = None) -> Answers:
+    answers = Answers()
+    rig.by_hand.ask(path, name, "tester", answers.append)
+    return answers
+
+
+# --- hints ---
+
+
+def test_a_hinted_experiment_is_exported_without_the_quiet_period(rig: Rig, live: FaultyStore) -> None:
+    rig.new("a.csv", b"one")
+    rig.new("a.csv", b"two", experiment="bob/h2oai_experiment_two")
+    assert hint(rig.mirror, rig.recorder, rig.data, b"one", "dai") == 1
+    rig.until(lambda: copies(live) == {"alice/one/a.csv": b"one"}, "the export")
+    told = rig.told("hint.received")[0]
+    assert (told["experiment_id"], told["artifacts"], told["principal"]) == ("one", 1, "dai")
+
+
+def test_a_hint_never_exports_what_is_open_for_writing(rig: Rig, live: FaultyStore) -> None:
+    path = rig.new("a.csv", b"half")
+    with rig.file(path).open("ab"):
+        assert hint(rig.mirror, rig.recorder, rig.data, b"one", "dai") == 1
+        rig.work()
+        assert not copies(live)
+
+
+def test_an_unknown_experiment_is_told_and_not_fatal(rig: Rig) -> None:
+    assert hint(rig.mirror, rig.recorder, rig.data, b"\xff\nno", "dai") is None
+    assert rig.told("hint.unknown")[0]["experiment_id"] == "\\xff\\x0ano"
+
+
+def test_an_experiment_is_known_by_its_key_or_its_folder_for_every_user(tmp_path: Path) -> None:
+    found = {b"alice/h2oai_experiment_k", b"bob/h2oai_experiment_k", b"h2oai_experiment_k"}
+    for folder in (*found, b"bob/h2oai_experiment_kk"):
+        (tmp_path / folder.decode()).mkdir(parents=True)
+    assert set(experiments(tmp_path, b"k")) == set(experiments(tmp_path, b"h2oai_experiment_k")) == found
+    assert experiments(tmp_path, b"") == []
+    assert experiments(tmp_path, b"../alice") == []
+
+
+# --- exports by hand ---
+
+
+def test_whoever_asks_hears_every_outcome_up_to_the_last(rig: Rig, live: FaultyStore) -> None:
+    live.scripted.append(before(StoreError))
+    answers = ask(rig, rig.new("notes.txt", b"no rule names it"))
+    rig.finish()
+    assert answers.actions == ["artifact.started", "artifact.failed", "artifact.started", "artifact.exported"]
+    assert [answer["final"] for answer in answers] == [False, False, False, True]
+    assert answers[-1]["ok"]
+    assert answers[-1]["key"] == "alice/one/notes.txt"
+    assert copies(live) == {"alice/one/notes.txt": b"no rule names it"}
+
+
+def test_a_refusal_is_a_last_answer_that_says_why(rig: Rig, live: FaultyStore) -> None:
+    live.scripted.append(before(Conflict))
+    answers = ask(rig, rig.new("a.csv", b"one"))
+    rig.finish()
+    assert (answers.over, answers[-1]["ok"]) == (True, False)
+    assert "injected" in answers[-1]["reason"]
+
+
+def test_with_two_stores_the_last_answer_comes_after_both_and_is_good_only_if_both_are(
+    pair: Rig, live: FaultyStore, other: FaultyStore
+) -> None:
+    live.scripted.append(before(Conflict))
+    other.gate.shut()
+    answers = ask(pair, pair.new("a.csv", b"one"))
+    pair.mirror.turn(0.0)
+    pair.time.advance(3.0)
+    pair.until(lambda: "artifact.refused" in answers.actions, "the first store's answer")
+    assert not answers.over
+    other.gate.open()
+    pair.finish()
+    assert (answers.over, answers[-1]["ok"], answers.actions[-1]) == (True, False, "artifact.exported")
+
+
+def test_a_copy_under_another_key_is_no_answer(rig: Rig, live: FaultyStore) -> None:
+    """The policy's own copy is under way while somebody asks for one under another name."""
+    live.gate.shut()
+    live.scripted.append(before(StoreError))
+    path = rig.new("a.csv", b"one")
+    rig.mirror.rescan("test")
+    rig.mirror.turn(0.0)
+    rig.time.advance(3.0)
+    rig.until(lambda: live.gate.waiting == 1, "the policy's put")
+    answers = ask(rig, path, "mine.csv")
+    live.gate.open()
+    rig.finish()
+    assert {answer["key"] for answer in answers} == {"alice/one/mine.csv"}
+    assert answers.over
+    assert set(copies(live)) == {"alice/one/a.csv", "alice/one/mine.csv"}
+
+
+def test_everyone_who_asked_for_the_same_artifact_is_answered(rig: Rig) -> None:
+    path = rig.new("a.csv", b"one")
+    first, second = ask(rig, path), ask(rig, path)
+    rig.finish()
+    assert first.over
+    assert second.over
+
+
+def test_what_was_exported_before_is_answered_at_once(rig: Rig, live: FaultyStore) -> None:
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    answers = ask(rig, path)
+    assert (answers.over, answers[-1]["ok"], answers[-1]["key"]) == (True, True, "alice/one/a.csv")
+    assert len(live.tried) == 1
+
+
+def test_what_cannot_be_exported_is_answered_at_once(rig: Rig) -> None:
+    rig.new("a.csv", b"one")
+    (rig.data / "neighbour").write_bytes(b"")
+    for path, reason in {
+        b"neighbour": "no part of an experiment",
+        b"": "no part of an experiment",
+        b"alice/h2oai_experiment_one/missing.csv": "no file is at",
+        b"alice/h2oai_experiment_one": "no part of an experiment",
+    }.items():
+        answers = ask(rig, path)
+        assert answers.over, path
+        assert not answers[-1]["ok"]
+        assert reason in answers[-1]["reason"]
+    answers = ask(rig, b"alice/h2oai_experiment_one/a.csv", "../../bob/x")
+    assert "no key can be made" in answers[-1]["reason"]
+    assert rig.mirror.intake.asked == {}
+
+
+def test_while_the_only_store_is_out_the_answer_says_so(rig: Rig, live: FaultyStore) -> None:
+    live.always = before(Unavailable)
+    rig.new("b.csv", b"two")
+    rig.settle()
+    answers = ask(rig, rig.new("a.csv", b"one"))
+    assert (answers.over, answers[-1]["ok"]) == (True, False)
+    assert answers[-1]["reason"].startswith("live is out: ")
+
+
+# --- paths ---
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("data/alice/a", b"alice/a"),
+        ("data/./alice/../bob", b"bob"),
+        ("link/alice/a", b"alice/a"),
+        ("data/..hidden/a", b"..hidden/a"),
+        ("data/alice/to_outside", b"alice/to_outside"),
+        ("data/alice/to_outside/a", None),
+        ("data", None),
+        ("data/", None),
+        ("data2/a", None),
+        ("data/../outside/a", None),
+        ("/etc/passwd", None),
+        ("", None),
+    ],
+)
+def test_a_path_is_named_relative_to_the_data_directory_whichever_way_it_leads_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, found: bytes | None
+) -> None:
+    base = Path(os.path.realpath(tmp_path))
+    for directory in ("data/alice", "data2", "outside"):
+        (base / directory).mkdir(parents=True)
+    (base / "link").symlink_to("data")
+    (base / "data/alice/to_outside").symlink_to(base / "outside")
+    monkeypatch.chdir(base)
+    assert relative(base / "data", path) == found
+
+
+def test_a_name_of_any_bytes_has_a_relative_path(tmp_path: Path) -> None:
+    base = Path(os.path.realpath(tmp_path))
+    assert relative(base, os.fsdecode(os.fsencode(base) + b"/\xff\n")) == b"\xff\n"

@@ -1,0 +1,282 @@
+"""The whole mirror on a real directory and a real ledger: what is exported, and when."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from artifactd.decisions.lifecycle import Proven, State, Vanished
+from artifactd.mirror import mirror as mirrors
+from artifactd.stores.base import Conflict, StoreError
+from artifactd.stores.memory import MemoryStore
+from tests.support.faults import FaultyStore, before
+from tests.support.rig import LARGE, Rig, copies, rigged
+
+
+@pytest.fixture
+def live() -> FaultyStore:
+    return FaultyStore(MemoryStore("live"))
+
+
+@pytest.fixture
+def rig(tmp_path: Path, live: FaultyStore) -> Iterator[Rig]:
+    yield from rigged(tmp_path, live)
+
+
+# --- what is exported, and when ---
+
+
+def test_a_file_that_stays_put_is_exported_once_and_costs_nothing_afterwards(
+    rig: Rig, live: FaultyStore
+) -> None:
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    head = rig.ledger.head()
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"one"}
+    assert rig.events(path) == ["Started", "Proven"]
+    assert (len(live.tried), rig.ledger.head()) == (1, head)
+
+
+def test_nothing_is_exported_within_the_quiet_period(rig: Rig, live: FaultyStore) -> None:
+    rig.new("a.csv", b"one")
+    rig.mirror.rescan("test")
+    rig.work()
+    rig.pass_time(1.0)
+    assert not live.tried
+    rig.pass_time(1.5)
+    assert live.tried
+
+
+def test_a_file_that_is_held_open_for_writing_is_waited_for_and_shown(rig: Rig, live: FaultyStore) -> None:
+    path = rig.new("a.csv", b"one")
+    with rig.file(path).open("ab"):
+        rig.finish()
+        assert not live.tried
+        assert [one.reason for one in rig.mirror.waiting()] == ["open for writing"]
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"one"}
+
+
+def test_a_change_while_it_is_being_uploaded_is_exported_afterwards(rig: Rig, live: FaultyStore) -> None:
+    path = rig.new("a.csv", b"one")
+    live.gate.shut()
+    rig.mirror.rescan("test")
+    rig.mirror.turn(0.0)
+    rig.time.advance(3.0)
+    rig.until(lambda: live.gate.waiting == 1)
+    rig.write(path, b"another")
+    rig.mirror.touched({path: True})
+    live.gate.open()
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"another"}
+    assert [key.text for key, _ in live.tried] == ["alice/one/a.csv"] * 2
+
+
+def test_a_large_file_that_changes_under_the_upload_is_never_published_as_a_mixture(
+    rig: Rig, live: FaultyStore
+) -> None:
+    path = rig.new("a.csv", LARGE)
+    live.gate.shut()
+    rig.mirror.rescan("test")
+    rig.mirror.turn(0.0)
+    rig.time.advance(3.0)
+    rig.until(lambda: live.gate.waiting == 1)
+    with rig.file(path).open("r+b") as file:
+        file.write(b"changed")
+    live.gate.open()
+    rig.work()
+    assert copies(live) == {}
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"changed" + LARGE[7:]}
+
+
+def test_a_file_deleted_and_made_again_during_its_upload_ends_with_its_last_bytes(
+    rig: Rig, live: FaultyStore
+) -> None:
+    """Two puts of one key at the same time could end with the older bytes and a record of the newer."""
+    path = rig.new("a.csv", b"first")
+    rig.settle()
+    rig.write(path, b"second")
+    live.gate.shut()
+    rig.mirror.rescan("test")
+    rig.mirror.turn(0.0)
+    rig.time.advance(3.0)
+    rig.until(lambda: live.gate.waiting == 1)
+    rig.file(path).unlink()
+    rig.mirror.touched({path: False})
+    rig.write(path, b"first")
+    rig.mirror.touched({path: True})
+    rig.time.advance(3.0)
+    for _ in range(20):
+        rig.mirror.turn(0.01)
+    assert live.gate.waiting == 1, "one key, one put at a time"
+    live.gate.open()
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"first"}
+    assert rig.states(path) == {"live": State.PROVEN}
+
+
+def test_a_file_that_vanishes_during_its_upload_is_on_record_as_exported_only(
+    rig: Rig, live: FaultyStore
+) -> None:
+    path = rig.new("a.csv", b"one")
+    live.gate.shut()
+    rig.mirror.rescan("test")
+    rig.mirror.turn(0.0)
+    rig.time.advance(3.0)
+    rig.until(lambda: live.gate.waiting == 1)
+    rig.file(path).unlink()
+    rig.mirror.touched({path: False})
+    live.gate.open()
+    rig.finish()
+    assert rig.events(path) == ["Started", "Proven"]
+    assert copies(live) == {"alice/one/a.csv": b"one"}
+
+
+def test_a_touch_without_a_change_is_one_event_and_no_put(rig: Rig, live: FaultyStore) -> None:
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    os.utime(rig.file(path), (1, 1))
+    rig.finish()
+    assert rig.events(path) == ["Started", "Proven", "Unchanged"]
+    assert len(live.tried) == 1
+
+
+def test_a_change_that_dates_back_is_a_change(rig: Rig, live: FaultyStore) -> None:
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    rig.write(path, b"two")
+    os.utime(rig.file(path), (1, 1))
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"two"}
+
+
+def test_deletion_at_the_source_leaves_the_copy_and_the_record(rig: Rig, live: FaultyStore) -> None:
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    rig.file(path).unlink()
+    rig.mirror.touched({path: False})
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"one"}
+    assert rig.states(path) == {"live": State.PROVEN}
+
+
+def test_what_is_gone_before_it_was_exported_is_told(rig: Rig, live: FaultyStore) -> None:
+    path = rig.new("a.csv", b"one")
+    live.always = before(StoreError)
+    rig.settle()
+    rig.file(path).unlink()
+    live.always = None
+    rig.finish()
+    assert rig.states(path) == {"live": State.GONE}
+    assert isinstance(rig.recorded[-1].event, Vanished)
+
+
+@pytest.mark.parametrize("how", ["unreadable", "replaced by a file", "moved away"])
+def test_a_data_directory_that_cannot_be_seen_is_not_everything_deleted(
+    rig: Rig, live: FaultyStore, how: str
+) -> None:
+    path = rig.new("a.csv", b"one")
+    live.always = before(StoreError)
+    rig.settle()
+    away = rig.data.with_name("away")
+    rig.data.rename(away)
+    if how == "replaced by a file":
+        rig.data.write_bytes(b"")
+    elif how == "unreadable":
+        rig.data.symlink_to("loop")
+        rig.data.with_name("loop").symlink_to("data")
+    live.always = None
+    rig.finish()
+    assert rig.states(path) == {"live": State.RETRYING}
+    rig.data.unlink(missing_ok=True)
+    away.rename(rig.data)
+    rig.finish()
+    assert rig.states(path) == {"live": State.PROVEN}
+
+
+# --- hints, scans, bounds ---
+
+
+def test_new_files_that_no_event_told_of_are_counted_and_lead_to_a_doubt(rig: Rig) -> None:
+    counts: list[int] = []
+    rig.mirror.on_missed = counts.append
+    rig.mirror.watching_since = rig.clock.now() - 1.0
+    rig.new("told.csv", b"one")
+    rig.mirror.touched({rig.path("told.csv"): True})
+    rig.new("untold.csv", b"two")
+    rig.time.advance(3.0)
+    rig.mirror.rescan("timer")
+    rig.work()
+    assert counts == [1]
+    assert [line["count"] for line in rig.told("watch.missed")] == [1]
+
+
+def test_a_hint_from_driverless_ai_ends_the_quiet_period(rig: Rig, live: FaultyStore) -> None:
+    rig.new("a.csv", b"one")
+    assert rig.mirror.appeared(b"alice/h2oai_experiment_one", hinted=True) == 1
+    rig.work()
+    assert copies(live) == {"alice/one/a.csv": b"one"}
+    assert rig.rows()[0].evidence == "hinted+no_writer"
+
+
+def test_what_is_waited_for_at_once_is_bounded_and_nothing_is_lost_by_it(
+    tmp_path: Path, live: FaultyStore
+) -> None:
+    rig = Rig(tmp_path, {"live": live})
+    folder = rig.data / "alice/h2oai_experiment_one"
+    folder.mkdir(parents=True)
+    paths = [rig.path(f"{number}.csv") for number in range(mirrors._WAITED_FOR + 2500)]  # noqa: SLF001 - the bound is what is tested
+    for path in paths:
+        rig.file(path).touch()
+    rig.mirror.rescan("test")
+    for _ in range(30):
+        rig.mirror.turn(0.0)
+    rig.mirror.touched(dict.fromkeys(paths, True))
+    rig.mirror.appeared(b"alice")
+    assert len(rig.mirror.settler) < mirrors._WAITED_FOR + 1000  # noqa: SLF001 - as above
+    rig.pass_time(3.0)
+    rig.settle()
+    assert len(copies(live)) == len(paths)
+    rig.crash()
+
+
+def test_hints_alone_cannot_break_the_bound(rig: Rig) -> None:
+    paths = [rig.path(f"{number}.csv") for number in range(mirrors._WAITED_FOR + 2500)]  # noqa: SLF001 - as above
+    rig.new("0.csv", b"")
+    for path in paths:
+        rig.file(path).touch()
+    rig.mirror.touched(dict.fromkeys(paths, False))
+    assert len(rig.mirror.settler) < mirrors._WAITED_FOR + 1000  # noqa: SLF001 - as above
+
+
+def test_an_upload_that_a_crash_interrupted_is_repeated_before_anything_is_scanned(
+    rig: Rig, live: FaultyStore
+) -> None:
+    path = rig.new("a.csv", b"one")
+    live.gate.shut()
+    rig.mirror.rescan("test")
+    rig.mirror.turn(0.0)
+    rig.time.advance(3.0)
+    rig.until(lambda: live.gate.waiting == 1)
+    live.gate.open()
+    rig.again()
+    assert path in rig.mirror.settler
+    rig.finish()
+    assert rig.states(path) == {"live": State.PROVEN}
+    event = rig.recorded[-1].event
+    assert isinstance(event, Proven)
+    assert not event.written
+
+
+def test_a_conflict_blocks_nothing_else(rig: Rig, live: FaultyStore) -> None:
+    live.scripted.append(before(Conflict))
+    paths = [rig.new(f"{number}.csv", b"%d" % number) for number in range(3)]
+    rig.finish()
+    assert sorted(state for path in paths for state in rig.states(path).values()) == [
+        State.PROVEN,
+        State.PROVEN,
+        State.REFUSED,
+    ]

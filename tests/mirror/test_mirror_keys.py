@@ -1,0 +1,210 @@
+"""The whole mirror where keys are taken, policies change, and people ask for more."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from artifactd.decisions.lifecycle import Refused, State
+from artifactd.stores.base import StoreError
+from artifactd.stores.memory import MemoryStore
+from tests.support.faults import Fault, FaultyStore, before
+from tests.support.rig import ALL_CSV, Rig, copies, rigged
+
+
+@pytest.fixture
+def live() -> FaultyStore:
+    return FaultyStore(MemoryStore("live"))
+
+
+@pytest.fixture
+def rig(tmp_path: Path, live: FaultyStore) -> Iterator[Rig]:
+    yield from rigged(tmp_path, live)
+
+
+# --- keys that are taken ---
+
+
+def test_foreign_bytes_at_the_key_are_a_conflict_until_a_person_takes_them_away(
+    rig: Rig, live: FaultyStore
+) -> None:
+    assert isinstance(live.inner, MemoryStore)
+    live.inner.copies[rig.key("a.csv")] = b"foreign"
+    path = rig.new("a.csv", b"one")
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"foreign"}
+    assert rig.states(path) == {"live": State.REFUSED}
+    assert len(live.tried) == 1, "it is not tried again by itself"
+    del live.inner.copies[rig.key("a.csv")]
+    rig.replay(rig.rows(path))
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"one"}
+
+
+def test_two_files_that_want_one_key_are_told_with_the_rule_that_makes_them(
+    rig: Rig, live: FaultyStore
+) -> None:
+    rig.new("a.csv", b"one")
+    rig.settle()
+    second = rig.new("below/a.csv", b"two")
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"one"}
+    (row,) = rig.rows(second)
+    assert row.state is State.REFUSED
+    assert row.reason == (
+        "alice/one/a.csv already holds another file, b'a.csv'. "
+        "Give one of them another name with `as` in rule 'all'"
+    )
+
+
+def test_two_files_that_want_one_key_in_one_batch_do_not_both_get_it(rig: Rig, live: FaultyStore) -> None:
+    both = rig.new("a.csv", b"one"), rig.new("below/a.csv", b"two")
+    rig.finish()
+    assert sorted(state for path in both for state in rig.states(path).values()) == [
+        State.PROVEN,
+        State.REFUSED,
+    ]
+    assert len(live.tried) == 1
+
+
+@pytest.mark.parametrize(
+    ("on_change", "expected", "state"),
+    [
+        ("replace", [b"two"], State.PROVEN),
+        ("keep_both", [b"one", b"two"], State.PROVEN),
+        ("refuse", [b"one"], State.REFUSED),
+    ],
+)
+def test_a_changed_artifact_is_handled_as_configured(
+    tmp_path: Path, live: FaultyStore, on_change: str, expected: list[bytes], state: State
+) -> None:
+    rig = Rig(tmp_path, {"live": live}, keys=f'on_change = "{on_change}"')
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    rig.write(path, b"two")
+    rig.finish()
+    assert sorted(copies(live).values()) == expected
+    assert state in {row.state for row in rig.rows(path)}
+    rig.crash()
+
+
+def test_under_keep_both_a_failed_read_of_a_new_version_leaves_nothing_to_retry_for_ever(
+    tmp_path: Path, live: FaultyStore
+) -> None:
+    rig = Rig(tmp_path, {"live": live}, keys='on_change = "keep_both"')
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    rig.write(path, b"two")
+    live.scripted.append(before(StoreError))
+    rig.finish()
+    assert {row.state for row in rig.rows(path)} == {State.PROVEN}
+    rig.crash()
+
+
+def test_under_keep_both_a_failed_version_that_newer_bytes_overtake_is_given_up(
+    tmp_path: Path, live: FaultyStore
+) -> None:
+    rig = Rig(tmp_path, {"live": live}, keys='on_change = "keep_both"')
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    rig.write(path, b"two")
+    live.scripted += [before(StoreError), before(StoreError)]
+    rig.settle()
+    rig.write(path, b"three")
+    rig.finish()
+    assert sorted(row.state for row in rig.rows(path)) == [State.GONE, State.PROVEN, State.PROVEN]
+    assert [row.reason for row in rig.rows(path) if row.state is State.GONE] == [
+        "another version took its place"
+    ]
+    rig.crash()
+
+
+# --- the policy ---
+
+
+IGNORE = '[[policy]]\nname = "none"\naction = "ignore"\nmatch = ["a.csv"]\n'
+RENAME = '[[policy]]\nname = "other name"\nmatch = ["*.csv"]\nas = "other-{name}"\n'
+NARROW = '[[policy]]\nname = "narrow"\nmatch = ["b.csv"]\n'
+
+
+@pytest.mark.parametrize(
+    "policy", [IGNORE, NARROW, RENAME], ids=["ignored", "named by no rule", "other name"]
+)
+@pytest.mark.parametrize("fault", [before(StoreError), None], ids=["after a failed try", "after a crash"])
+def test_an_unfinished_copy_that_the_policy_stops_wanting_is_given_up(
+    rig: Rig, live: FaultyStore, policy: str, fault: Fault | None
+) -> None:
+    path = rig.new("a.csv", b"one")
+    live.always = fault
+    if fault is None:
+        live.gate.shut()
+    rig.mirror.rescan("test")
+    rig.mirror.turn(0.0)
+    rig.time.advance(3.0)
+    rig.until(lambda: bool(rig.rows(path)))
+    live.gate.open()
+    rig.crash()
+    rig.configure(policy)
+    live.always = None
+    rig.open()
+    rig.mirror.begin()
+    rig.finish()
+    old = next(row for row in rig.rows(path) if row.key == "alice/one/a.csv")
+    assert old.state is State.SKIPPED
+    if policy is RENAME:
+        assert copies(live)["alice/one/other-a.csv"] == b"one"
+
+
+def test_a_rule_that_ignores_is_on_record_once_and_what_no_rule_names_is_not(rig: Rig) -> None:
+    rig.crash()
+    rig.configure(IGNORE)
+    rig.open()
+    path, other = rig.new("a.csv", b"one"), rig.new("b.csv", b"two")
+    rig.finish()
+    assert rig.events(path) == ["Skipped"]
+    assert rig.rows(path)[0].reason == "rule 'none' ignores it"
+    assert rig.rows(other) == []
+
+
+def test_a_name_that_makes_no_key_is_refused_with_its_reason(rig: Rig) -> None:
+    path = rig.new("-rf.csv", b"one")
+    rig.finish()
+    (row,) = rig.rows(path)
+    assert (row.state, row.key) == (State.REFUSED, "")
+    assert "starts with a dash" in row.reason
+    assert isinstance(rig.recorded[-1].event, Refused)
+
+
+# --- by hand ---
+
+
+@pytest.mark.parametrize("deaths", [0, 1])
+def test_a_copy_asked_for_by_hand_is_tried_until_it_is_proven(
+    rig: Rig, live: FaultyStore, deaths: int
+) -> None:
+    path = rig.new("notes.txt", b"by hand")
+    live.scripted.extend([before(StoreError)] * 2)
+    answers: list[object] = []
+    rig.by_hand.ask(path, "renamed.txt", "tester", answers.append)
+    rig.pass_time(3.0)
+    assert rig.states(path) == {"live": State.RETRYING}
+    for _ in range(deaths):
+        rig.again()
+    rig.finish()
+    assert rig.states(path) == {"live": State.PROVEN}
+    assert copies(live) == {"alice/one/renamed.txt": b"by hand"}
+
+
+def test_a_rule_that_ignores_ends_an_unfinished_copy_by_hand_too(rig: Rig, live: FaultyStore) -> None:
+    path = rig.new("notes.txt", b"by hand")
+    live.always = before(StoreError)
+    rig.by_hand.ask(path, None, "tester", lambda _answer: None)
+    rig.pass_time(3.0)
+    rig.crash()
+    rig.configure('[[policy]]\nname = "secret"\naction = "ignore"\nmatch = ["*.txt"]\n' + ALL_CSV)
+    live.always = None
+    rig.open()
+    rig.mirror.begin()
+    rig.finish()
+    assert rig.states(path) == {"live": State.SKIPPED}
+    assert copies(live) == {}
