@@ -93,7 +93,7 @@ def configured(name: str, directory: Path) -> Config:
 
 def drain_seconds() -> float:
     """The daemon's own number. It lies where the run ends, whichever file that is."""
-    sources = "\n".join(path.read_text() for path in sorted((ROOT / "daemon/artifactd").glob("*.py")))
+    sources = "\n".join(path.read_text() for path in sorted((ROOT / "daemon/artifactd").rglob("*.py")))
     (found,) = re.findall(r"^_DRAIN_SECONDS: Final = ([\d.]+)$", sources, flags=re.MULTILINE)
     return float(found)
 

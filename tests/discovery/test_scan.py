@@ -197,7 +197,7 @@ def test_a_directory_to_skip_is_passed_over_wherever_it_lies(data: Path) -> None
 def test_neighbours_are_never_opened_below_their_names(data: Path) -> None:
     for path in ("contrib/deep/recipe.py", "alice/mli_experiment_one/a.csv", f"{ONE}/a.csv"):
         write(data / path)
-    script = "import sys; from artifactd.scan import Path, scan; list(scan(Path(sys.argv[1])))"
+    script = "import sys; from artifactd.discovery.scan import Path, scan; list(scan(Path(sys.argv[1])))"
     traced = subprocess.run(
         ["strace", "-f", "-e", "trace=%file,openat2,getdents64", sys.executable, "-c", script, data],
         capture_output=True,

@@ -15,7 +15,7 @@ from artifactd.service.service import _DRAIN_SECONDS
 from tests.support.process import Site
 
 SHIPPED = Path(__file__).parents[2] / "systemd"
-UNIT = SHIPPED / "artifactd.service.service"
+UNIT = SHIPPED / "artifactd.service"
 EXPOSURE = 15
 """Tenths, as --threshold= takes them: 1.5 of 10."""
 
@@ -151,7 +151,7 @@ def test_another_group_is_named_in_all_files(site: Site) -> None:
     root = site.base / "root"
     site.ok("install-service", "--root", str(root), "--group", "h2o")
     for place in systemd_unit.PLACES:
-        if "sysctl" not in place and not place.endswith("artifactd.service.service"):
+        if "sysctl" not in place and not place.endswith("artifactd.service"):
             text = re.sub("^#.*", "", (root / place).read_text(), flags=re.MULTILINE)
             assert re.search(r"\bh2o\b", text)
             assert not re.search(r"\bdai\b", text)

@@ -11,7 +11,7 @@ from tests.system.box import PROGRAM, Box
 DATA = "/opt/h2oai/dai/tmp"
 EXPORTS = "/srv/exports"
 STATE = "/var/lib/artifactd"
-UNIT = "artifactd.service.service"
+UNIT = "artifactd.service"
 
 
 class Service:

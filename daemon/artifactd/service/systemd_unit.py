@@ -12,7 +12,7 @@ GROUP: Final = "dai"
 """Driverless AI's group, as its packages make it and the shipped files name it."""
 
 _SHIPPED: Final = {
-    "artifactd.service.service": "etc/systemd/system/artifactd.service",
+    "artifactd.service": "etc/systemd/system/artifactd.service",
     "artifactd.sysusers.conf": "etc/sysusers.d/artifactd.conf",
     "artifactd.tmpfiles.conf": "etc/tmpfiles.d/artifactd.conf",
     "artifactd.sysctl.conf": "etc/sysctl.d/60-artifactd.conf",
