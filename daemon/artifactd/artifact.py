@@ -170,6 +170,11 @@ class Artifact:
         """The file's own name."""
         return self.inside.rsplit(b"/", 1)[-1]
 
+    @property
+    def folder(self) -> bytes:
+        """The experiment's folder, relative to the data directory."""
+        return self.path[: len(self.path) - len(self.inside) - 1]
+
 
 def printable(path: bytes) -> str:
     """`path` for a person or a log. Never parsed back.

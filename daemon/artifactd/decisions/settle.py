@@ -4,22 +4,40 @@ Nobody tells a watcher that a file is finished, so the evidence is gathered in r
 or the file was closed or moved into place, or nothing about it changed for the quiet period; and then, as it
 is opened, no writer has it open, and a zip's directory reads. A file that fails is looked at again, never
 dropped.
+
+Each user has a share of what is waited for. What was looked into and is not complete is parked: it is looked
+at again less and less often, and gives way to its owner's other files. The scan finds it again.
 """
 
 import heapq
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from artifactd.artifact import Identity, Sighting
+from artifactd.decisions.assessment import Subject
+from artifactd.decisions.shares import FairQueue, Owner, nobody
 
 WITHOUT_LEASE: Final = 5.0
 """Quiet periods to wait where the kernel does not say who has a file open."""
 
 _LONGEST_RECHECK: Final = 10.0
 """Quiet periods between two looks at a file that stays busy."""
+
+_LONGEST_RECHECK_UNCHANGED: Final = 1800.0
+"""Quiet periods between two looks at a file whose bytes say that it is not complete: they have to change."""
+
+ROOM: Final = 10_000
+"""Files that are waited for at once. Users share them alike: memory stays bounded."""
+
+_RESERVE: Final = 1.25
+"""Of its share, a user may have as much waited for. A scan leaves the rest to what has just happened."""
+
+LARGE: Final = 16 << 20
+"""Bytes above which a file is large. Large ones never stand in the way of small ones."""
 
 
 _QUIET: Final = "within the quiet period"
@@ -41,13 +59,18 @@ class Writers(StrEnum):
 class Settled:
     """Time and events say that the file may be complete; it is to be opened and probed."""
 
-    sighting: Sighting
+    subject: Subject
     rung: str
     """`hinted`, `closed` or `quiet`"""
     unchanged_for: float
     """seconds"""
     complete_at: float
     """monotonic seconds at which the file last changed"""
+
+    @property
+    def sighting(self) -> Sighting:
+        """Of the file, when it was last seen."""
+        return self.subject.sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +87,8 @@ class Incomplete:
     reason: str
     quiet_periods: float = 1.0
     """how long the file has to stay unchanged before it is worth another look"""
+    by_its_bytes: bool = False
+    """whether the bytes say so: as long as they stay, another look will find the same"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +117,12 @@ class Backlog:
     """waited for longer than `max_wait_seconds`"""
     waiting_since: float | None = None
     incomplete_since: float | None = None
+    slowest_since: float | None = None
+    """since when the one that is ripe for the longest waits for its turn"""
+    crowd: bytes = b""
+    """the experiment's folder, relative to the data directory, with the most incomplete files"""
+    crowd_size: int = 0
+    """how many it has"""
 
     def add(self, since: float, *, incomplete: bool) -> None:
         """One more, first seen at `since`."""
@@ -118,15 +149,15 @@ def verdict(
     if writers is Writers.SOME:
         return Incomplete("open for writing")
     if zip_problem is not None:
-        return Incomplete(zip_problem)
+        return Incomplete(zip_problem, by_its_bytes=True)
     if writers is Writers.UNKNOWN and settled.unchanged_for < WITHOUT_LEASE * quiet_seconds:
         return Incomplete("the kernel does not say who has it open: waiting longer", WITHOUT_LEASE)
     return Complete(f"{settled.rung}+{writers}")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Candidate:
-    sighting: Sighting
+    subject: Subject
     first_seen: float
     last_seen: float
     unchanged_since: float
@@ -139,25 +170,45 @@ class _Candidate:
     """what is being looked at now; None: nothing is"""
     looks: int = 0
     told: bool = False
+    not_before: float = -math.inf
+    """when it may be looked at, whatever is said of it"""
+    ripe_since: float = 0.0
+    """since when it waits for its turn, where it does"""
 
     @property
     def path(self) -> bytes:
-        return self.sighting.path
+        return self.subject.path
 
-    def change(self, sighting: Sighting, since: float, due: float) -> None:
+    @property
+    def identity(self) -> Identity:
+        return self.subject.sighting.identity
+
+    def change(self, subject: Subject, since: float, due: float) -> None:
         """It is another file than it was: what was said of the old one says nothing of it."""
-        self.sighting, self.unchanged_since, self.due = sighting, since, due
+        self.subject, self.unchanged_since, self.due = subject, since, due
         self.closed = self.hinted = False
 
 
 @dataclass(slots=True)
+class _Holding:
+    """What of one user's is waited for."""
+
+    files: int = 0
+    parked: dict[bytes, None] = field(default_factory=dict)
+    """what was looked into and is not complete, the longest ago first"""
+
+
 class Settler:
     """The files that are waited for. All times are monotonic seconds."""
 
-    quiet_seconds: float
-    max_wait_seconds: float
-    _candidates: dict[bytes, _Candidate] = field(default_factory=dict)
-    _queue: list[tuple[float, bytes]] = field(default_factory=list)
+    def __init__(self, quiet_seconds: float, max_wait_seconds: float) -> None:
+        self.quiet_seconds = quiet_seconds
+        self.max_wait_seconds = max_wait_seconds
+        self._candidates: dict[bytes, _Candidate] = {}
+        self._users: dict[str, _Holding] = {}
+        self._queue: list[tuple[float, bytes]] = []
+        self._small: FairQueue[bytes] = FairQueue()
+        self._large: FairQueue[bytes] = FairQueue()
 
     def __len__(self) -> int:
         return len(self._candidates)
@@ -165,20 +216,54 @@ class Settler:
     def __contains__(self, path: bytes) -> bool:
         return path in self._candidates
 
-    def feed(self, sighting: Sighting, now: float, age: float = 0.0) -> None:
-        """A file was seen that is not on record like this; `age` is the seconds since its ctime."""
+    # --- whose files ---
+
+    def room(self, user: str, *, reserve: bool = False) -> bool:
+        """Whether more of this user's files can be waited for. `reserve`: files with which something happened.
+
+        Parked ones do not count: they give way.
+        """
+        holding = self._users.get(user)
+        if holding is None:
+            return True
+        share = ROOM / len(self._users)
+        return holding.files - len(holding.parked) < (share * _RESERVE if reserve else share)
+
+    def _admitted(self, user: str) -> bool:
+        """Whether another file of the user is taken; a parked one of his may give way to it."""
+        if not self.room(user, reserve=True):
+            return False
+        holding = self._users.setdefault(user, _Holding())
+        if holding.files >= _RESERVE * ROOM / len(self._users):
+            self.forget(next(iter(holding.parked)))
+            holding = self._users.setdefault(user, _Holding())
+        holding.files += 1
+        return True
+
+    # --- what is said of them ---
+
+    def feed(self, subject: Subject, now: float, age: float = 0.0) -> bool:
+        """A file was seen that is not on record like this; `age` is the seconds since its ctime.
+
+        False: its owner has too many that are waited for, and it is left to a later scan.
+        """
         since = now - max(0.0, age)
-        candidate = self._candidates.get(sighting.path)
+        candidate = self._candidates.get(subject.path)
         if candidate is None:
-            candidate = _Candidate(sighting, now, now, since, since + self.quiet_seconds)
-            self._candidates[sighting.path] = candidate
+            if not self._admitted(subject.owner.user):
+                return False
+            candidate = _Candidate(subject, now, now, since, since + self.quiet_seconds)
+            self._candidates[subject.path] = candidate
             self._schedule(candidate)
-        elif candidate.sighting.identity != sighting.identity:
+        elif candidate.identity != subject.sighting.identity:
             # It changed after it was last seen, whatever the clock of its file system says.
             since = max(since, candidate.last_seen)
-            candidate.change(sighting, since, since + self.quiet_seconds)
-            self._schedule(candidate)
+            self._changed(candidate, subject, since, math.inf)
+            self._hasten(candidate, since + self.quiet_seconds)
+        else:
+            candidate.subject = subject
         candidate.last_seen = now
+        return True
 
     def closed(self, path: bytes, now: float) -> None:
         """The file was closed after writing, or moved into place: worth a look after the quiet period."""
@@ -192,10 +277,19 @@ class Settler:
             candidate.hinted = True
             self._hasten(candidate, now)
 
+    def hold(self, path: bytes, until: float) -> None:
+        """The file is not worth a look before `until`, whatever is said of it."""
+        if candidate := self._candidates.get(path):
+            candidate.not_before = until
+            if candidate.due < until:
+                self._discard(candidate)
+                candidate.due = until
+                self._schedule(candidate)
+
     def done(self, path: bytes, identity: Identity) -> None:
         """The file with `identity` is done with. If it has changed since, it is waited for anew."""
         candidate = self._candidates.get(path)
-        if candidate is None or candidate.sighting.identity == identity:
+        if candidate is None or candidate.identity == identity:
             self.forget(path)
             return
         candidate.first_seen, candidate.told = candidate.unchanged_since, False
@@ -209,7 +303,15 @@ class Settler:
 
     def forget(self, path: bytes) -> None:
         """The file is gone, or not wanted any more."""
-        self._candidates.pop(path, None)
+        if (candidate := self._candidates.pop(path, None)) is None:
+            return
+        self._discard(candidate)
+        user = candidate.subject.owner.user
+        holding = self._users[user]
+        holding.files -= 1
+        holding.parked.pop(path, None)
+        if not holding.files:
+            del self._users[user]
 
     def postpone(self, path: bytes, identity: Identity, incomplete: Incomplete, now: float) -> None:
         """A look found the file, with `identity`, not complete. The next looks come less and less often.
@@ -219,38 +321,73 @@ class Settler:
         candidate = self._candidates.get(path)
         if candidate is None:
             return
-        if identity not in (candidate.probed, candidate.sighting.identity):
-            candidate.change(Sighting(path, identity, candidate.sighting.mode), now, math.inf)
+        if identity not in (candidate.probed, candidate.identity):
+            sighting = replace(candidate.subject.sighting, identity=identity)
+            self._changed(candidate, replace(candidate.subject, sighting=sighting), now, math.inf)
             candidate.last_seen, candidate.looks = now, 0
         else:
             candidate.looks += 1
+            self._users[candidate.subject.owner.user].parked[path] = None
         candidate.probed, candidate.reason = None, incomplete.reason
-        pause = self.quiet_seconds * min(_LONGEST_RECHECK, max(1.0, candidate.looks))
+        if incomplete.by_its_bytes:
+            periods = min(_LONGEST_RECHECK_UNCHANGED, 2.0 ** min(60, max(0, candidate.looks - 1)))
+        else:
+            periods = min(_LONGEST_RECHECK, max(1.0, candidate.looks))
         quiet = candidate.unchanged_since + incomplete.quiet_periods * self.quiet_seconds
-        self._hasten(candidate, max(now + pause, quiet))
+        self._hasten(candidate, max(now + self.quiet_seconds * periods, quiet))
 
-    def settled(self, now: float, limit: int) -> Iterator[Settled]:
-        """At most `limit` files that are worth opening. None is given again until `done` or `postpone`."""
-        while limit > 0 and self._queue and self._queue[0][0] <= now:
-            due, path = heapq.heappop(self._queue)
-            candidate = self._candidates.get(path)
-            if candidate is None or not _stands(candidate, due):
-                continue
+    # --- what is worth opening ---
+
+    def settled(
+        self, now: float, limit: int, *, large: bool = False, but: Callable[[str], bool] = nobody
+    ) -> Iterator[Settled]:
+        """At most `limit` small files, or `large` ones, that are worth opening, each user's in turn.
+
+        None is given again until `done` or `postpone`. `but` tells of users that are passed over.
+        """
+        self._ripen(now)
+        ripe = self._large if large else self._small
+        while limit > 0 and (path := ripe.take(but)) is not None:
             limit -= 1
-            rung = "hinted" if candidate.hinted else "closed" if candidate.closed else "quiet"
-            candidate.probed, candidate.due, candidate.hinted = candidate.sighting.identity, math.inf, False
-            since = candidate.unchanged_since
-            yield Settled(candidate.sighting, rung, now - since, since)
+            yield self._given(self._candidates[path], now)
+
+    def smallest(self, now: float, but: Callable[[str], bool] = nobody) -> Settled | None:
+        """The smallest file that is worth opening; None: there is none. It counts as given by `settled`."""
+        self._ripen(now)
+        ripe = (self._candidates[path] for queue in (self._small, self._large) for path in queue)
+        fit = (one for one in ripe if not but(one.subject.owner.user))
+        candidate = min(fit, key=lambda one: one.identity.size, default=None)
+        return None if candidate is None else self._given(candidate, now)
+
+    def _given(self, candidate: _Candidate, now: float) -> Settled:
+        self._discard(candidate)
+        self._users[candidate.subject.owner.user].parked.pop(candidate.path, None)
+        rung = "hinted" if candidate.hinted else "closed" if candidate.closed else "quiet"
+        candidate.probed, candidate.due, candidate.hinted = candidate.identity, math.inf, False
+        since = candidate.unchanged_since
+        return Settled(candidate.subject, rung, now - since, since)
+
+    def _ripen(self, now: float) -> None:
+        """Let those whose time has come take turns."""
+        while self._queue and self._queue[0][0] <= now:
+            due, path = heapq.heappop(self._queue)
+            if (candidate := self._standing(due, path)) is not None:
+                size, candidate.ripe_since = candidate.identity.size, now
+                (self._large if size > LARGE else self._small).put(candidate.subject.owner, path, size)
 
     def next_due(self) -> float | None:
         """When the next file is worth a look; None where none waits."""
+        ripe = (path for queue in (self._small, self._large) for path in queue)
+        if (path := next(ripe, None)) is not None:
+            return self._candidates[path].due
         while self._queue:
             due, path = self._queue[0]
-            candidate = self._candidates.get(path)
-            if candidate is not None and _stands(candidate, due):
+            if self._standing(due, path) is not None:
                 return due
             heapq.heappop(self._queue)
         return None
+
+    # --- what people are told ---
 
     def waiting(self, now: float) -> Iterator[Waiting]:
         """Every file that is waited for, and why."""
@@ -267,20 +404,40 @@ class Settler:
     def backlog(self, now: float) -> Backlog:
         """What is waited for, in numbers."""
         found = Backlog()
+        crowds = Counter[Owner]()
         for candidate in self._candidates.values():
             found.add(candidate.first_seen, incomplete=candidate.reason != _QUIET)
             found.overdue += now - candidate.first_seen > self.max_wait_seconds
+            if candidate.reason != _QUIET:
+                crowds[candidate.subject.owner] += 1
+        for owner, size in crowds.most_common(1):
+            crowd = next(one for one in self._candidates.values() if one.subject.owner == owner)
+            found.crowd, found.crowd_size = crowd.subject.artifact.folder, size
+        ripe = (self._candidates[path].ripe_since for queue in (self._small, self._large) for path in queue)
+        found.slowest_since = min(ripe, default=None)
         return found
 
     def _waiting(self, path: bytes, candidate: _Candidate, now: float) -> Waiting:
         seconds = now - candidate.first_seen
         overdue = seconds > self.max_wait_seconds
         reason = f"still changing: {candidate.reason}" if overdue else candidate.reason
-        return Waiting(path, candidate.sighting.identity.size, seconds, reason, overdue)
+        return Waiting(path, candidate.identity.size, seconds, reason, overdue)
+
+    # --- the queue of those whose time has not come ---
+
+    def _changed(self, candidate: _Candidate, subject: Subject, since: float, due: float) -> None:
+        self._discard(candidate)
+        self._users[candidate.subject.owner.user].parked.pop(candidate.path, None)
+        candidate.change(subject, since, due)
+
+    def _discard(self, candidate: _Candidate) -> None:
+        """It takes no turns for now."""
+        self._small.discard(candidate.path)
+        self._large.discard(candidate.path)
 
     def _hasten(self, candidate: _Candidate, due: float) -> None:
         """It is worth a look at `due`, if not before."""
-        candidate.due = min(candidate.due, due)
+        candidate.due = max(candidate.not_before, min(candidate.due, due))
         self._schedule(candidate)
 
     def _schedule(self, candidate: _Candidate) -> None:
@@ -292,7 +449,9 @@ class Settler:
             self._queue = [(one.due, one.path) for one in waiting if one.probed is None]
             heapq.heapify(self._queue)
 
-
-def _stands(candidate: _Candidate, due: float) -> bool:
-    """Whether an entry of the queue is the one by which the file waits, and not an outdated one."""
-    return candidate.probed is None and candidate.due == due
+    def _standing(self, due: float, path: bytes) -> _Candidate | None:
+        """The candidate that waits by this entry of the queue; None where the entry is outdated."""
+        candidate = self._candidates.get(path)
+        if candidate is None or candidate.probed is not None or candidate.due != due:
+            return None
+        return candidate

@@ -1,0 +1,127 @@
+"""All that follows for one file from what is known of it, found out once. Pure.
+
+Which copies are wanted of it and what each of them needs, which unfinished ones are given up, and which
+decisions not to export it are news to the record.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from artifactd.artifact import Artifact, Key, Sighting
+from artifactd.decisions.lifecycle import Change, Row, State
+from artifactd.decisions.plan import Nothing, Outlook, Read, outlook
+from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, Wanted
+from artifactd.decisions.shares import Owner
+from artifactd.decisions.skips import given_up, skipped
+
+_UNFINISHED = (State.UPLOADING, State.RETRYING)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A file that was seen, the artifact that it is, and what is wanted of it. It travels with the file."""
+
+    sighting: Sighting
+    artifact: Artifact
+    decision: Decision
+    asked: bool = False
+    """whether `decision` is a person's, who waits for the outcome"""
+
+    @property
+    def path(self) -> bytes:
+        """Relative to the data directory."""
+        return self.sighting.path
+
+    @property
+    def owner(self) -> Owner:
+        """Who takes turns for it."""
+        return Owner(self.artifact.user, self.artifact.experiment_id)
+
+    @property
+    def on_record(self) -> bool:
+        """Whether the ledger may have something to say of it: a rule or a person named it."""
+        return not isinstance(self.decision, LeftAlone) or self.decision.on_record
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One copy that is wanted of a file, at one store."""
+
+    wanted: Wanted
+    store: str
+    outlook: Outlook
+
+    @property
+    def proven(self) -> bool:
+        """Whether the store has it, of the file as it is now."""
+        return isinstance(self.outlook, Nothing) and self.outlook.done
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What follows for one file."""
+
+    subject: Subject
+    rows: Sequence[Row]
+    """what the ledger knows of its path"""
+    copies: tuple[Copy, ...]
+    given_up: tuple[Change, ...]
+    """unfinished copies that are not wanted any more, unless a person decided"""
+    skipped: tuple[Change, ...]
+
+    @property
+    def unread(self) -> tuple[Copy, ...]:
+        """The copies for which the file has to be read: it is new or has changed, or a person wants it."""
+        asked = self.subject.asked
+        return tuple(copy for copy in self.copies if asked or isinstance(copy.outlook, Read))
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What is news to the record before anything is read."""
+        return self.skipped if self.subject.asked else self.given_up + self.skipped
+
+    @property
+    def proven(self) -> int:
+        """How many copies need nothing."""
+        return sum(copy.proven for copy in self.copies)
+
+    @property
+    def stuck(self) -> int:
+        """How many copies wait for their next try or for a person."""
+        return sum(not copy.proven and not isinstance(copy.outlook, Read) for copy in self.copies)
+
+
+def assess(
+    subject: Subject, rows: Sequence[Row], stores: Sequence[str], now: float, longest_wait: float
+) -> Assessment:
+    """What follows for `subject` at `now` (seconds since the epoch); `rows` are all of its path.
+
+    `longest_wait` (seconds) bounds a wait for the next try that was written down before the clock was set
+    back.
+    """
+    identity, decision = subject.sighting.identity, subject.decision
+    wanted = wanted_copies(decision, rows)
+    return Assessment(
+        subject,
+        rows,
+        tuple(
+            Copy(one, store, outlook(rows, store, one, identity, now, longest_wait))
+            for one in wanted
+            for store in stores
+        ),
+        tuple(given_up(identity, decision, wanted, rows, stores)),
+        tuple(skipped(identity, subject.artifact, decision, rows, stores)),
+    )
+
+
+def wanted_copies(decision: Decision, rows: Sequence[Row]) -> list[Wanted]:
+    """The copies that `decision` asks for, and unfinished ones that a person asked for earlier.
+
+    A rule that ignores the artifact now ends those too.
+    """
+    if isinstance(decision, LeftAlone) and decision.on_record:
+        return []
+    wanted = [decision] if isinstance(decision, Wanted) else []
+    by_hand = {row.wanted_key for row in rows if row.rule == BY_HAND and row.state in _UNFINISHED and row.key}
+    by_hand -= {copy.key.text for copy in wanted}
+    return wanted + [Wanted(Key(key), BY_HAND) for key in sorted(by_hand)]
