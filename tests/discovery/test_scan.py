@@ -20,11 +20,11 @@ from artifactd.discovery.scan import (
     Unobservable,
     below,
     experiments,
-    identity_of,
     root,
     scan,
     sight,
 )
+from artifactd.linux.files import identity_of
 
 PATIENCE = 20.0
 """Seconds after which what should have happened never will."""

@@ -10,7 +10,7 @@ from artifactd.artifact import Digest, Identity, Key, Sighting
 from artifactd.decisions.lifecycle import Event, Failed, Postponed, Proven, Refused, step
 from artifactd.decisions.settle import Settled
 from artifactd.discovery.reading import Reading
-from artifactd.discovery.scan import identity_of
+from artifactd.linux.files import identity_of
 from artifactd.mirror.upload import Outage, Times, Upload, failure, upload
 from artifactd.stores.base import (
     About,

@@ -36,8 +36,9 @@ from artifactd.decisions.lifecycle import (
     Unchanged,
 )
 from artifactd.ledger.ledger import Ledger, Recorded
+from artifactd.linux.files import account
 from artifactd.mirror.by_hand import relative
-from artifactd.mirror.engine import Engine, account, context
+from artifactd.mirror.engine import Engine, context
 from artifactd.service import control
 from artifactd.service.control import NoDaemon
 

@@ -10,7 +10,7 @@ from artifactd import checksum
 from artifactd.artifact import Digest, Identity
 from artifactd.decisions.settle import Complete, Incomplete, Settled, Writers, verdict
 from artifactd.discovery.evidence import writers, zip_problem
-from artifactd.discovery.scan import identity_of
+from artifactd.linux.files import identity_of
 from artifactd.linux.open_beneath import READ, open_beneath
 from artifactd.stores.base import Parts, Source, size_of_parts
 

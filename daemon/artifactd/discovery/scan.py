@@ -15,6 +15,7 @@ from typing import Final
 
 from artifactd.artifact import Identity, Sighting
 from artifactd.decisions.layout import is_experiment, place
+from artifactd.linux.files import identity_of
 from artifactd.linux.open_beneath import directory
 
 BATCH: Final = 1000
@@ -188,11 +189,6 @@ def _found(path: bytes, status: os.stat_result) -> Seen:
     return Seen(
         () if stat.S_ISDIR(status.st_mode) else (Sighting(path, identity_of(status), status.st_mode),)
     )
-
-
-def identity_of(status: os.stat_result) -> Identity:
-    """The identity in what stat(2) says."""
-    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _experiments(top: int, skip: frozenset[tuple[int, int]]) -> Iterator[bytes | Unobservable]:

@@ -16,8 +16,9 @@ from artifactd.discovery.watch_selftest import self_test
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.record import rfc3339
 from artifactd.ledger.schema import LedgerError
+from artifactd.linux.files import account
 from artifactd.linux.inotify import limits, remote_file_system
-from artifactd.mirror.engine import account, named
+from artifactd.mirror.engine import named
 from artifactd.stores.base import Conflict, Put, Receipt, Result, Source, Store, StoreError
 from artifactd.stores.objects.unfinished import Loose
 from artifactd.stores.open import Surroundings, open_store

@@ -1,7 +1,5 @@
 """All that an export needs, set up in order and taken down in reverse: lock, ledger, stores, mirror."""
 
-import os
-import pwd
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,6 +14,7 @@ from artifactd.ledger.lock import lock
 from artifactd.ledger.record import Value, rfc3339
 from artifactd.ledger.schema import Damaged, set_aside
 from artifactd.ledger.unfinished_uploads import LedgerNotebook
+from artifactd.linux.files import account
 from artifactd.log.log import Log
 from artifactd.mirror.by_hand import ByHand
 from artifactd.mirror.mirror import Mirror
@@ -151,12 +150,3 @@ def context(config: Config) -> dict[str, str]:
         "host": socket.gethostname(),
         "service_account": account(),
     }
-
-
-def account(uid: int | None = None) -> str:
-    """The account with this user id; None: the one that this process runs as."""
-    uid = os.geteuid() if uid is None else uid
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"

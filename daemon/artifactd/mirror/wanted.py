@@ -1,7 +1,6 @@
 """What a sighting means: which artifact it is, and which copies of it the policy or a person wants."""
 
 import os
-import pwd
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +8,7 @@ from artifactd.artifact import Artifact, Key
 from artifactd.decisions.layout import Place, artifact, place
 from artifactd.decisions.lifecycle import Row, State
 from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, Policy, Wanted
+from artifactd.linux.files import account
 
 _UNFINISHED = (State.UPLOADING, State.RETRYING)
 
@@ -64,12 +64,5 @@ class Intake:
         except OSError:
             return None
         if uid not in self._names:
-            self._names[uid] = _account(uid)
+            self._names[uid] = account(uid, nameless="uid-")  # part of a key: without a space
         return self._names[uid]
-
-
-def _account(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid-{uid}"

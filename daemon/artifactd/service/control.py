@@ -7,7 +7,6 @@ depends on it.
 
 import json
 import os
-import pwd
 import queue
 import select
 import socket
@@ -18,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from artifactd.linux.files import account
 
 FILE: Final = "control.sock"
 _LONGEST: Final = 64 << 10  # bytes of a request
@@ -115,7 +116,7 @@ class Server:
             answers.put({"final": True, "ok": False, "reason": f"this is no request: {error}"})
         else:
             trusted = uid in (0, os.geteuid())
-            self._receive(Request(asked["action"], asked, _account(uid), trusted, answers.put))
+            self._receive(Request(asked["action"], asked, account(uid), trusted, answers.put))
 
 
 _Answers = queue.SimpleQueue[Mapping[str, Any]]
@@ -213,10 +214,3 @@ def _peer(client: socket.socket) -> int:
         client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
     )
     return int(uid)
-
-
-def _account(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"

@@ -11,8 +11,9 @@ from artifactd.config import Config
 from artifactd.decisions.lifecycle import Failed, Postponed, Proven, Refused, Started, Unchanged, Vanished
 from artifactd.discovery import evidence
 from artifactd.ledger.ledger import Recorded
+from artifactd.linux.files import account
 from artifactd.log.log import Log
-from artifactd.mirror.engine import Engine, account, engine
+from artifactd.mirror.engine import Engine, engine
 from artifactd.service.daemon import SYSTEM, signals
 from artifactd.stopping import Stopping
 

@@ -1,0 +1,23 @@
+"""What the kernel says of files and of whoever owns them."""
+
+import os
+import pwd
+
+from artifactd.artifact import Identity
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """The identity in what stat(2) says."""
+    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def account(uid: int | None = None, nameless: str = "uid ") -> str:
+    """The account with this user id; None: the one that this process runs as.
+
+    One without a name is told as `nameless` and its number.
+    """
+    uid = os.geteuid() if uid is None else uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"{nameless}{uid}"
