@@ -127,6 +127,11 @@ def test_a_path_is_shown_without_what_could_deceive(path: bytes, shown: str) -> 
 
 
 @given(st.binary())
+def test_a_name_as_text_is_shown_as_its_bytes_are(path: bytes) -> None:
+    assert printable(path.decode("utf-8", "surrogateescape")) == printable(path)
+
+
+@given(st.binary())
 def test_what_is_shown_is_always_printable_text(path: bytes) -> None:
     shown = printable(path)
     shown.encode()

@@ -176,12 +176,20 @@ class Artifact:
         return self.path[: len(self.path) - len(self.inside) - 1]
 
 
-def printable(path: bytes) -> str:
-    """`path` for a person or a log. Never parsed back.
+def printable(name: bytes | str) -> str:
+    """`name`, or any other text, for a person or a log. Never parsed back.
 
-    Bytes that are no UTF-8, control characters and invisible characters are escaped.
+    Bytes that are no UTF-8, control characters and invisible characters are escaped; so are, in a text, the
+    lone surrogates that stand for such bytes.
+
+    Raises:
+        UnicodeEncodeError: a lone surrogate stands for no byte.
     """
-    text = path.decode("utf-8", "backslashreplace")
+    if isinstance(name, str):
+        if name.isascii() and name.isprintable():  # nearly every text is
+            return name
+        name = name.encode("utf-8", "surrogateescape")
+    text = name.decode("utf-8", "backslashreplace")
     return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub(_escaped, text)
 
 

@@ -31,7 +31,6 @@ from artifactd.ledger.record import (
     append,
     breaks,
     hash_of,
-    rfc3339,
 )
 from tests.decisions.test_lifecycle import EVENTS, SAMPLE
 from tests.support.rows import D1, D2, D3, a_proven_row, a_row, identity, proven, started
@@ -75,19 +74,6 @@ def test_an_exported_record_proves_itself_with_sha256_alone() -> None:
     exported = [entry.line.encode() for entry in a_record()]
     named = [json.loads(line)["previous"] for line in exported]
     assert named == ["0" * 64, *(hashlib.sha256(line).hexdigest() for line in exported[:-1])]
-
-
-@pytest.mark.parametrize(
-    ("at", "text"),
-    [
-        (0.0, "1970-01-01T00:00:00.000Z"),
-        (1_763_900_000.9996, "2025-11-23T12:13:20.999Z"),
-        (1_763_900_000, "2025-11-23T12:13:20.000Z"),
-        (951_782_400.5, "2000-02-29T00:00:00.500Z"),
-    ],
-)
-def test_times_are_rfc_3339_in_utc_to_the_millisecond(at: float, text: str) -> None:
-    assert rfc3339(at) == text
 
 
 # --- breaks ---

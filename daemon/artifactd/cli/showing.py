@@ -23,11 +23,11 @@ from artifactd.cli.terminal import (
     size_of,
     table,
 )
+from artifactd.clock import rfc3339
 from artifactd.config import Config
 from artifactd.decisions.lifecycle import Row, State
 from artifactd.discovery import scan
 from artifactd.inspection.plan import Forecast, Would, whole_tree
-from artifactd.ledger.record import rfc3339
 from artifactd.mirror.by_hand import relative
 from artifactd.mirror.engine import named
 from artifactd.mirror.wanted import Intake

@@ -9,12 +9,11 @@ from typing import Final
 
 from artifactd import checksum
 from artifactd.artifact import Key
-from artifactd.clock import Clock
+from artifactd.clock import Clock, rfc3339
 from artifactd.config import Config
 from artifactd.discovery import scan
 from artifactd.discovery.watch_selftest import self_test
 from artifactd.ledger.ledger import Ledger
-from artifactd.ledger.record import rfc3339
 from artifactd.ledger.schema import LedgerError
 from artifactd.linux.files import account
 from artifactd.linux.inotify import limits, remote_file_system

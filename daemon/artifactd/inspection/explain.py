@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
 from artifactd.artifact import Sighting, printable
+from artifactd.clock import rfc3339
 from artifactd.config import Config
 from artifactd.decisions.lifecycle import Row
 from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
@@ -13,7 +14,6 @@ from artifactd.decisions.settle import Writers
 from artifactd.discovery import scan
 from artifactd.discovery.evidence import writers, zip_problem
 from artifactd.ledger.ledger import Ledger
-from artifactd.ledger.record import rfc3339
 from artifactd.linux.open_beneath import READ, open_beneath
 from artifactd.mirror.wanted import Intake
 

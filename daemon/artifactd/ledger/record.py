@@ -8,11 +8,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
 
 from artifactd.artifact import Identity, printable
+from artifactd.clock import rfc3339
 from artifactd.decisions.lifecycle import (
     Confirmed,
     Event,
@@ -80,12 +79,6 @@ class Head:
     hash: str = START
 
 
-@lru_cache(maxsize=16)  # one commit stamps hundreds of entries with one time
-def rfc3339(at: float) -> str:
-    """Seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
 def hash_of(line: str) -> str:
     """The hash that the next line names."""
     return hashlib.sha256(line.encode("utf-8", "surrogateescape")).hexdigest()
@@ -110,8 +103,8 @@ def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
         "store": after.store,
         "key": after.key,
         "rule": after.rule,
-        "user": _shown(after.artifact.user),
-        "experiment_id": _shown(after.artifact.experiment_id),
+        "user": printable(after.artifact.user),
+        "experiment_id": printable(after.artifact.experiment_id),
         "kind": after.artifact.kind.value,
         "source": printable(after.artifact.path),
         "size": after.identity.size if after.identity else None,
@@ -119,7 +112,7 @@ def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
         "sha256": after.digest if _is_of(after.identity, before, event) else None,
         # A start or a replay may begin to count anew; all others speak of the try that was under way.
         "attempt": (after if isinstance(event, Started | Replayed) else before).failures + 1,
-        "reason": _shown(after.reason),
+        "reason": printable(after.reason),
     }
     match event:
         case Started():
@@ -147,12 +140,6 @@ def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
 def _is_of(identity: Identity | None, before: Row, event: Event) -> bool:
     """Whether the copy's digest is that of the file with `identity`, as opposed to one that was not read."""
     return identity == before.identity or isinstance(event, Started | Unchanged)
-
-
-def _shown(text: str) -> str:
-    """Text that may hold bytes of a name which are no UTF-8, in a form that every reader of JSON takes."""
-    plain = text.isascii() and text.isprintable()  # nearly every name is
-    return text if plain else printable(text.encode("utf-8", "surrogateescape"))
 
 
 @dataclass(frozen=True, slots=True)

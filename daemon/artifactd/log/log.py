@@ -229,10 +229,8 @@ class _Cleaner:
     def _text(self, text: str) -> str:
         if self._secret is not None:
             text = self._secret.sub("***", text)
-        if text.isascii() and text.isprintable():
-            return text
         try:
-            return printable(text.encode("utf-8", "surrogateescape"))
+            return printable(text)
         except UnicodeEncodeError:  # surrogates that stand for no byte of a name
             return printable(text.encode("utf-8", "backslashreplace"))
 

@@ -6,12 +6,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from artifactd import __version__
-from artifactd.clock import Clock
+from artifactd.clock import Clock, rfc3339
 from artifactd.config import Config, Destination
 from artifactd.inspection import verify
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import lock
-from artifactd.ledger.record import Value, rfc3339
+from artifactd.ledger.record import Value
 from artifactd.ledger.schema import Damaged, set_aside
 from artifactd.ledger.unfinished_uploads import LedgerNotebook
 from artifactd.linux.files import account
