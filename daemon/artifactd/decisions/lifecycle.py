@@ -28,6 +28,12 @@ class State(StrEnum):
     """it was proven, and a verification found it missing or different"""
 
 
+_UNFINISHED: Final = (State.UPLOADING, State.RETRYING)
+
+Name = tuple[bytes, str, str, str]
+"""source, store, key, wanted key"""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """What the ledger knows of one copy: one artifact at one key of one store.
@@ -63,6 +69,16 @@ class Row:
     """the store's own name for this version"""
     changed_at: float = 0.0
     """seconds since the epoch"""
+
+    @property
+    def name(self) -> Name:
+        """What tells this copy from every other: its primary key in the ledger."""
+        return self.artifact.path, self.store, self.key, self.wanted_key
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a put was begun or is due: the copy's state ends by itself."""
+        return self.state in _UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,9 +262,6 @@ def step(row: Row, event: Event, at: float | None = None) -> Row:
     return replace(row, state=state, changed_at=row.changed_at if at is None else at, **_told(row, event))
 
 
-_UNFINISHED: Final = (State.UPLOADING, State.RETRYING)
-
-
 def _told(row: Row, event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one arm for each event
     """The fields of `row` that `event` changes, its state and time aside."""
     match event:
@@ -260,7 +273,7 @@ def _told(row: Row, event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one arm 
                 "evidence": event.evidence,
                 "ours": row.ours if event.digest in row.ours else (*row.ours, event.digest),
                 # Whoever was refused, and is tried all the same, has all tries before it again.
-                "failures": row.failures if row.state in _UNFINISHED else 0,
+                "failures": row.failures if row.unfinished else 0,
                 "retry_at": None,
                 "reason": "",
             }

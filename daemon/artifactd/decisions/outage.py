@@ -1,8 +1,8 @@
 """The way to one store: how much goes there at once, and what happens while the store as a whole is out.
 
-Each store has a lane of its own, so that a dead or a hanging store holds up nothing but itself. While a store
-is out, one artifact at a time is tried, less and less often: one alert, no hammering, and it recovers by
-itself. Pure.
+Each store has a state of its own, so that one that is dead or hangs holds up nothing but itself. While it is
+out, one artifact at a time is tried, less and less often: one alert, no hammering, and it recovers by itself.
+Pure.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from typing import Final
 from artifactd.decisions.backoff import Backoff
 
 FILES_AT_ONCE: Final = 512
-"""Files of one lane that may be under way."""
+"""Files of one store that may be under way."""
 
 
 @dataclass(slots=True)
-class Lane:
-    """One store's lane. All times are monotonic seconds."""
+class StoreState:
+    """How it goes with one store. All times are monotonic seconds."""
 
     store: str
     backoff: Backoff
     under_way: int = 0
     behind: bool = False
-    """whether something was passed over while the lane took nothing: the next scan has to find it"""
+    """whether something was passed over while the store took nothing: the next scan has to find it"""
     out_since: float | None = None
     reason: str = ""
     _failures: int = 0

@@ -1,15 +1,17 @@
-"""Wanted copy, what the ledger knows of it, time → what to do. Pure.
+"""Wanted copy, what the ledger knows of it, time → what to do, and what goes on record without it. Pure.
 
 Two decisions, because a digest costs a read: `outlook` looks at the file's identity and says whether to read
-it at all; `plan` knows the digest and says what to put where.
+it at all; `plan` knows the digest and says what to put where. What is not to be done is a value with its
+reason, too: `given_up` and `skipped`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final, assert_never
 
 from artifactd.artifact import Artifact, Digest, Identity, InvalidKey, Key
-from artifactd.decisions.lifecycle import Row, State
-from artifactd.decisions.policy import OnChange, Wanted, beside
+from artifactd.decisions.lifecycle import Change, Refused, Row, Skipped, State
+from artifactd.decisions.policy import Decision, LeftAlone, OnChange, Unnameable, Wanted, beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +145,65 @@ def _claimed(wanted: Wanted, claimant: Row) -> str:
         f"{wanted.key} already holds another file, {claimant.artifact.inside!r}. "
         f"Give one of them another name with `as` in rule {wanted.rule!r}"
     )
+
+
+# --- what is not done ---
+
+_UNREAD: Final = (State.SKIPPED, State.REFUSED, State.GONE)
+
+
+def given_up(
+    identity: Identity,
+    decision: Decision,
+    copies: Sequence[Wanted],
+    rows: Sequence[Row],
+    stores: Sequence[str],
+) -> Iterator[Change]:
+    """Unfinished copies in `rows`, of an earlier run or size, that are not wanted any more, or elsewhere.
+
+    `copies` are the ones that are wanted of the file with `identity`.
+    """
+    match decision:
+        case Wanted(key, rule):
+            reason = f"rule {rule!r} wants it as {key}"
+        case LeftAlone(reason) | Unnameable(reason):
+            pass
+        case _:
+            assert_never(decision)
+    wanted = {copy.key.text for copy in copies}
+    for row in rows:
+        if row.unfinished and row.wanted_key not in wanted and row.store in stores:
+            yield Change(row, Skipped(reason, identity))
+
+
+def skipped(
+    identity: Identity, found: Artifact, decision: Decision, rows: Sequence[Row], stores: Sequence[str]
+) -> Iterator[Change]:
+    """The decision not to export the file, where it is news to the record: once for each store and reason."""
+    match decision:
+        case Wanted():
+            return
+        case LeftAlone(reason):
+            if not decision.on_record:
+                return
+            event: Skipped | Refused = Skipped(reason, identity)
+            state, key = State.SKIPPED, _plain_key(found)
+        case Unnameable(reason):
+            event = Refused(reason, identity)
+            state, key = State.REFUSED, ""
+        case _:
+            assert_never(decision)
+    for store in stores:
+        mine = [row for row in rows if row.store == store]
+        if not mine:
+            yield Change(Row(store, found, key, key, decision.rule or ""), event)
+        elif all(row.state in _UNREAD for row in mine) and (mine[0].state, mine[0].reason) != (state, reason):
+            yield Change(mine[0], event)
+
+
+def _plain_key(found: Artifact) -> str:
+    """The key that the artifact would have under its own name, for the record; "" where it makes none."""
+    try:
+        return Key.of(found.user, found.experiment_id, found.name.decode()).text
+    except (InvalidKey, UnicodeDecodeError):
+        return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from artifactd.clock import Clock
-from artifactd.decisions.lifecycle import State
+from artifactd.decisions.lifecycle import Name, State
 from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.ledger.schema import Unwritable
 
@@ -16,11 +16,8 @@ _SHARE: Final = 0.01
 
 _LEAST_SECONDS: Final = 5.0
 
-_UNFINISHED: Final = (State.UPLOADING, State.RETRYING)
 _REMEMBERED: Final = 100_000
 """Unfinished copies whose age is known. The oldest are among them, so that the oldest one's age is right."""
-
-_Name = tuple[bytes, str, str, str]
 
 
 @dataclass(slots=True)
@@ -34,7 +31,7 @@ class Tally:
     ledger: Ledger
     clock: Clock
     _counts: Counter[tuple[str, State]] = field(default_factory=Counter)
-    _since: dict[_Name, float] = field(default_factory=dict)  # the oldest first, as dictionaries keep order
+    _since: dict[Name, float] = field(default_factory=dict)  # the oldest first, as dictionaries keep order
     _seen: int | None = None
     _next: float = 0.0
 
@@ -44,11 +41,10 @@ class Tally:
         if item.before is not State.NEW:
             self._counts[row.store, item.before] -= 1
         self._counts[row.store, row.state] += 1
-        name = (row.artifact.path, row.store, row.key, row.wanted_key)
-        if row.state not in _UNFINISHED:
-            self._since.pop(name, None)
+        if not row.unfinished:
+            self._since.pop(row.name, None)
         elif len(self._since) < _REMEMBERED:
-            self._since.setdefault(name, self.clock.monotonic())
+            self._since.setdefault(row.name, self.clock.monotonic())
 
     def unfinished_since(self) -> float | None:
         """When the oldest unfinished copy was first heard of, in monotonic seconds. None: there is none."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from artifactd.decisions.lifecycle import Change, Confirmed, Event, Lost, Replayed, Row, State, step
+from artifactd.decisions.lifecycle import Change, Confirmed, Event, Lost, Name, Replayed, Row, State, step
 from artifactd.ledger import record
 from artifactd.ledger.record import Entry, Fields, Head
 from artifactd.ledger.rows import COLUMNS, check, decoded, encoded
@@ -49,7 +49,6 @@ _STAND: Final = "SELECT source, store, key, wanted_key, state, changed_at, ours 
 _AT_A_TIME: Final = 500  # placeholders of one query, well below SQLITE_MAX_VARIABLE_NUMBER
 
 
-_Name = tuple[bytes, str, str, str]  # the primary key of a row
 _Stand = tuple[str, float, str]  # what of a row tells whether it is still the one that was read
 
 _FROM_OUTSIDE: Final = (Replayed, Lost, Confirmed)
@@ -268,11 +267,11 @@ class Ledger:
             ImpossibleStep: nothing was committed.
         """
         recorded: list[Recorded] = []
-        latest: dict[_Name, Row] = {}
+        latest: dict[Name, Row] = {}
         with self._transaction() as end:
             head, stand = end, self._stand(changes)
             for change in changes:
-                name = _name(change.row)
+                name = change.row.name
                 before = latest.get(name) or self._before(change, name, stand.get(name))
                 if before is None:
                     continue
@@ -286,9 +285,9 @@ class Ledger:
             self._append(item.entry for item in recorded)
         return recorded
 
-    def _stand(self, changes: Sequence[Change]) -> dict[_Name, _Stand]:
+    def _stand(self, changes: Sequence[Change]) -> dict[Name, _Stand]:
         """How the copies of these changes stand in the ledger, asked for all at once: each question costs."""
-        stand: dict[_Name, _Stand] = {}
+        stand: dict[Name, _Stand] = {}
         for some, marks in _portions([change.row.artifact.path for change in changes]):
             for *name, state, changed_at, ours in self._db.execute(
                 f"{_STAND} WHERE source IN ({marks})", some
@@ -296,7 +295,7 @@ class Ledger:
                 stand[tuple(name)] = (state, changed_at, ours)
         return stand
 
-    def _before(self, change: Change, name: _Name, stands: _Stand | None) -> Row | None:
+    def _before(self, change: Change, name: Name, stands: _Stand | None) -> Row | None:
         """The row that `change` happens to; None where another process has moved the copy on."""
         row = change.row
         if stands is None or stands == (row.state.value, row.changed_at, " ".join(row.ours)):
@@ -333,11 +332,6 @@ class Ledger:
                 with suppress(sqlite3.Error):  # what made the commit fail may have rolled it back already
                     self._db.execute("ROLLBACK")
                 raise
-
-
-def _name(row: Row) -> _Name:
-    """The primary key of the row."""
-    return row.artifact.path, row.store, row.key, row.wanted_key
 
 
 def _portions(values: Sequence[T]) -> Iterator[tuple[Sequence[T], str]]:

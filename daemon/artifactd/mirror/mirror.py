@@ -16,10 +16,9 @@ from artifactd.artifact import Identity, Sighting, printable
 from artifactd.clock import Clock
 from artifactd.config import Config, FileSystem
 from artifactd.decisions.lifecycle import Change, Row, State, Vanished
-from artifactd.decisions.plan import Nothing, Read, Wait, outlook
+from artifactd.decisions.plan import Nothing, Read, Wait, given_up, outlook, skipped
 from artifactd.decisions.policy import LeftAlone, Wanted
 from artifactd.decisions.settle import Incomplete, Settler, Waiting
-from artifactd.decisions.skips import given_up, skipped
 from artifactd.discovery import scan
 from artifactd.discovery.reading import NotYet
 from artifactd.mirror.pipeline import BATCH_FILES, Inbox, Pipeline
@@ -31,8 +30,6 @@ _WAITED_FOR: Final = 10_000
 """Files that are waited for at once. Past that, hints are dropped and scans pause: memory stays bounded."""
 
 _RETRY_LOOK_SECONDS: Final = 1.0
-
-_UNFINISHED: Final = (State.UPLOADING, State.RETRYING)
 
 
 @dataclass(slots=True)
@@ -279,7 +276,7 @@ class Mirror:
             return  # what is read or put of it is told first; two puts of one key must not be under way
         self.settler.forget(path)
         rows = self._recorder.ledger.of_sources([path]).get(path, [])
-        unfinished = [row for row in rows if row.state in _UNFINISHED]
+        unfinished = [row for row in rows if row.unfinished]
         gone = [row for row in unfinished if row.identity is None or row.identity.dev == device]
         self._recorder.record([Change(row, Vanished("deleted before it was exported")) for row in gone])
 

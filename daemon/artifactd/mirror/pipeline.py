@@ -14,8 +14,8 @@ from typing import Final, Protocol, TypeVar, assert_never
 from artifactd.artifact import Artifact, Identity
 from artifactd.clock import Clock
 from artifactd.config import Config
-from artifactd.decisions.lifecycle import Change, Proven, Refused, Row, Started, State, Unchanged, Vanished
-from artifactd.decisions.outage import Lane
+from artifactd.decisions.lifecycle import Change, Proven, Refused, Row, Started, Unchanged, Vanished
+from artifactd.decisions.outage import StoreState
 from artifactd.decisions.plan import Read, Refuse, Same, Send, outlook, plan, row_of
 from artifactd.decisions.policy import Wanted
 from artifactd.decisions.settle import Incomplete, Settled
@@ -110,7 +110,7 @@ class Pipeline:
         eager: bool = False,
         inbox: Inbox | None = None,
     ) -> None:
-        self.lanes = {name: Lane(name, config.retry) for name in stores}
+        self.lanes = {name: StoreState(name, config.retry) for name in stores}
         self.inbox: Inbox = inbox or queue.SimpleQueue()
         self.closing = False
         """whether nothing new is begun: what is in flight is the last"""
@@ -303,7 +303,7 @@ class Pipeline:
             held.reading.close()
             self._owner.done(held.reading.settled.sighting.path, held.reading.identity)
 
-    def _out(self, lane: Lane, outage: Outage) -> None:
+    def _out(self, lane: StoreState, outage: Outage) -> None:
         seconds = lane.out(outage.reason, self._clock.monotonic(), self._clock.chance(), outage.retry_after)
         if seconds is not None:
             self._recorder.log.error(
@@ -314,7 +314,7 @@ class Pipeline:
                 retry_seconds=round(seconds, 3),
             )
 
-    def _back_again(self, lane: Lane) -> None:
+    def _back_again(self, lane: StoreState) -> None:
         seconds = lane.back(self._clock.monotonic())
         if seconds is not None:
             self._recorder.log.info("store.recovered", store=lane.store, seconds=round(seconds, 3))
@@ -327,7 +327,7 @@ def _superseded(rows: Sequence[Row], by: Row) -> Iterator[Change]:
     """Unfinished versions of the copy under other keys, which newer bytes have overtaken."""
     for row in rows:
         same_copy = (row.store, row.wanted_key) == (by.store, by.wanted_key) and row.key != by.key
-        if same_copy and row.state in (State.UPLOADING, State.RETRYING):
+        if same_copy and row.unfinished:
             yield Change(row, Vanished("another version took its place"))
 
 

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 
 from artifactd.artifact import Artifact, Key
 from artifactd.decisions.layout import Place, artifact, place
-from artifactd.decisions.lifecycle import Row, State
+from artifactd.decisions.lifecycle import Row
 from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, Policy, Wanted
 from artifactd.linux.files import account
-
-_UNFINISHED = (State.UPLOADING, State.RETRYING)
 
 
 @dataclass(slots=True)
@@ -46,9 +44,7 @@ class Intake:
         if isinstance(decision, LeftAlone) and decision.on_record:
             return []
         wanted = [decision] if isinstance(decision, Wanted) else []
-        by_hand = {
-            row.wanted_key for row in rows if row.rule == BY_HAND and row.state in _UNFINISHED and row.key
-        }
+        by_hand = {row.wanted_key for row in rows if row.rule == BY_HAND and row.unfinished and row.key}
         by_hand -= {copy.key.text for copy in wanted}
         return wanted + [Wanted(Key(key), BY_HAND) for key in sorted(by_hand)]
 
