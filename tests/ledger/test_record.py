@@ -1,5 +1,6 @@
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -22,8 +23,8 @@ from artifactd.decisions.lifecycle import (
     step,
 )
 from artifactd.ledger.record import (
-    ACTIONS,
     START,
+    TERMS,
     Entry,
     Head,
     Value,
@@ -173,7 +174,8 @@ def test_each_event_says_what_auditors_look_for(event: type[Event]) -> None:
     before = replace(a_proven_row(), state=state)
     fields = account(before, step(before, SAMPLE[event]), SAMPLE[event])
     assert fields.keys() >= AUDITORS
-    assert (fields["action"], fields["outcome"]) == ACTIONS[event]
+    assert (fields["action"], fields["outcome"]) == (TERMS[event].action, TERMS[event].outcome)
+    assert TERMS[event].level in logging.getLevelNamesMapping()
     assert fields.keys() >= OF_PROOFS or event is not Proven
     assert append(Head(), AT, fields).line.isascii()
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import artifactd
-from artifactd.ledger.record import ACTIONS
+from artifactd.ledger.record import TERMS
 from artifactd.log.log import COMMON, LINES, OPTIONAL, SCHEMA, Form, Log, configure
 
 IDENTITY = {"version": "1.2.3", "host": "host", "pid": 7}
@@ -274,7 +274,7 @@ def said_in_code() -> Iterator[tuple[str, set[str]]]:
 
 
 def test_the_code_says_what_is_in_the_schema_and_nothing_else() -> None:
-    copies = {action for action, _ in ACTIONS.values()}
+    copies = {terms.action for terms in TERMS.values()}
     said = copies.copy()
     for event, fields in said_in_code():
         said.add(event)

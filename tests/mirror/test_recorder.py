@@ -14,7 +14,6 @@ from artifactd.decisions.lifecycle import Change, Confirmed, ImpossibleStep, Ref
 from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.log.log import LINES, Log
 from artifactd.mirror.recorder import Recorder, Stopped
-from tests.decisions.test_lifecycle import EVENTS
 from tests.support.rows import a_row, identity, proven, started
 
 PATIENCE = 20.0
@@ -83,12 +82,6 @@ def test_listeners_hear_what_is_on_record_already(desk: Desk) -> None:
     desk.recorder.listeners.append(listen)
     desk.recorder.record([Change(a_row(), started()), Change(a_row(1), started())])
     assert heard == [(State.UPLOADING, 2), (State.UPLOADING, 2)]
-
-
-def test_every_event_has_a_level() -> None:
-    from artifactd.mirror.recorder import _LEVELS  # noqa: PLC0415 - the one look inside
-
-    assert set(_LEVELS) == set(EVENTS)
 
 
 def test_nothing_to_record_is_nothing_on_record(desk: Desk) -> None:

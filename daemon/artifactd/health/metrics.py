@@ -23,7 +23,7 @@ from artifactd import __version__
 from artifactd.decisions.lifecycle import Proven, State
 from artifactd.health.verdict import Facts, Phase, age, hung, troubles
 from artifactd.ledger.ledger import Recorded
-from artifactd.ledger.record import ACTIONS
+from artifactd.ledger.record import TERMS
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -31,8 +31,6 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # it has no annotatio
 
 _SECONDS: Final = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 6 * 3600.0, 24 * 3600.0)
 """From the quiet period of two seconds to an outage over night."""
-
-_EVENTS: Final = {event: action.removeprefix("artifact.") for event, (action, _) in ACTIONS.items()}
 
 Now = tuple[Facts, float, float]
 """the facts, and the time in monotonic seconds and in seconds since the epoch"""
@@ -68,13 +66,13 @@ class Metrics:
         for store in stores:
             self._bytes.labels(store)
             self._seconds.labels(store)
-            for event in _EVENTS.values():
-                self._events.labels(store, event)
+            for terms in TERMS.values():
+                self._events.labels(store, terms.metric)
 
     def heard(self, item: Recorded) -> None:
         """A change is on record."""
         store = item.row.store
-        self._events.labels(store, _EVENTS[type(item.event)]).inc()
+        self._events.labels(store, TERMS[type(item.event)].metric).inc()
         if isinstance(item.event, Proven):
             self._seconds.labels(store).observe(item.event.seconds)
             if item.event.written:

@@ -34,20 +34,37 @@ SCHEMA: Final = 1
 START: Final = "0" * 64
 """What the first entry names as the hash before it."""
 
-ACTIONS: Final[Mapping[type[Event], tuple[str, str]]] = {
-    Started: ("artifact.started", "pending"),
-    Proven: ("artifact.exported", "success"),
-    Unchanged: ("artifact.unchanged", "success"),
-    Failed: ("artifact.failed", "failure"),
-    Postponed: ("artifact.postponed", "failure"),
-    Refused: ("artifact.refused", "failure"),
-    Skipped: ("artifact.skipped", "skipped"),
-    Vanished: ("artifact.gone", "failure"),
-    Replayed: ("artifact.replayed", "pending"),
-    Lost: ("artifact.lost", "failure"),
-    Confirmed: ("artifact.confirmed", "success"),
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The terms in which an event of a copy is told."""
+
+    action: str
+    """in the record; the log calls its line so, too"""
+    outcome: str
+    """in the record"""
+    level: str
+    """in the log, as Python names its levels"""
+
+    @property
+    def metric(self) -> str:
+        """In the label `event` of a metric."""
+        return self.action.removeprefix("artifact.")
+
+
+TERMS: Final[Mapping[type[Event], Terms]] = {
+    Started: Terms("artifact.started", "pending", "DEBUG"),
+    Proven: Terms("artifact.exported", "success", "INFO"),
+    Unchanged: Terms("artifact.unchanged", "success", "INFO"),
+    Failed: Terms("artifact.failed", "failure", "WARNING"),
+    Postponed: Terms("artifact.postponed", "failure", "WARNING"),
+    Refused: Terms("artifact.refused", "failure", "ERROR"),
+    Skipped: Terms("artifact.skipped", "skipped", "INFO"),
+    Vanished: Terms("artifact.gone", "failure", "WARNING"),
+    Replayed: Terms("artifact.replayed", "pending", "INFO"),
+    Lost: Terms("artifact.lost", "failure", "ERROR"),
+    Confirmed: Terms("artifact.confirmed", "success", "INFO"),
 }
-"""Action and outcome of each event of a copy."""
 
 Value = str | int | float | bool | None
 Fields = Mapping[str, Value]
@@ -96,10 +113,10 @@ def append(head: Head, at: float, fields: Fields) -> Entry:
 
 def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
     """What the record says of `event`, which took a copy from `before` to `after`."""
-    action, outcome = ACTIONS[type(event)]
+    terms = TERMS[type(event)]
     fields: dict[str, Value] = {
-        "action": action,
-        "outcome": outcome,
+        "action": terms.action,
+        "outcome": terms.outcome,
         "store": after.store,
         "key": after.key,
         "rule": after.rule,

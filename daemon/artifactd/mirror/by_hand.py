@@ -14,7 +14,6 @@ from artifactd.decisions.plan import Nothing, outlook
 from artifactd.decisions.policy import Wanted
 from artifactd.discovery import scan
 from artifactd.ledger.ledger import Recorded
-from artifactd.ledger.record import ACTIONS
 from artifactd.mirror.mirror import Mirror
 from artifactd.mirror.recorder import Recorder
 
@@ -188,8 +187,7 @@ class ByHand:
         final = not asked.stores
         if final:
             self._end(item.row.artifact.path, asked)
-        action, _ = ACTIONS[type(item.event)]
-        asked.answer({**item.entry.fields, "action": action, "final": final, "ok": ok})
+        asked.answer({**item.entry.fields, "final": final, "ok": ok})
 
     def _end(self, path: bytes, asked: _Asked) -> None:
         self._asked[path].remove(asked)

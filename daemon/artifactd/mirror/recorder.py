@@ -2,26 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from logging import DEBUG, ERROR, INFO, WARNING
+from logging import ERROR, getLevelNamesMapping
 from typing import Final, TypeVar
 
 from artifactd.clock import Clock
-from artifactd.decisions.lifecycle import (
-    Change,
-    Confirmed,
-    Failed,
-    Lost,
-    Postponed,
-    Proven,
-    Refused,
-    Replayed,
-    Skipped,
-    Started,
-    Unchanged,
-    Vanished,
-)
+from artifactd.decisions.lifecycle import Change
 from artifactd.ledger.ledger import Ledger, Recorded
-from artifactd.ledger.record import Entry, Fields
+from artifactd.ledger.record import TERMS, Entry, Fields
 from artifactd.ledger.schema import Unwritable
 from artifactd.log.log import LINES, Log
 from artifactd.stopping import Stopping
@@ -30,19 +17,7 @@ T = TypeVar("T")
 
 _AGAIN_SECONDS: Final = 1.0
 
-_LEVELS: Final = {
-    Started: DEBUG,
-    Proven: INFO,
-    Unchanged: INFO,
-    Failed: WARNING,
-    Postponed: WARNING,
-    Refused: ERROR,
-    Skipped: INFO,
-    Vanished: WARNING,
-    Replayed: INFO,
-    Lost: ERROR,
-    Confirmed: INFO,
-}
+_LEVELS: Final = getLevelNamesMapping()
 
 
 class Stopped(Exception):  # noqa: N818 - it names the thing that happened
@@ -106,7 +81,7 @@ class Recorder:
                 return done
 
     def _tell(self, item: Recorded) -> None:
-        level = _LEVELS[type(item.event)]
+        level = _LEVELS[TERMS[type(item.event)].level]
         if self.log.is_enabled_for(level):
             fields = item.entry.fields
             action = str(fields["action"])
