@@ -26,6 +26,7 @@ from artifactd.config import Config, FileSystem
 from artifactd.decisions.lifecycle import Change, Confirmed, Lost, Row, State
 from artifactd.inspection import verify as auditing
 from artifactd.inspection.verify import Condition, Finding
+from artifactd.ledger import anchors
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import FILE, LedgerError
 from artifactd.mirror.engine import context, named, open_stores
@@ -126,12 +127,12 @@ def _record_problems(ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Pr
     breaks = list(auditing.breaks(ledger))
     for store in stores.values():
         try:
-            breaks += auditing.contradictions(ledger, store)
+            breaks += anchors.contradictions(ledger, store)
         except StoreError as error:
             yield {
                 "problem": "unreadable",
                 "store": store.name,
-                "key": auditing.ANCHORS,
+                "key": anchors.FOLDER,
                 "reason": str(error),
             }
     for one in breaks:
@@ -143,7 +144,7 @@ def _other_records(ledger: Ledger, stores: Mapping[str, Store]) -> dict[str, lis
     others: dict[str, list[str]] = {}
     for store in stores.values():
         with suppress(StoreError):
-            if names := auditing.other_records(ledger, store):
+            if names := anchors.other_records(ledger, store):
                 others[store.name] = names
     return others
 

@@ -7,17 +7,13 @@ Nothing is ever repaired by deleting.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 from artifactd.artifact import Digest, Key
 from artifactd.decisions.lifecycle import Row, State
 from artifactd.ledger import record
 from artifactd.ledger.ledger import Ledger
-from artifactd.ledger.record import Break, Entry
-from artifactd.stores.base import Proof, Put, Source, Stat, Store, StoreError
-
-ANCHORS: Final = "_artifactd/anchors/"
-"""Where each store keeps entries of the record, out of reach of whoever can rewrite the ledger."""
+from artifactd.ledger.record import Break
+from artifactd.stores.base import Proof, Stat, Store, StoreError
 
 
 class Condition(StrEnum):
@@ -118,59 +114,6 @@ def unknown(store: Store, ledger: Ledger) -> Iterator[Key]:
     for key in store.keys():  # noqa: SIM118 - a store is no mapping
         if not key.text.startswith("_artifactd/") and not ledger.knows(store.name, key.text):
             yield key
-
-
-# --- anchors ---
-
-
-def anchor(ledger: Ledger) -> tuple[Put, Entry] | None:
-    """The put that anchors the end of the record: the last entry itself, under its own number and hash.
-
-    Cutting the record's tail, or rewriting all of it, shows against an anchor and against nothing else.
-    None where the record is empty.
-    """
-    head = ledger.head()
-    last = next(ledger.entries(head.seq - 1), None)
-    if last is None:
-        return None
-    content = last.line.encode("ascii")
-    key = Key(f"{ANCHORS}{_record_id(ledger)}/{last.seq:012d}-{last.hash}")
-    return Put(key, Source(len(content), content), Digest(last.hash)), last
-
-
-def contradictions(ledger: Ledger, store: Store) -> Iterator[Break]:
-    """Where an anchor of this record in the store contradicts it: the tail was cut, or all was rewritten.
-
-    Anchors of another record say nothing of this one; see `other_records`.
-
-    Raises:
-        StoreError: the store cannot be listed or read.
-    """
-    for key in store.keys(f"{ANCHORS}{_record_id(ledger)}/"):
-        number, _, hashed = key.name.partition("-")
-        if not number.isdigit() or store.digest(key) != hashed:
-            continue  # not an anchor: its content is not the entry that its name says
-        entry = next(ledger.entries(int(number) - 1), None)
-        if entry is None or entry.hash != hashed:
-            yield Break(int(number), f"the record does not hold the entry that is anchored in {store.name}")
-
-
-def other_records(ledger: Ledger, store: Store) -> list[str]:
-    """Other records that are anchored in the store: of other hosts, or of ledgers before this one.
-
-    If there is no such host or ledger, this record was written anew from its first entry on.
-
-    Raises:
-        StoreError: the store cannot be listed.
-    """
-    names = {key.text.removeprefix(ANCHORS).partition("/")[0] for key in store.keys(ANCHORS)}
-    return sorted(names - {_record_id(ledger)})
-
-
-def _record_id(ledger: Ledger) -> str:
-    """The record's name: the start of its first entry's hash. A rebuilt ledger begins another record."""
-    first = next(ledger.entries(0), None)
-    return first.hash[:12] if first else "empty"
 
 
 def breaks(ledger: Ledger) -> Iterator[Break]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from artifactd import __version__
 from artifactd.clock import Clock, rfc3339
 from artifactd.config import Config, Destination
-from artifactd.inspection import verify
+from artifactd.ledger import anchors
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import lock
 from artifactd.ledger.record import Value
@@ -47,7 +47,7 @@ class Engine:
         """
         if self.mirror.pipeline.abandoned:
             return
-        found = verify.anchor(self.ledger)
+        found = anchors.anchor(self.ledger)
         if found is None or found[1].fields["action"] == "audit.anchored":
             return
         put, entry = found
