@@ -12,7 +12,8 @@ from structlog.testing import LogCapture
 from artifactd.clock import Clock
 from artifactd.decisions.lifecycle import Change, Confirmed, ImpossibleStep, Refused, State
 from artifactd.ledger.ledger import Ledger, Recorded
-from artifactd.log.log import LINES, Log
+from artifactd.log.lines import LINES
+from artifactd.log.log import Log
 from artifactd.mirror.recorder import Recorder, Stopped
 from tests.support.rows import a_row, identity, proven, started
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from artifactd.log.log import COMMON, LINES, OPTIONAL
+from artifactd.log.lines import COMMON, LINES, OPTIONAL
 
 PATIENCE = 30.0
 """Seconds after which something that should have happened never will."""

@@ -1,104 +1,21 @@
-"""structlog: one line for each finished thing. JSON on stdout, journald's fields, or colours on a terminal.
-
-`LINES` is the schema: every event name with its fields. `docs/log.md` shows it to people, a test holds the
-two together.
-"""
+"""structlog: a line for each finished thing. JSON on stdout, journald's fields, or colours on a terminal."""
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, BinaryIO, Final, assert_never, cast
-from urllib.parse import quote
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
-from artifactd.artifact import printable
 from artifactd.log import journald
+from artifactd.log.cleaner import Cleaner
 from artifactd.log.flood import Repeats
-
-SCHEMA: Final = 1
-"""Version of `LINES`. It is raised when a field is renamed or changes its meaning."""
-
-COMMON: Final = ("time", "level", "event", "schema", "version", "host", "pid")
-"""Fields of every line."""
-
-OPTIONAL: Final = ("held_back",)
-"""Fields that any line may have."""
-
-_COPY: Final = (
-    "user",
-    "experiment_id",
-    "kind",
-    "source",
-    "size",
-    "sha256",
-    "store",
-    "key",
-    "rule",
-    "attempt",
-    "reason",
-    "outcome",
-    "seq",
-    "hash",
-)
-
-LINES: Final[Mapping[str, tuple[str, ...]]] = {
-    "daemon.started": ("config_digest", "data_directory", "stores", "state_directory", "seconds"),
-    "daemon.stopped": ("reason", "in_flight"),
-    "daemon.disabled": ("reason",),
-    "config.warning": ("reason",),
-    "config.reloaded": ("config_digest", "previous_config_digest", "principal", "seconds"),
-    "config.reload_failed": ("config_digest", "refused_config_digest", "reason", "principal"),
-    "ledger.opened": ("seq", "hash", "copies"),
-    "ledger.damaged": ("reason", "set_aside"),
-    "ledger.unwritable": ("reason",),
-    "ledger.writable": ("seconds",),
-    "watch.started": ("watches", "seconds"),
-    "watch.doubted": ("reason",),
-    "watch.missed": ("count",),
-    "scan.finished": ("reason", "files", "wanted", "new", "left_alone", "unobservable", "seconds"),
-    "scan.unobservable": ("source", "reason"),
-    "store.unavailable": ("store", "reason", "needs_person", "retry_seconds"),
-    "store.recovered": ("store", "seconds"),
-    "store.doubted": ("store", "reason"),
-    "artifact.waiting": ("source", "size", "reason", "waited_seconds"),
-    "artifact.started": (*_COPY, "evidence", "replaces"),
-    "artifact.exported": (*_COPY, "proof", "store_version", "written", "seconds", "uri", "evidence"),
-    "artifact.unchanged": _COPY,
-    "artifact.failed": (*_COPY, "retry_at"),
-    "artifact.postponed": (*_COPY, "retry_at"),
-    "artifact.refused": _COPY,
-    "artifact.skipped": _COPY,
-    "artifact.gone": _COPY,
-    "artifact.replayed": (*_COPY, "principal"),
-    "artifact.lost": _COPY,
-    "artifact.confirmed": _COPY,
-    "hint.received": ("experiment_id", "source", "artifacts", "principal"),
-    "hint.unknown": ("experiment_id", "reason", "principal"),
-    "export.requested": ("source", "name", "principal"),
-    "audit.anchored": ("store", "key", "seq", "hash"),
-    "sync.finished": (
-        "exported",
-        "unchanged",
-        "left",
-        "stuck",
-        "unobservable",
-        "bytes",
-        "requests",
-        "seconds",
-        "complete",
-    ),
-}
-"""Event name → its own fields. A field that has nothing to say may be left out."""
+from artifactd.log.lines import COMMON, SCHEMA
 
 Log = FilteringBoundLogger
-
-_SHORTEST_SECRET: Final = 4  # characters: masking a shorter one would tear holes into everything else
-
 
 _TALKATIVE: Final = ("azure", "boto3", "botocore", "msal", "urllib3")
 """Libraries that warn on stderr where nobody listens. They raise it as well, and we tell it in our words."""
@@ -127,7 +44,7 @@ def configure(
 
     A line that finds no room is lost, and nothing stops for it: the record is in the ledger.
     """
-    renderers, stream = _rendered(form, _Cleaner(secrets))
+    renderers, stream = _rendered(form, Cleaner(secrets))
     structlog.configure(
         processors=[
             *filter(None, [repeats]),
@@ -146,21 +63,21 @@ def configure(
     return log
 
 
-def _rendered(form: Form, cleaner: "_Cleaner") -> tuple[Sequence[Callable[..., Any]], object]:
+def _rendered(form: Form, cleaner: Cleaner) -> tuple[Sequence[Callable[..., Any]], object]:
     """What cleans a line and makes bytes of it, and what takes them."""
     match form:
         case Form.JSON:
-            return [_Json(cleaner)], _Lines(sys.stdout.buffer)
+            return [_Json(cleaner)], _Stream(sys.stdout.buffer)
         case Form.CONSOLE:
             console = structlog.dev.ConsoleRenderer(colors=True, timestamp_key="time")
-            return [cleaner, console, _encoded], _Lines(sys.stdout.buffer)
+            return [cleaner, console, _encoded], _Stream(sys.stdout.buffer)
         case Form.JOURNAL:
             return [cleaner, _journal], journald.Journal()
         case _:
             assert_never(form)
 
 
-class _Lines:
+class _Stream:
     """A stream that loses lines it cannot write, and never a part of one. That a reader hung up is raised.
 
     It writes past the buffer of `stream`: what that one could not write would come out torn later.
@@ -192,56 +109,13 @@ class _Lines:
         return line
 
 
-class _Cleaner:
-    """Makes every value fit to be shown: nothing breaks a line, hides, drives a terminal, or is a secret.
-
-    Names come from users, and messages of errors from anywhere.
-    """
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        hidden = {
-            form
-            for secret in secrets
-            if len(secret) >= _SHORTEST_SECRET
-            for form in (secret, quote(secret, ""))
-        }
-        longest_first = sorted(hidden, key=len, reverse=True)
-        self._secret = re.compile("|".join(map(re.escape, longest_first))) if hidden else None
-
-    def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
-        for field, value in line.items():
-            line[field] = self._text(value) if type(value) is str else self._clean(value)
-        return line
-
-    def finds_nothing(self, text: str) -> bool:
-        """Whether no secret stands in `text`."""
-        return self._secret is None or self._secret.search(text) is None
-
-    def _clean(self, value: Any) -> Any:  # noqa: ANN401 - JSON
-        if value is None or isinstance(value, int | float):
-            return value
-        if isinstance(value, Mapping):
-            return {self._text(str(name)): self._clean(item) for name, item in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [self._clean(item) for item in value]
-        return self._text(str(value))
-
-    def _text(self, text: str) -> str:
-        if self._secret is not None:
-            text = self._secret.sub("***", text)
-        try:
-            return printable(text)
-        except UnicodeEncodeError:  # surrogates that stand for no byte of a name
-            return printable(text.encode("utf-8", "backslashreplace"))
-
-
 _ENCODER: Final = json.JSONEncoder(check_circular=False)
 
 
 class _Json:
     """One line of JSON in ASCII, what is the same in every line first."""
 
-    def __init__(self, cleaner: _Cleaner) -> None:
+    def __init__(self, cleaner: Cleaner) -> None:
         self._cleaner = cleaner
 
     def __call__(self, logger: object, method: str, line: EventDict) -> bytes:

@@ -10,7 +10,8 @@ from artifactd.decisions.lifecycle import Change
 from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.ledger.record import TERMS, Entry, Fields
 from artifactd.ledger.schema import Unwritable
-from artifactd.log.log import LINES, Log
+from artifactd.log.lines import LINES
+from artifactd.log.log import Log
 from artifactd.stopping import Stopping
 
 T = TypeVar("T")
