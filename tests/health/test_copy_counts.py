@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.decisions.lifecycle import Change, Lost, State
-from artifactd.health.copy_counts import Tally
+from artifactd.health.copy_counts import CopyCounts
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import Unwritable
 from artifactd.stores.base import Conflict, StoreError
@@ -27,10 +27,10 @@ def rig(tmp_path: Path, store: FaultyStore) -> Iterator[Rig]:
     yield from rigged(tmp_path, store)
 
 
-def listening(rig: Rig) -> Tally:
-    tally = Tally(rig.ledger, rig.clock)
-    rig.recorder.listeners.append(tally.heard)
-    return tally
+def listening(rig: Rig) -> CopyCounts:
+    counts = CopyCounts(rig.ledger, rig.clock)
+    rig.recorder.listeners.append(counts.heard)
+    return counts
 
 
 def known(copies: Mapping[tuple[str, State], int]) -> dict[tuple[str, State], int]:
@@ -41,77 +41,77 @@ def known(copies: Mapping[tuple[str, State], int]) -> dict[tuple[str, State], in
 def test_through_every_state_the_count_is_the_ledgers(rig: Rig, store: FaultyStore) -> None:
     rig.new("before.csv", CSV)
     rig.settle()
-    tally = listening(rig)
-    assert known(tally.copies()) == {("memory", State.PROVEN): 1}
+    counts = listening(rig)
+    assert known(counts.copies()) == {("memory", State.PROVEN): 1}
     store.scripted += [before(StoreError), before(Conflict)]
     for name in ("failed.csv", "refused.csv", "well.csv"):
         rig.new(name, CSV + name.encode())
         rig.settle()
-        assert known(tally.copies()) == rig.ledger.count_by_store()
-    assert len(known(tally.copies())) >= 2, "the faults came"
+        assert known(counts.copies()) == rig.ledger.count_by_store()
+    assert len(known(counts.copies())) >= 2, "the faults came"
     rig.finish()
     rig.write(rig.path("well.csv"), CSV + b"changed")
     rig.finish()
-    assert known(tally.copies()) == rig.ledger.count_by_store()
+    assert known(counts.copies()) == rig.ledger.count_by_store()
 
 
 def test_before_anybody_asks_nothing_is_counted_and_the_first_count_is_whole(rig: Rig) -> None:
-    tally = listening(rig)
+    counts = listening(rig)
     rig.new("one.csv", CSV)
     rig.settle()
-    assert known(tally.copies()) == {("memory", State.PROVEN): 1}
+    assert known(counts.copies()) == {("memory", State.PROVEN): 1}
 
 
 def test_what_another_process_puts_on_record_is_noticed(rig: Rig) -> None:
-    tally = listening(rig)
+    counts = listening(rig)
     rig.new("one.csv", CSV)
     rig.settle()
-    tally.copies()
+    counts.copies()
     other = Ledger.open(rig.config.state_directory)
     other.record([Change(row, Lost("gone")) for row in other.rows()], rig.clock.now())
     other.close()
     rig.time.advance(10.0)
-    assert known(tally.copies()) == {("memory", State.LOST): 1}
+    assert known(counts.copies()) == {("memory", State.LOST): 1}
 
 
 def test_while_nobody_else_writes_the_ledger_is_not_counted_again(rig: Rig) -> None:
-    tally = listening(rig)
+    counts = listening(rig)
     asked: list[str] = []
     rig.ledger._db.set_trace_callback(asked.append)  # noqa: SLF001 - it looks at what SQLite is asked
     for _ in range(50):
         rig.time.advance(10.0)
-        tally.copies()
+        counts.copies()
     assert sum("GROUP BY" in statement for statement in asked) == 1
 
 
 def test_a_ledger_that_cannot_be_read_now_is_counted_later(rig: Rig) -> None:
     rig.new("one.csv", CSV)
     rig.settle()
-    tally = listening(rig)
+    counts = listening(rig)
     rig.ledger._db.set_progress_handler(lambda: 1, 1)  # noqa: SLF001 - SQLite is interrupted whatever it does
     with pytest.raises(Unwritable):
         rig.ledger.count_by_store()
-    assert known(tally.copies()) == {}
+    assert known(counts.copies()) == {}
     rig.ledger._db.set_progress_handler(None, 0)  # noqa: SLF001 - as above
     rig.time.advance(10.0)
-    assert known(tally.copies()) == {("memory", State.PROVEN): 1}
+    assert known(counts.copies()) == {("memory", State.PROVEN): 1}
 
 
 def test_an_unfinished_copy_is_as_old_as_its_first_try_however_often_it_is_tried(
     rig: Rig, store: FaultyStore
 ) -> None:
-    tally = listening(rig)
-    assert tally.unfinished_since() is None
+    counts = listening(rig)
+    assert counts.unfinished_since() is None
     store.always = before(StoreError)
     rig.new("one.csv", CSV)
     rig.settle()
-    since = tally.unfinished_since()
+    since = counts.unfinished_since()
     assert since is not None
     rig.pass_time(5.0)
     rig.new("two.csv", CSV + b"two")
     rig.finish()
     assert len(store.tried) > 4
-    assert tally.unfinished_since() == since
+    assert counts.unfinished_since() == since
     store.always = None
     rig.finish()
-    assert tally.unfinished_since() is None
+    assert counts.unfinished_since() is None

@@ -20,7 +20,7 @@ from artifactd.health.verdict import (
     Trouble,
     WatchFacts,
     hung,
-    told,
+    report,
     troubles,
 )
 
@@ -132,7 +132,7 @@ FACTS = st.builds(
 
 @given(FACTS)
 def test_it_is_ready_exactly_if_there_is_no_reason_and_a_hung_daemon_is_never_ready(facts: Facts) -> None:
-    said = json.loads(json.dumps(told(facts, NOW)))
+    said = json.loads(json.dumps(report(facts, NOW)))
     assert said["ready"] is (said["reasons"] == [])
     assert said["live"] or not said["ready"]
     assert said["live"] is (hung(facts, NOW) is None)
@@ -150,7 +150,7 @@ def test_for_machines_everything_is_told_with_its_unit() -> None:
         stores=(StoreFacts("s3", NOW - 5.0, "gone", {"PutObject": 3}),),
         record=RecordFacts(entries=9, copies={("s3", State.PROVEN): 2, ("s3", State.GONE): 0}),
     )
-    said = told(facts, NOW)
+    said = report(facts, NOW)
     assert said["stores"] == {
         "s3": {
             "out": True,

@@ -259,10 +259,10 @@ def step(row: Row, event: Event, at: float | None = None) -> Row:
         state = STEPS[row.state, type(event)]
     except KeyError:
         raise ImpossibleStep(f"{type(event).__name__} cannot follow {row.state} ({row.key!a})") from None
-    return replace(row, state=state, changed_at=row.changed_at if at is None else at, **_told(row, event))
+    return replace(row, state=state, changed_at=row.changed_at if at is None else at, **_changed(row, event))
 
 
-def _told(row: Row, event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one arm for each event
+def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one arm for each event
     """The fields of `row` that `event` changes, its state and time aside."""
     match event:
         case Started():

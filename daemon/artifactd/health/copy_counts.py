@@ -21,7 +21,7 @@ _REMEMBERED: Final = 100_000
 
 
 @dataclass(slots=True)
-class Tally:
+class CopyCounts:
     """Copies by store and state, and since when the oldest is unfinished.
 
     What other processes put on record (`verify`, `retry`) is noticed, and everything is counted anew.

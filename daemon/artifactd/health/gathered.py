@@ -7,7 +7,7 @@ from typing import Final
 from artifactd.clock import Clock
 from artifactd.decisions.settle import earlier
 from artifactd.discovery.watch import Watch
-from artifactd.health.copy_counts import Tally
+from artifactd.health.copy_counts import CopyCounts
 from artifactd.health.verdict import Facts, Phase, QueueFacts, RecordFacts, ScanFacts, StoreFacts, WatchFacts
 from artifactd.ledger.ledger import Recorded
 from artifactd.ledger.schema import FILE
@@ -40,20 +40,20 @@ class _Watches:
 
 
 @dataclass(slots=True)
-class Vitals:
+class Gathered:
     """What there is to say about this daemon. It listens to what is put on record."""
 
     engine: Engine
     watch: Watch
-    _tally: Tally = field(init=False)
+    _counts: CopyCounts = field(init=False)
     _watches: _Watches = field(init=False)
     _entries: int = 0
 
     def __post_init__(self) -> None:
-        self._tally = Tally(self.engine.ledger, self.engine.clock)
+        self._counts = CopyCounts(self.engine.ledger, self.engine.clock)
         self._watches = _Watches(self.engine.clock)
         self._entries = self.engine.ledger.head().seq
-        self.engine.recorder.listeners += [self._tally.heard, self._heard]
+        self.engine.recorder.listeners += [self._counts.heard, self._heard]
 
     def _heard(self, item: Recorded) -> None:
         self._entries = item.entry.seq
@@ -114,7 +114,7 @@ class Vitals:
             incomplete=backlog.incomplete,
             overdue=backlog.overdue,
             in_flight=mirror.pipeline.in_flight,
-            pending_since=earlier(backlog.waiting_since, self._tally.unfinished_since(), *passed_over),
+            pending_since=earlier(backlog.waiting_since, self._counts.unfinished_since(), *passed_over),
             incomplete_since=backlog.incomplete_since,
         )
 
@@ -124,7 +124,7 @@ class Vitals:
             entries=self._entries,
             size=self._size(),
             anchors=self.engine.recorder.anchors,
-            copies=self._tally.copies(),
+            copies=self._counts.copies(),
         )
 
     def _size(self) -> int:

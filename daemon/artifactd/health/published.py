@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from artifactd.clock import Clock
 from artifactd.config import Config
 from artifactd.health.http import Listener, Page
-from artifactd.health.verdict import Facts, Phase, hung, told
+from artifactd.health.verdict import Facts, Phase, hung, report
 from artifactd.mirror.engine import Engine
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Source(Protocol):
         """All of them, now."""
 
 
-class Monitor:
+class Published:
     """The last published facts. The main thread publishes; any thread may look.
 
     What is published is frozen and replaced as a whole, so that looking needs no lock.
@@ -46,11 +46,11 @@ class Monitor:
         self._facts = Facts(Phase.STARTING, now, config.digest, config.health.max_pending_seconds)
         self._gathered = float("-inf")
 
-    def follow(self, set_up: Engine) -> None:
+    def follow(self, engine: Engine) -> None:
         """Measure what this engine puts on record from now on, where somebody may ask for that."""
         if self._metrics is not None:
-            self._metrics.expect(set_up.stores)
-            set_up.recorder.listeners.append(self._metrics.heard)
+            self._metrics.expect(engine.stores)
+            engine.recorder.listeners.append(self._metrics.heard)
 
     def phase(self, phase: Phase) -> None:
         """The daemon goes over to this phase."""
@@ -87,14 +87,14 @@ class Monitor:
         said = {
             "live": trouble is None,
             "phase": facts.phase.value,
-            "reasons": [trouble.told()] if trouble else [],
+            "reasons": [trouble.fields()] if trouble else [],
         }
         return _json(said, well=trouble is None)
 
     def readiness(self) -> Page:
         """/readyz: whether artifacts get to their stores in time, and everything that it follows from."""
         facts, now, _ = self.now()
-        said = told(facts, now)
+        said = report(facts, now)
         return _json(said, well=said["ready"])
 
     def pages(self) -> Mapping[str, Callable[[], Page]]:
@@ -115,7 +115,7 @@ def _json(said: Mapping[str, Any], *, well: bool) -> Page:
 
 
 @contextmanager
-def listening(monitor: Monitor, config: Config, clock: Clock) -> Iterator[None]:
+def listening(published: Published, config: Config, clock: Clock) -> Iterator[None]:
     """For the length of the block, answer at the address that is configured, if any is.
 
     Raises:
@@ -124,7 +124,7 @@ def listening(monitor: Monitor, config: Config, clock: Clock) -> Iterator[None]:
     if config.health.listen is None:
         yield
         return
-    pages = monitor.pages()
+    pages = published.pages()
     listener = Listener(
         config.health.listen, lambda path: pages[path]() if path in pages else None, clock.monotonic
     )

@@ -140,7 +140,7 @@ class Trouble:
     """a sentence for a person"""
     store: str = ""
 
-    def told(self) -> dict[str, str]:
+    def fields(self) -> dict[str, str]:
         """For machines."""
         named = {"store": self.store} if self.store else {}
         return {"part": self.part, **named, "reason": self.reason}
@@ -208,14 +208,14 @@ def age(since: float | None, now: float) -> float:
     return 0.0 if since is None else max(0.0, now - since)
 
 
-def told(facts: Facts, now: float) -> dict[str, Any]:
+def report(facts: Facts, now: float) -> dict[str, Any]:
     """The facts and the verdict for machines: what /readyz and `artifactd status --json` say."""
     found = troubles(facts, now)
     return {
         "phase": facts.phase.value,
         "live": hung(facts, now) is None,
         "ready": not found,
-        "reasons": [one.told() for one in found],
+        "reasons": [one.fields() for one in found],
         "turned_seconds_ago": round(now - facts.turned, 1),
         "queue": {
             "waiting": facts.queue.waiting,

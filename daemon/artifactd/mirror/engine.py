@@ -67,7 +67,9 @@ class Engine:
 
 
 @contextmanager
-def engine(config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager: bool) -> Iterator[Engine]:
+def open_engine(
+    config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager: bool
+) -> Iterator[Engine]:
     """An engine for the length of the block. `eager`: copies that wait for their next try are tried at once.
 
     Raises:
@@ -75,18 +77,21 @@ def engine(config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager:
         Newer: its ledger is newer than this program.
         Unwritable: its state directory cannot be written.
     """
-    with lock(config.state_directory), locked(config, log, clock, stopping, eager=eager) as set_up:
-        yield set_up
+    with (
+        lock(config.state_directory),
+        open_engine_locked(config, log, clock, stopping, eager=eager) as engine,
+    ):
+        yield engine
 
 
 @contextmanager
-def locked(
+def open_engine_locked(
     config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager: bool, inbox: Inbox | None = None
 ) -> Iterator[Engine]:
-    """An engine as `engine` makes it, for whoever holds the state's lock. `inbox`: see `Mirror`.
+    """An engine as `open_engine` makes it, for whoever holds the state's lock. `inbox`: see `Mirror`.
 
     Raises:
-        Newer, Unwritable: see `engine`.
+        Newer, Unwritable: see `open_engine`.
     """
     with ExitStack() as stack:
         ledger = open_ledger(config, log, clock)

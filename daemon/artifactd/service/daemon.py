@@ -13,7 +13,7 @@ from artifactd.artifact import printable
 from artifactd.clock import Clock
 from artifactd.config import Config
 from artifactd.discovery.watch import Watch
-from artifactd.health.gathered import Vitals, scan_pause
+from artifactd.health.gathered import Gathered, scan_pause
 from artifactd.linux.inotify import inotify_watches
 from artifactd.mirror.by_hand import Pending, hint, relative
 from artifactd.mirror.engine import Engine
@@ -55,22 +55,22 @@ def signals(
 class Daemon:
     """A mirror beside a watcher, on a set-up engine. As a context it watches."""
 
-    def __init__(self, set_up: Engine) -> None:
-        self.engine = set_up
-        self._mirror: Mirror = set_up.mirror
-        self._clock = set_up.clock
-        self._began = self._anchored = set_up.clock.monotonic()
-        heartbeat = set_up.config.state_directory / "heartbeat"
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._mirror: Mirror = engine.mirror
+        self._clock = engine.clock
+        self._began = self._anchored = engine.clock.monotonic()
+        heartbeat = engine.config.state_directory / "heartbeat"
         shutil.rmtree(heartbeat, ignore_errors=True)  # a killed daemon's
         heartbeat.mkdir()
-        self._hints = Hints(set_up.mirror, set_up.log)
+        self._hints = Hints(engine.mirror, engine.log)
         self._watch = Watch(
-            set_up.config.data_directory,
+            engine.config.data_directory,
             self._hints,
-            ignored=_exports_inside(set_up.config),
+            ignored=_exports_inside(engine.config),
             private=heartbeat,
         )
-        self.vitals = Vitals(set_up, self._watch)
+        self.gathered = Gathered(engine, self._watch)
         self._mirror.on_missed = lambda count: self._watch.doubt(f"{count} new files were not told of")
 
     def __enter__(self) -> Self:

@@ -15,13 +15,13 @@ from artifactd.artifact import printable
 from artifactd.clock import Clock
 from artifactd.config import Config
 from artifactd.discovery import evidence
-from artifactd.health.published import Monitor, listening
-from artifactd.health.verdict import Phase, told
+from artifactd.health.published import Published, listening
+from artifactd.health.verdict import Phase, report
 from artifactd.ledger.lock import lock
 from artifactd.ledger.schema import Damaged
 from artifactd.log.log import Log
 from artifactd.mirror.by_hand import Pending
-from artifactd.mirror.engine import Engine, locked
+from artifactd.mirror.engine import Engine, open_engine_locked
 from artifactd.mirror.pipeline import Inbox
 from artifactd.mirror.recorder import Stopped
 from artifactd.service.control import Request, Server
@@ -69,7 +69,7 @@ class Service:
         self._stopping = Stopping()
         self._reason: str | None = None
         self._reload = self._examiner()
-        self._monitor = Monitor(config, clock)
+        self._published = Published(config, clock)
         self._daemon: Daemon | None = None
         self._asked: tuple[Asked, str] | None = None
         """who asked for the present configuration, until it is in force, and the digest of the one before"""
@@ -81,7 +81,7 @@ class Service:
         """Serve until SIGTERM or SIGINT; look at the configuration again on SIGHUP and when asked to.
 
         Raises:
-            InUse, Newer, Unwritable: see `engine`. Nothing was exported.
+            InUse, Newer, Unwritable: see `open_engine`. Nothing was exported.
             Unbound: see `listening`. Nothing was exported.
         """
         evidence.prepare()
@@ -98,12 +98,12 @@ class Service:
         """Export with the present configuration. Returns how many files are abandoned in flight."""
         self._hold()
         self._listen()
-        self._monitor.phase(Phase.STARTING)
+        self._published.phase(Phase.STARTING)
         try:
-            with locked(
+            with open_engine_locked(
                 self._config, self.log, self._clock, self._stopping, eager=False, inbox=self._inbox
-            ) as set_up:
-                return self._exported(set_up)
+            ) as engine:
+                return self._exported(engine)
         except Damaged as error:
             # The engine sets the ledger aside when it opens it again. It is a loop only if the disk is dying.
             self.log.error("ledger.damaged", reason=str(error))  # noqa: TRY400 - it says all there is
@@ -114,43 +114,43 @@ class Service:
             self._daemon = None
         return 0
 
-    def _exported(self, set_up: Engine) -> int:
-        set_up.recorder.on_wait = partial(self._waits, set_up)
-        self._monitor.follow(set_up)
-        self._reload = self._examiner(set_up)
+    def _exported(self, engine: Engine) -> int:
+        engine.recorder.on_wait = partial(self._waits, engine)
+        self._published.follow(engine)
+        self._reload = self._examiner(engine)
         asked = None
-        with Daemon(set_up) as self._daemon:
+        with Daemon(engine) as self._daemon:
             self._daemon.begin(self._pending)
-            self._monitor.phase(Phase.RUNNING)
+            self._published.phase(Phase.RUNNING)
             self._in_force(self._daemon.status())
             while self._reason is None and asked is None:
                 self._daemon.turn(_TURN_SECONDS)
                 self._manager.alive()
-                self._monitor.turned(self._daemon.vitals)
+                self._published.turned(self._daemon.gathered)
                 self._manager.status(self._daemon.status())
-                set_up.mirror.pipeline.closing = self._reload.asked is not None
-                asked = self._due(set_up.mirror.pipeline.in_flight)
+                engine.mirror.pipeline.closing = self._reload.asked is not None
+                asked = self._due(engine.mirror.pipeline.in_flight)
             if self._reason is not None:
                 self._leave()
         if asked is not None:
             self._adopt(asked)
-            self._pending = set_up.by_hand.hand_over()
+            self._pending = engine.by_hand.hand_over()
         else:
-            set_up.mirror.drain(_DRAIN_SECONDS)
-            set_up.anchor()
-        return set_up.mirror.pipeline.in_flight
+            engine.mirror.drain(_DRAIN_SECONDS)
+            engine.anchor()
+        return engine.mirror.pipeline.in_flight
 
-    def _waits(self, set_up: Engine) -> None:
+    def _waits(self, engine: Engine) -> None:
         """The record cannot be written, and everything waits for it."""
         self._manager.alive()
-        self._monitor.waits(set_up.recorder.unwritable)
+        self._published.waits(engine.recorder.unwritable)
 
     def _idle(self) -> int:
         """Export nothing, as the configuration has it. A state that is not there yet is not made."""
         if self._config.state_directory.exists():
             self._hold()
         self._listen()
-        self._monitor.phase(Phase.DISABLED)
+        self._published.phase(Phase.DISABLED)
         self.log.warning("daemon.disabled", reason=DISABLED)
         self._reload = self._examiner()
         for one in self._pending:
@@ -161,7 +161,7 @@ class Service:
             with suppress(queue.Empty):
                 self._inbox.get(timeout=self._pause())()
             self._manager.alive()
-            self._monitor.turned()
+            self._published.turned()
             asked = self._due(0)
         if asked is not None:
             self._adopt(asked)
@@ -176,7 +176,7 @@ class Service:
     def _listen(self) -> None:
         """Answer how it is, from now to the end."""
         if not self._listens:
-            self._state.enter_context(listening(self._monitor, self._config, self._clock))
+            self._state.enter_context(listening(self._published, self._config, self._clock))
             self._listens = True
 
     def _hold(self) -> None:
@@ -189,18 +189,18 @@ class Service:
     def _leave(self) -> None:
         """Take no more requests: what is in flight is the last."""
         self._manager.stopping("finishing what is in flight")
-        self._monitor.phase(Phase.STOPPING)
+        self._published.phase(Phase.STOPPING)
         self._server.close()
         self._reload.forget("the daemon stops; its next start reads the configuration")
 
     # --- another configuration ---
 
-    def _examiner(self, set_up: Engine | None = None) -> Reload:
+    def _examiner(self, engine: Engine | None = None) -> Reload:
         """What looks at configurations that may follow the present one. Only an engine has a record."""
         load = self._sources.load
-        if set_up is None:
+        if engine is None:
             return Reload(load, self._config, self.log, self._clock)
-        return Reload(load, self._config, self.log, self._clock, set_up.recorder.note)
+        return Reload(load, self._config, self.log, self._clock, engine.recorder.note)
 
     def _examine(self, principal: str, answer: Answer) -> None:
         in_flight = 0 if self._daemon is None else self._daemon.engine.mirror.pipeline.in_flight
@@ -216,7 +216,7 @@ class Service:
     def _adopt(self, asked: Asked) -> None:
         self._asked, self._config = (asked, self._config.digest), asked.config
         self.log = self._sources.log(asked.config)
-        self._monitor.adopt(asked.config)
+        self._published.adopt(asked.config)
 
     def _in_force(self, status: str) -> None:
         """The present configuration works."""
@@ -239,8 +239,8 @@ class Service:
     def _receive(self, request: Request) -> None:
         """From the server's threads: all but whether the mirror's goes on is answered in that."""
         if request.action == "status" and request.trusted:
-            facts, now, _ = self._monitor.now()
-            request.answer({"final": True, "ok": True, **told(facts, now)})
+            facts, now, _ = self._published.now()
+            request.answer({"final": True, "ok": True, **report(facts, now)})
             return
         self._inbox.put(partial(self._answer, request))
 

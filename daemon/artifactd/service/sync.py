@@ -13,7 +13,7 @@ from artifactd.discovery import evidence
 from artifactd.ledger.ledger import Recorded
 from artifactd.linux.files import account
 from artifactd.log.log import Log
-from artifactd.mirror.engine import Engine, engine
+from artifactd.mirror.engine import Engine, open_engine
 from artifactd.service.daemon import SYSTEM, signals
 from artifactd.stopping import Stopping
 
@@ -80,7 +80,7 @@ def sync(
     """Export what is there, complete and wanted; wait at most `wait_seconds` for what is not complete.
 
     Raises:
-        InUse, Newer, Unwritable: see `engine`. Nothing was exported.
+        InUse, Newer, Unwritable: see `open_engine`. Nothing was exported.
         Damaged: the ledger was damaged meanwhile. Run it again: it is set aside then.
         Stopped: told to stop while the record could not be written.
     """
@@ -89,35 +89,35 @@ def sync(
     began = clock.monotonic()
     stopping = Stopping()
     evidence.prepare()
-    with engine(config, log, clock, stopping, eager=True) as set_up:
-        set_up.recorder.listeners += [watcher.recorded, _counting(report)]
-        set_up.mirror.on_found = watcher.found
+    with open_engine(config, log, clock, stopping, eager=True) as engine:
+        engine.recorder.listeners += [watcher.recorded, _counting(report)]
+        engine.mirror.on_found = watcher.found
         with signals(stopping, lambda name: setattr(report, "stopped", name)):
-            set_up.mirror.begin()
-            _turns(set_up, report, wait_seconds, watcher)
-            set_up.mirror.drain(wait_seconds)
-            report.in_flight = set_up.mirror.pipeline.in_flight
-        _close(set_up, report)
+            engine.mirror.begin()
+            _turns(engine, report, wait_seconds, watcher)
+            engine.mirror.drain(wait_seconds)
+            report.in_flight = engine.mirror.pipeline.in_flight
+        _close(engine, report)
         report.seconds = clock.monotonic() - began
-        set_up.anchor()
-        report.requests = sum(sum(store.requests().values()) for store in set_up.stores.values())
+        engine.anchor()
+        report.requests = sum(sum(store.requests().values()) for store in engine.stores.values())
         log.info("sync.finished", **report.fields())
     return report
 
 
-def _turns(set_up: Engine, report: Report, wait_seconds: float, watcher: Watcher) -> None:
+def _turns(engine: Engine, report: Report, wait_seconds: float, watcher: Watcher) -> None:
     """Go on until all is done, or for `wait_seconds` nothing was found or proven any more."""
-    mirror, lanes = set_up.mirror, set_up.mirror.pipeline.lanes.values()
-    since, exported = set_up.clock.monotonic(), 0
+    mirror, lanes = engine.mirror, engine.mirror.pipeline.lanes.values()
+    since, exported = engine.clock.monotonic(), 0
     while report.stopped is None:
         mirror.turn(_TURN_SECONDS if mirror.pipeline.in_flight or len(mirror.settler) else 0.0)
-        watcher.turned(set_up)
+        watcher.turned(engine)
         if all(lane.out_since is not None and not lane.under_way for lane in lanes):
             return  # no store takes anything: waiting for files would be for nothing
         if mirror.scanning or report.exported > exported:
-            since, exported = set_up.clock.monotonic(), report.exported
+            since, exported = engine.clock.monotonic(), report.exported
         elif not mirror.busy and (
-            len(mirror.settler) == 0 or set_up.clock.monotonic() - since >= wait_seconds
+            len(mirror.settler) == 0 or engine.clock.monotonic() - since >= wait_seconds
         ):
             return
 
@@ -142,16 +142,16 @@ def _counting(report: Report) -> Callable[[Recorded], None]:
     return heard
 
 
-def _close(set_up: Engine, report: Report) -> None:
+def _close(engine: Engine, report: Report) -> None:
     """What is still open at the end."""
     told = {source for source, _ in report.left}
-    for waiting in set_up.mirror.waiting():
+    for waiting in engine.mirror.waiting():
         if (source := printable(waiting.path)) not in told:
             report.left[source, ""] = waiting.reason
-    for lane in set_up.mirror.pipeline.lanes.values():
+    for lane in engine.mirror.pipeline.lanes.values():
         if lane.out_since is not None:
             report.left.setdefault(("everything else", lane.store), lane.reason)
-    if (scan := set_up.mirror.scan) is not None:
+    if (scan := engine.mirror.scan) is not None:
         report.unchanged, report.stuck, report.unobservable = scan.done, scan.stuck, scan.unobservable
         if scan.seconds is None:
             report.left.setdefault(("the rest of the tree", ""), "not looked at yet")
@@ -173,20 +173,23 @@ def by_hand(
     stopping = Stopping()
     answers: dict[str, dict[str, Any]] = {}
     evidence.prepare()
-    with engine(config, log, clock, stopping, eager=True) as set_up, signals(stopping, lambda _name: None):
+    with (
+        open_engine(config, log, clock, stopping, eager=True) as engine,
+        signals(stopping, lambda _name: None),
+    ):
         for shown, path in sources:
             answers[shown] = {"ok": False, "final": False, "source": shown, "reason": "not complete yet"}
-            set_up.by_hand.ask(path, name, account(), partial(_keep, answers, shown))
+            engine.by_hand.ask(path, name, account(), partial(_keep, answers, shown))
         until = clock.monotonic() + wait_seconds
         while not all(answer["final"] for answer in answers.values()):
             if clock.monotonic() >= until or stopping.is_set():
                 break
-            set_up.mirror.turn(_TURN_SECONDS)
-        for waiting in set_up.mirror.waiting():
+            engine.mirror.turn(_TURN_SECONDS)
+        for waiting in engine.mirror.waiting():
             for shown, path in sources:
                 if path == waiting.path:
                     answers[shown]["reason"] = waiting.reason
-        set_up.mirror.drain(wait_seconds)
+        engine.mirror.drain(wait_seconds)
     return [answers[shown] for shown, _ in sources]
 
 
