@@ -8,22 +8,22 @@ import pytest
 from artifactd.artifact import Key, Kind
 from artifactd.decisions.lifecycle import Row, State
 from artifactd.decisions.policy import BY_HAND, Action, LeftAlone, Policy, Rule, Unnameable, Wanted
-from artifactd.mirror.wanted import Intake
+from artifactd.mirror.wanted import Selection
 from tests.support.rows import a_row
 
 MOJO = b"alice/h2oai_experiment_e0/mojo_pipeline/mojo.zip"
 OLD_LAYOUT = b"h2oai_experiment_e0/mojo_pipeline/mojo.zip"
 
 
-def an_intake(directory: Path, *rules: Rule, user: str | None = None) -> Intake:
-    return Intake(os.fsencode(directory), Policy.of(rules), user)
+def a_selection(directory: Path, *rules: Rule, user: str | None = None) -> Selection:
+    return Selection(os.fsencode(directory), Policy.of(rules), user)
 
 
 # --- whose artifact it is ---
 
 
 def test_an_artifact_is_known_by_its_place(tmp_path: Path) -> None:
-    found = an_intake(tmp_path).artifact(MOJO)
+    found = a_selection(tmp_path).artifact(MOJO)
     assert found is not None
     assert (found.user, found.experiment_id, found.kind) == ("alice", "e0", Kind.MOJO_PIPELINE)
 
@@ -32,17 +32,17 @@ def test_an_artifact_is_known_by_its_place(tmp_path: Path) -> None:
     "path", [b"alice/notes.txt", b"alice", b"mli_experiment_x/a.csv", b"h2oai_experiment_e0"]
 )
 def test_a_neighbour_is_no_artifact(tmp_path: Path, path: bytes) -> None:
-    assert an_intake(tmp_path).artifact(path) is None
+    assert a_selection(tmp_path).artifact(path) is None
 
 
 def test_without_a_users_folder_the_configured_user_has_it(tmp_path: Path) -> None:
-    found = an_intake(tmp_path, user="admin").artifact(OLD_LAYOUT)
+    found = a_selection(tmp_path, user="admin").artifact(OLD_LAYOUT)
     assert found is not None
     assert found.user == "admin"
 
 
 def test_a_users_folder_counts_more_than_the_configured_user(tmp_path: Path) -> None:
-    found = an_intake(tmp_path, user="admin").artifact(MOJO)
+    found = a_selection(tmp_path, user="admin").artifact(MOJO)
     assert found is not None
     assert found.user == "alice"
 
@@ -54,24 +54,24 @@ def test_a_users_folder_counts_more_than_the_configured_user(tmp_path: Path) -> 
 def test_without_both_the_owner_of_the_experiments_folder_has_it(tmp_path: Path, uid: int, name: str) -> None:
     (tmp_path / "h2oai_experiment_e0").mkdir()
     os.chown(tmp_path / "h2oai_experiment_e0", uid, -1)
-    found = an_intake(tmp_path).artifact(OLD_LAYOUT)
+    found = a_selection(tmp_path).artifact(OLD_LAYOUT)
     assert found is not None
     assert found.user == name
 
 
 def test_a_folder_that_cannot_be_looked_at_has_no_user_until_it_can(tmp_path: Path) -> None:
-    intake = an_intake(tmp_path)
-    assert intake.artifact(OLD_LAYOUT) is None
+    selection = a_selection(tmp_path)
+    assert selection.artifact(OLD_LAYOUT) is None
     (tmp_path / "h2oai_experiment_e0").mkdir()
-    assert intake.artifact(OLD_LAYOUT) is not None
+    assert selection.artifact(OLD_LAYOUT) is not None
 
 
 def test_a_name_that_is_no_text_is_told_apart_and_refused(tmp_path: Path) -> None:
-    intake = an_intake(tmp_path)
-    found = intake.artifact(b"\xff/h2oai_experiment_e0/mojo_pipeline/mojo.zip")
+    selection = a_selection(tmp_path)
+    found = selection.artifact(b"\xff/h2oai_experiment_e0/mojo_pipeline/mojo.zip")
     assert found is not None
     assert found.user == "\udcff"
-    assert isinstance(intake.decide(found, 1), Unnameable)
+    assert isinstance(selection.decide(found, 1), Unnameable)
 
 
 # --- what is wanted of it ---
@@ -87,22 +87,22 @@ def by_hand(name: str, state: State) -> Row:
 
 
 def test_what_a_person_asked_for_is_decided_by_their_wish(tmp_path: Path) -> None:
-    intake = an_intake(tmp_path)
-    found = intake.artifact(b"alice/h2oai_experiment_e0/notes.txt")
+    selection = a_selection(tmp_path)
+    found = selection.artifact(b"alice/h2oai_experiment_e0/notes.txt")
     assert found is not None
-    assert intake.decide(found, 1) == UNNAMED
-    intake.asked[found.path] = "mine.txt"
-    assert intake.decide(found, 1) == Wanted(Key("alice/e0/mine.txt"), BY_HAND)
-    intake.asked[found.path] = None
-    assert intake.decide(found, 1) == Wanted(Key("alice/e0/notes.txt"), BY_HAND)
+    assert selection.decide(found, 1) == UNNAMED
+    selection.asked[found.path] = "mine.txt"
+    assert selection.decide(found, 1) == Wanted(Key("alice/e0/mine.txt"), BY_HAND)
+    selection.asked[found.path] = None
+    assert selection.decide(found, 1) == Wanted(Key("alice/e0/notes.txt"), BY_HAND)
 
 
 def test_what_a_rule_ignores_is_not_exported_by_hand_either(tmp_path: Path) -> None:
-    intake = an_intake(tmp_path, Rule("no", Action.IGNORE))
-    found = intake.artifact(MOJO)
+    selection = a_selection(tmp_path, Rule("no", Action.IGNORE))
+    found = selection.artifact(MOJO)
     assert found is not None
-    intake.asked[found.path] = None
-    assert intake.decide(found, 1) == IGNORED
+    selection.asked[found.path] = None
+    assert selection.decide(found, 1) == IGNORED
 
 
 @pytest.mark.parametrize(
@@ -123,4 +123,4 @@ def test_what_a_rule_ignores_is_not_exported_by_hand_either(tmp_path: Path) -> N
 def test_copies_that_a_person_asked_for_are_finished(
     tmp_path: Path, decision: Wanted | LeftAlone | Unnameable, rows: list[Row], names: list[str]
 ) -> None:
-    assert [copy.key.name for copy in an_intake(tmp_path).copies(decision, rows)] == names
+    assert [copy.key.name for copy in a_selection(tmp_path).copies(decision, rows)] == names

@@ -221,9 +221,9 @@ def _wanted_of(settings: Config, experiment: str) -> list[str]:
     from artifactd.decisions.policy import Wanted  # noqa: PLC0415 - as above
     from artifactd.discovery import scan  # noqa: PLC0415 - for this command only
     from artifactd.mirror.by_hand import experiments  # noqa: PLC0415 - as above
-    from artifactd.mirror.wanted import Intake  # noqa: PLC0415 - as above
+    from artifactd.mirror.wanted import Selection  # noqa: PLC0415 - as above
 
-    intake = Intake(os.fsencode(settings.data_directory), settings.policy, settings.user)
+    intake = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
     folders = experiments(settings.data_directory, os.fsencode(experiment))
     if not folders:
         fail(Exit.FAILED, f"no experiment {experiment} in {settings.data_directory}")

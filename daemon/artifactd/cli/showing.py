@@ -30,7 +30,7 @@ from artifactd.discovery import scan
 from artifactd.inspection.plan import Forecast, Would, whole_tree
 from artifactd.mirror.by_hand import relative
 from artifactd.mirror.engine import named
-from artifactd.mirror.wanted import Intake
+from artifactd.mirror.wanted import Selection
 from artifactd.service import control
 from artifactd.service.control import NoDaemon
 
@@ -159,7 +159,7 @@ def _waiting(settings: Config, user: str | None, experiment: str | None) -> list
         answer = next(control.ask(settings.state_directory, "waiting"))
     except NoDaemon:
         return []
-    intake = Intake(os.fsencode(settings.data_directory), settings.policy, settings.user)
+    intake = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
     waiting: list[Mapping[str, Any]] = []
     for one in answer.get("waiting", []):
         found = intake.artifact(os.fsencode(one["path"]))
@@ -221,7 +221,7 @@ def plan(
     settings = configuration(config)
     if not settings.enabled:
         typer.echo(f"{DISABLED}. With it, a sync would do this:", err=True)
-    intake = Intake(os.fsencode(settings.data_directory), settings.policy, settings.user)
+    intake = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
     stores = [name for name, _ in named(settings)]
     with reading(settings) as ledger:
         found = whole_tree(intake, stores, ledger, time.time(), scan.scan(settings.data_directory))

@@ -15,14 +15,14 @@ from artifactd.discovery import scan
 from artifactd.discovery.evidence import writers, zip_problem
 from artifactd.ledger.ledger import Ledger
 from artifactd.linux.open_beneath import READ, open_beneath
-from artifactd.mirror.wanted import Intake
+from artifactd.mirror.wanted import Selection
 
 
 def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict[str, Any]:
     """Title → sentences, on the file at `path` below the data directory; `now` is seconds since the epoch."""
     said: dict[str, Any] = {"file": printable(path)}
-    intake = Intake(os.fsencode(config.data_directory), config.policy, config.user)
-    found = intake.artifact(path)
+    selection = Selection(os.fsencode(config.data_directory), config.policy, config.user)
+    found = selection.artifact(path)
     if found is None:
         return said | {"layout": "no file of an experiment: it is left alone"}
     said["layout"] = f"user {found.user}, experiment {found.experiment_id}, kind {found.kind}"
@@ -32,7 +32,7 @@ def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict
     else:
         size = sighting.identity.size
         said["on disk"] = f"{size} bytes, last changed {rfc3339(sighting.identity.ctime_ns / 1e9)}"
-        match intake.decide(found, size):
+        match selection.decide(found, size):
             case Wanted(key, rule):
                 said["policy"] = f"rule {rule!r} wants it at {key}"
                 said["evidence"] = _evidence(config, sighting, now)

@@ -12,7 +12,7 @@ from artifactd.decisions.plan import Nothing, Read, Wait, family, outlook
 from artifactd.decisions.policy import Decision, LeftAlone, Unnameable, Wanted
 from artifactd.discovery import scan
 from artifactd.ledger.ledger import Ledger
-from artifactd.mirror.wanted import Intake
+from artifactd.mirror.wanted import Selection
 
 
 class Would(StrEnum):
@@ -47,14 +47,14 @@ class Forecast:
 
 
 def forecast(
-    sightings: Sequence[Sighting], intake: Intake, stores: Sequence[str], ledger: Ledger, now: float
+    sightings: Sequence[Sighting], selection: Selection, stores: Sequence[str], ledger: Ledger, now: float
 ) -> Iterator[Forecast]:
     """What would be done with these files, `now` being seconds since the epoch."""
     rows = ledger.of_sources([sighting.path for sighting in sightings])
     for sighting in sightings:
-        found = intake.artifact(sighting.path)
+        found = selection.artifact(sighting.path)
         if found is not None:
-            decision = intake.decide(found, sighting.identity.size)
+            decision = selection.decide(found, sighting.identity.size)
             yield from _of_file(sighting, found, decision, rows.get(sighting.path, []), stores, now)
 
 
@@ -99,13 +99,13 @@ def _would(
 
 
 def whole_tree(
-    intake: Intake, stores: Sequence[str], ledger: Ledger, now: float, found: Iterator[scan.Found]
+    selection: Selection, stores: Sequence[str], ledger: Ledger, now: float, found: Iterator[scan.Found]
 ) -> Iterator[Forecast | scan.Unobservable]:
     """What would be done with every file that a scan finds, and what it could not look at."""
     for one in found:
         match one:
             case scan.Seen(sightings):
-                yield from forecast(sightings, intake, stores, ledger, now)
+                yield from forecast(sightings, selection, stores, ledger, now)
             case scan.Unobservable():
                 yield one
             case scan.Gone():

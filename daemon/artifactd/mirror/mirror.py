@@ -23,7 +23,7 @@ from artifactd.discovery import scan
 from artifactd.discovery.reading import NotYet
 from artifactd.mirror.pipeline import BATCH_FILES, Inbox, Pipeline
 from artifactd.mirror.recorder import Recorder
-from artifactd.mirror.wanted import Intake
+from artifactd.mirror.wanted import Selection
 from artifactd.stores.base import Store
 
 _WAITED_FOR: Final = 10_000
@@ -77,7 +77,7 @@ class Mirror:
         eager: bool = False,
         inbox: Inbox | None = None,
     ) -> None:
-        self.intake = Intake(os.fsencode(config.data_directory), config.policy, config.user)
+        self.intake = Selection(os.fsencode(config.data_directory), config.policy, config.user)
         self.settler = Settler(config.watch.quiet_seconds, config.watch.max_wait_seconds)
         self.pipeline = Pipeline(config, stores, self.intake, recorder, clock, self, eager=eager, inbox=inbox)
         self.inbox = self.pipeline.inbox

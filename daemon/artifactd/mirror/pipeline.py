@@ -23,7 +23,7 @@ from artifactd.discovery import reading, scan
 from artifactd.discovery.reading import Missing, NotYet, Reading, Unfit, Unreadable
 from artifactd.mirror.recorder import Recorder
 from artifactd.mirror.upload import Outage, Outcome, Times, Upload, failure, upload
-from artifactd.mirror.wanted import Intake
+from artifactd.mirror.wanted import Selection
 from artifactd.stores.base import Store
 
 BATCH_FILES: Final = 256
@@ -102,7 +102,7 @@ class Pipeline:
         self,
         config: Config,
         stores: Mapping[str, Store],
-        intake: Intake,
+        intake: Selection,
         recorder: Recorder,
         clock: Clock,
         owner: Owner,

@@ -12,7 +12,7 @@ from artifactd.linux.files import account
 
 
 @dataclass(slots=True)
-class Intake:
+class Selection:
     """Knows the layout, the policy, and what people asked for by hand since the start."""
 
     data_directory: bytes
