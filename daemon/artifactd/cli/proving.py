@@ -1,6 +1,5 @@
 """Commands that prove: verify, audit, check."""
 
-import os
 import random
 import time
 from collections import Counter
@@ -22,14 +21,15 @@ from artifactd.cli.terminal import (
     reading,
 )
 from artifactd.clock import Clock
-from artifactd.config import Config, FileSystem
+from artifactd.config import Config
 from artifactd.decisions.lifecycle import Change, Confirmed, Lost, Row, State
+from artifactd.discovery import exports
 from artifactd.inspection import verify as auditing
 from artifactd.inspection.verify import Condition, Finding
 from artifactd.ledger import anchors
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import FILE, LedgerError
-from artifactd.mirror.engine import context, named, open_stores
+from artifactd.mirror.engine import context, open_stores
 from artifactd.stores.base import Store, StoreError
 from artifactd.stores.objects.unfinished import Loose
 
@@ -176,7 +176,7 @@ def _problem(finding: Finding) -> Problem:
 
 
 def _unknown(settings: Config, ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Problem]:
-    shared = _holding(settings)
+    shared = exports.around(settings)
     for store in stores.values():
         if store.name in shared:
             continue
@@ -186,16 +186,6 @@ def _unknown(settings: Config, ledger: Ledger, stores: Mapping[str, Store]) -> I
                 yield {"problem": "unknown", "store": store.name, "key": key.text, "reason": reason}
         except StoreError as error:
             yield {"problem": "unreadable", "store": store.name, "key": "", "reason": str(error)}
-
-
-def _holding(settings: Config) -> set[str]:
-    """The stores that hold the data directory itself: what Driverless AI writes, the ledger does not know."""
-    return {
-        name
-        for name, destination in named(settings)
-        if isinstance(destination, FileSystem)
-        and settings.data_directory.is_relative_to(os.path.realpath(destination.directory))
-    }
 
 
 def _note(settings: Config, findings: list[Finding], problems: list[Problem]) -> None:

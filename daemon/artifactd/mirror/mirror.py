@@ -14,12 +14,12 @@ from typing import Final, assert_never
 
 from artifactd.artifact import Identity, Sighting, printable
 from artifactd.clock import Clock
-from artifactd.config import Config, FileSystem
+from artifactd.config import Config
 from artifactd.decisions.lifecycle import Change, Row, State, Vanished
 from artifactd.decisions.plan import Nothing, Read, Wait, given_up, outlook, skipped
 from artifactd.decisions.policy import LeftAlone, Wanted
 from artifactd.decisions.settle import Incomplete, Settler, Waiting
-from artifactd.discovery import scan
+from artifactd.discovery import exports, scan
 from artifactd.discovery.reading import NotYet
 from artifactd.mirror.pipeline import BATCH_FILES, Inbox, Pipeline
 from artifactd.mirror.recorder import Recorder
@@ -93,7 +93,7 @@ class Mirror:
         self._scan_again: str | None = None
         self._blind: set[tuple[bytes, str]] = set()  # as the last scan found it, and told it
         self._config, self._recorder, self._clock = config, recorder, clock
-        self._skip = _destinations(config)
+        self._skip = exports.identities(config)
         self._longest_wait = 0.0 if eager else config.retry.cap_seconds
         self._retry_look = 0.0
 
@@ -384,14 +384,3 @@ class Mirror:
         if self._scan_again is not None:
             reason, self._scan_again = self._scan_again, None
             self.rescan(reason)
-
-
-def _destinations(config: Config) -> frozenset[tuple[int, int]]:
-    """Directories of ours that may lie in the tree, by (st_dev, st_ino): exports are never exported again."""
-    found = set()
-    for destination in config.destinations:
-        if isinstance(destination, FileSystem):
-            with suppress(OSError):
-                status = destination.directory.stat()
-                found.add((status.st_dev, status.st_ino))
-    return frozenset(found)

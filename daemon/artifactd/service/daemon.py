@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from artifactd.artifact import printable
 from artifactd.clock import Clock
-from artifactd.config import Config
+from artifactd.discovery import exports
 from artifactd.discovery.watch import Watch
 from artifactd.health.gathered import Gathered, scan_pause
 from artifactd.linux.inotify import inotify_watches
@@ -67,7 +67,7 @@ class Daemon:
         self._watch = Watch(
             engine.config.data_directory,
             self._hints,
-            ignored=_exports_inside(engine.config),
+            ignored=exports.inside(engine.config),
             private=heartbeat,
         )
         self.gathered = Gathered(engine, self._watch)
@@ -181,10 +181,3 @@ class Daemon:
             "out": {lane.store: lane.reason for lane in lanes if lane.out_since is not None},
             "watcher": self._watch.reason,
         }
-
-
-def _exports_inside(config: Config) -> frozenset[bytes]:
-    """Destinations inside the data directory, relative to it: nothing that happens there is news."""
-    directories = (getattr(destination, "directory", None) for destination in config.destinations)
-    inside = (os.path.relpath(os.path.realpath(path), config.data_directory) for path in directories if path)
-    return frozenset(os.fsencode(path) for path in inside if path != "." and not path.startswith(".."))
