@@ -1,4 +1,4 @@
-"""A rehearsal of the installed watchdog: does it tell what `watch` relies on?"""
+"""A test of the installed watchdog: does it tell what `watch` relies on?"""
 
 import queue
 import tempfile
@@ -24,14 +24,14 @@ def self_test(timeout_seconds: float = 5.0) -> str | None:
             watch = Watch(data, hints.put, private=scratch / "private")
             watch.start()
             try:
-                return _rehearse(scratch, data, hints, timeout_seconds)
+                return _tried(scratch, data, hints, timeout_seconds)
             finally:
                 watch.stop()
     except OSError as error:
         return f"watchdog cannot be tried: {error}"
 
 
-def _rehearse(scratch: Path, data: Path, hints: "queue.SimpleQueue[Hint]", timeout: float) -> str | None:
+def _tried(scratch: Path, data: Path, hints: "queue.SimpleQueue[Hint]", timeout: float) -> str | None:
     outside = scratch / "outside"
     outside.mkdir()
     (outside / "d").touch()

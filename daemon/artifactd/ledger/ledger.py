@@ -2,7 +2,7 @@
 
 WAL with synchronous=FULL: a committed transaction survives a power cut. One commit carries many rows.
 Each row carries a hash of its own, because a flipped byte can pass SQLite's own check; each event names the
-hash of the one before it (`chain`). Several processes may use one ledger; only the lock's holder exports.
+hash of the one before it (`record`). Several processes may use one ledger; only the lock's holder exports.
 """
 
 import sqlite3
