@@ -1,12 +1,15 @@
 """The clocks and the chance that effects need, and how a time is written.
 
-`service` and `cli` give the clocks, and alone ask the system.
+Only this file asks the system for them.
 """
 
+import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,10 @@ class Clock:
     """seconds since the epoch"""
     chance: Callable[[], float]
     """a number in [0, 1)"""
+
+
+SYSTEM: Final = Clock(time.monotonic, time.time, random.random)
+"""The real clocks, and real chance: it spreads retries and guards no secret."""
 
 
 @lru_cache(maxsize=16)  # one commit stamps hundreds of entries with one time

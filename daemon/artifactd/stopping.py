@@ -1,7 +1,9 @@
 """Being told to stop, by a signal, while something is waited for."""
 
 import queue
-from contextlib import suppress
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 
 class Stopping:
@@ -31,3 +33,27 @@ class Stopping:
             with suppress(queue.Empty):
                 self._wake.get(timeout=seconds)
         return self._told
+
+
+@contextmanager
+def signals(
+    stopping: Stopping, stop: Callable[[str], object], hang_up: Callable[[], object] | None = None
+) -> Iterator[None]:
+    """SIGTERM and SIGINT set `stopping` and call `stop` with the signal's name, for the length of the block.
+
+    SIGHUP calls `hang_up` where there is one. Main thread only.
+    """
+
+    def told(number: int, _frame: object) -> None:
+        stopping.set()
+        stop(signal.Signals(number).name)
+
+    handlers: dict[int, Callable[[int, object], object]] = {signal.SIGTERM: told, signal.SIGINT: told}
+    if hang_up is not None:
+        handlers[signal.SIGHUP] = lambda _number, _frame: hang_up()
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -60,8 +60,8 @@ def run(config: ConfigPath = None) -> None:
     What is in flight then is finished if that takes no longer than 20 seconds. The next run repeats the rest.
     SIGHUP takes a changed configuration, as `artifactd reload` does.
     """
+    from artifactd.clock import SYSTEM  # noqa: PLC0415 - as below
     from artifactd.health.http import Unbound  # noqa: PLC0415 - as below
-    from artifactd.service.daemon import SYSTEM  # noqa: PLC0415 - the watcher and its library, for this command only
     from artifactd.service.service import Service, Sources  # noqa: PLC0415 - as above
     from artifactd.service.systemd_notify import ServiceManager  # noqa: PLC0415 - as below
 
@@ -274,7 +274,7 @@ def _by_daemon(settings: Config, path: str, name: str | None, wait: float) -> Ma
 def _done_here(
     settings: Config, paths: list[str], name: str | None, wait: float
 ) -> Iterator[Mapping[str, Any]]:
-    from artifactd.service.daemon import SYSTEM  # noqa: PLC0415 - as in `run`
+    from artifactd.clock import SYSTEM  # noqa: PLC0415 - as below
     from artifactd.service.sync import by_hand  # noqa: PLC0415 - as in `run`
 
     with ends_well():

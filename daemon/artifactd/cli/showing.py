@@ -283,7 +283,7 @@ def demo() -> None:
     """Show the daemon at work: it exports an experiment while that is written, in a temporary directory."""
     from artifactd.cli.story import DemoFailed  # noqa: PLC0415 - for this command only
     from artifactd.cli.story import demo as tell_story  # noqa: PLC0415 - as above
-    from artifactd.service.daemon import SYSTEM  # noqa: PLC0415 - as above
+    from artifactd.clock import SYSTEM  # noqa: PLC0415 - as below
 
     try:
         tell_story(typer.echo, time.sleep, SYSTEM)

@@ -1,7 +1,7 @@
 """What people and Driverless AI's hooks ask of a mirror: a hint, or an export by hand."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,9 @@ from artifactd.decisions.plan import Nothing, outlook
 from artifactd.decisions.policy import Wanted
 from artifactd.discovery import scan
 from artifactd.ledger.ledger import Recorded
+from artifactd.mirror.answers import Answer, final
 from artifactd.mirror.mirror import Mirror
 from artifactd.mirror.recorder import Recorder
-
-Answer = Callable[[Mapping[str, Any]], None]
-"""Takes one answer after the other; the last one has `final` and `ok`."""
 
 _FINAL: Final[tuple[type[Event], ...]] = (Proven, Unchanged, Refused, Skipped, Vanished)
 
@@ -184,10 +182,10 @@ class ByHand:
         if isinstance(item.event, _FINAL):
             asked.stores.discard(item.row.store)
             asked.ok = ok = ok and asked.ok
-        final = not asked.stores
-        if final:
+        last = not asked.stores
+        if last:
             self._end(item.row.artifact.path, asked)
-        asked.answer({**item.entry.fields, "final": final, "ok": ok})
+        asked.answer({**item.entry.fields, "final": last, "ok": ok})
 
     def _end(self, path: bytes, asked: _Asked) -> None:
         self._asked[path].remove(asked)
@@ -197,7 +195,7 @@ class ByHand:
 
 
 def _final(path: bytes, *, ok: bool, reason: str) -> dict[str, Any]:
-    return {"final": True, "ok": ok, "source": printable(path), "reason": reason}
+    return final(ok=ok, source=printable(path), reason=reason)
 
 
 def relative(data_directory: Path, path: str) -> bytes | None:

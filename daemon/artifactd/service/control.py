@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from artifactd.linux.files import account
+from artifactd.mirror.answers import Answer, final
 
 FILE: Final = "control.sock"
 _LONGEST: Final = 64 << 10  # bytes of a request
@@ -45,8 +46,8 @@ class Request:
     """who asks, as the kernel says"""
     trusted: bool
     """whether that is the daemon's own account or root"""
-    answer: Callable[[Mapping[str, Any]], None]
-    """may be called several times, from any thread; the last answer has `final` true. It never blocks."""
+    answer: Answer
+    """may be called several times, from any thread"""
 
 
 @contextmanager
@@ -113,7 +114,7 @@ class Server:
         try:
             asked = _asked(client)
         except (ValueError, RecursionError) as error:
-            answers.put({"final": True, "ok": False, "reason": f"this is no request: {error}"})
+            answers.put(final(ok=False, reason=f"this is no request: {error}"))
         else:
             trusted = uid in (0, os.geteuid())
             self._receive(Request(asked["action"], asked, account(uid), trusted, answers.put))

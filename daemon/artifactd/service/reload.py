@@ -4,7 +4,7 @@ What is in flight finishes with the configuration it began with, and nothing new
 daemon goes on with the new one as if it had just started, on the same lock, ledger and control socket.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,9 +12,7 @@ from artifactd.clock import Clock
 from artifactd.config import Config, ConfigError
 from artifactd.ledger.record import Fields
 from artifactd.log.log import Log
-
-Answer = Callable[[Mapping[str, Any]], None]
-"""Takes one answer after the other; the last one has `final` true."""
+from artifactd.mirror.answers import Answer, final
 
 PATIENCE_SECONDS: Final = 300.0
 """For what is in flight. Meanwhile nothing new is exported; after that the old configuration is kept."""
@@ -40,7 +38,7 @@ class Asked:
             principal=self.principal,
             seconds=round(now - self.since, 3),
         )
-        self.answer({"final": True, "ok": True, "config_digest": digest, "previous_config_digest": before})
+        self.answer(final(ok=True, config_digest=digest, previous_config_digest=before))
 
 
 class Reload:
@@ -72,7 +70,7 @@ class Reload:
             self._refuse(problems, config.digest, principal, answer)
             return
         if self.asked is not None:
-            self.asked.answer(_final("overtaken by a later reload"))
+            self.asked.answer(final(ok=False, reason="overtaken by a later reload"))
         self.asked = Asked(config, principal, answer, self._clock.monotonic())
         if in_flight:
             answer({"final": False, "ok": True, "reason": f"{in_flight} files in flight are finished first"})
@@ -94,7 +92,7 @@ class Reload:
     def forget(self, reason: str) -> None:
         """What waits is not taken, for this reason."""
         if self.asked is not None:
-            self.asked.answer(_final(reason))
+            self.asked.answer(final(ok=False, reason=reason))
             self.asked = None
 
     def _refuse(self, problems: Sequence[str], digest: str | None, principal: str, answer: Answer) -> None:
@@ -108,7 +106,7 @@ class Reload:
             reason=reason,
             principal=principal,
         )
-        answer({**_final(reason), "problems": list(problems), "config_digest": self._running.digest})
+        answer(final(ok=False, reason=reason, problems=list(problems), config_digest=self._running.digest))
 
     def _fields(self, action: str, outcome: str, principal: str, digest: str | None) -> dict[str, Any]:
         """An event's. Whose configuration it was made under, the record says of every event by itself."""
@@ -124,7 +122,3 @@ def fixed(running: Config, found: Config) -> list[str]:
     if (was := running.health.listen) != (asked := found.health.listen):
         problems.append(f"health.listen: it is {was or 'not set'}; {asked or 'to unset it'} needs a restart")
     return problems
-
-
-def _final(reason: str) -> dict[str, Any]:
-    return {"final": True, "ok": False, "reason": reason}

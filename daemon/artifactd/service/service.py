@@ -20,17 +20,17 @@ from artifactd.health.verdict import Phase, report
 from artifactd.ledger.lock import lock
 from artifactd.ledger.schema import Damaged
 from artifactd.log.log import Log
+from artifactd.mirror.answers import DISABLED, Answer, final
 from artifactd.mirror.by_hand import Pending
 from artifactd.mirror.engine import Engine, open_engine_locked
 from artifactd.mirror.pipeline import Inbox
 from artifactd.mirror.recorder import Stopped
 from artifactd.service.control import Request, Server
-from artifactd.service.daemon import Daemon, signals
-from artifactd.service.reload import Answer, Asked, Reload
+from artifactd.service.daemon import Daemon
+from artifactd.service.reload import Asked, Reload
+from artifactd.service.requests import answer
 from artifactd.service.systemd_notify import ServiceManager
-from artifactd.stopping import Stopping
-
-DISABLED: Final = "enable_artifacts_upload is false: nothing is exported"
+from artifactd.stopping import Stopping, signals
 
 _TURN_SECONDS: Final = 1.0
 """The longest the daemon sleeps: how late it can be to notice that its watcher is deaf."""
@@ -154,7 +154,7 @@ class Service:
         self.log.warning("daemon.disabled", reason=DISABLED)
         self._reload = self._examiner()
         for one in self._pending:
-            one.answer({"final": True, "ok": False, "source": printable(one.path), "reason": DISABLED})
+            one.answer(final(ok=False, source=printable(one.path), reason=DISABLED))
         self._in_force(DISABLED)
         asked = None
         while self._reason is None and asked is None:
@@ -240,7 +240,7 @@ class Service:
         """From the server's threads: all but whether the mirror's goes on is answered in that."""
         if request.action == "status" and request.trusted:
             facts, now, _ = self._published.now()
-            request.answer({"final": True, "ok": True, **report(facts, now)})
+            request.answer(final(ok=True, **report(facts, now)))
             return
         self._inbox.put(partial(self._answer, request))
 
@@ -248,6 +248,6 @@ class Service:
         if request.action == "reload" and request.trusted:
             self._examine(request.principal, request.answer)
         elif self._daemon is not None:
-            self._daemon.answer(request)
+            answer(request, self._daemon.engine, self._daemon.watch)
         else:
-            request.answer({"final": True, "ok": False, "reason": DISABLED})
+            request.answer(final(ok=False, reason=DISABLED))

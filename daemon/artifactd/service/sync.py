@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from artifactd.artifact import Sighting, printable
-from artifactd.clock import Clock
+from artifactd.clock import SYSTEM, Clock
 from artifactd.config import Config
 from artifactd.decisions.lifecycle import Failed, Postponed, Proven, Refused, Started, Unchanged, Vanished
 from artifactd.discovery import evidence
@@ -14,8 +14,7 @@ from artifactd.ledger.ledger import Recorded
 from artifactd.linux.files import account
 from artifactd.log.log import Log
 from artifactd.mirror.engine import Engine, open_engine
-from artifactd.service.daemon import SYSTEM, signals
-from artifactd.stopping import Stopping
+from artifactd.stopping import Stopping, signals
 
 _TURN_SECONDS: Final = 0.2
 """How late it can be to notice that it is done, or that waiting takes too long."""

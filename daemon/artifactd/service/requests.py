@@ -1,0 +1,54 @@
+"""What commands ask of a daemon that exports, and what they are answered."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from artifactd.artifact import printable
+from artifactd.discovery.watch import Watch
+from artifactd.mirror.answers import final
+from artifactd.mirror.by_hand import hint, relative
+from artifactd.mirror.engine import Engine
+from artifactd.service.control import Request
+
+
+def answer(request: Request, engine: Engine, watch: Watch) -> None:
+    """Answer a command. In the mirror's thread. Who is not trusted may hint, and ask for nothing else."""
+    fields, root = request.fields, engine.config.data_directory
+    match request.action:
+        case "hint":
+            experiment_id = os.fsencode(str(fields.get("experiment", "")))
+            found = hint(engine.mirror, engine.recorder, root, experiment_id, request.principal)
+            request.answer(final(ok=found is not None, artifacts=found))
+        case _ if not request.trusted:
+            reason = f"{request.principal} may hint, and ask for nothing else"
+            request.answer(final(ok=False, reason=reason))
+        case "export":
+            path = relative(root, str(fields.get("path", "")))
+            name = fields.get("name")
+            engine.by_hand.ask(
+                path or b"", name if name is None else str(name), request.principal, request.answer
+            )
+        case "waiting":
+            request.answer(final(ok=True, **_waiting(engine, watch)))
+        case unknown:
+            request.answer(final(ok=False, reason=f"this daemon cannot {unknown!r}"))
+
+
+def _waiting(engine: Engine, watch: Watch) -> Mapping[str, Any]:
+    lanes = engine.mirror.pipeline.lanes.values()
+    return {
+        "waiting": [
+            {
+                "path": os.fsdecode(one.path),
+                "source": printable(one.path),
+                "size": one.size,
+                "reason": one.reason,
+                "waited_seconds": round(one.seconds, 1),
+                "overdue": one.overdue,
+            }
+            for one in engine.mirror.waiting()
+        ],
+        "out": {lane.store: lane.reason for lane in lanes if lane.out_since is not None},
+        "watcher": watch.reason,
+    }
