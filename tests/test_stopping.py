@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from artifactd.stopping import Stopping
+from artifactd.stopping import Stopping, signals
 
 
 @pytest.fixture
@@ -39,3 +39,12 @@ def test_signals_in_the_middle_of_anything_never_block(stopping: Stopping) -> No
         os.kill(os.getpid(), signal.SIGUSR1)
         stopping.wait(0.0)
     assert stopping.is_set()
+
+
+def test_the_signals_of_a_service_manager_are_told_by_name_and_only_for_the_block() -> None:
+    told, names, before = Stopping(), list[str](), signal.getsignal(signal.SIGTERM)
+    with signals(told, names.append, lambda: names.append("again")):
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+    assert (told.is_set(), names) == (True, ["again", "SIGTERM"])
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,4 +1,4 @@
-"""The command that asks the running daemon how it is."""
+"""`artifactd status`: how the running daemon is."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NoReturn
@@ -6,27 +6,15 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from artifactd.artifact import printable
+from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit
-from artifactd.cli.terminal import (
-    DISABLED,
-    AsJson,
-    ConfigPath,
-    configuration,
-    fail,
-    lines,
-    reading,
-    size_of,
-    table,
-)
+from artifactd.cli.state import reading
+from artifactd.cli.terminal import AsJson, fail, lines, size_of, table
 from artifactd.config import Config
+from artifactd.mirror.answers import DISABLED
 from artifactd.mirror.engine import named
 from artifactd.service import control
 from artifactd.service.control import NoDaemon, Silent
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(rich_help_panel="Showing")(status)
 
 
 def status(
@@ -92,7 +80,7 @@ def _verdict(said: Mapping[str, Any]) -> None:
             typer.secho("hung", fg="red", bold=True)
     for trouble in said["reasons"]:
         part = f"{trouble['part']} {trouble['store']}" if "store" in trouble else trouble["part"]
-        typer.echo(f"because of the {part}: {_safe(trouble['reason'])}")
+        typer.echo(f"because of the {part}: {printable(trouble['reason'])}")
 
 
 def _parts(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -138,8 +126,3 @@ def _stores(stores: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str,
             case _:
                 how = "not known"
         yield name, how, copies or "none"
-
-
-def _safe(text: str) -> str:
-    """A sentence for a terminal: it may hold names that users chose."""
-    return printable(text.encode("utf-8", "surrogateescape"))

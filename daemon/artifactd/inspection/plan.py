@@ -1,17 +1,20 @@
 """What a sync would do, found out without doing it: nothing is hashed, written or sent."""
 
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from artifactd.artifact import Artifact, Sighting
+from artifactd.artifact import Artifact, Sighting, printable
+from artifactd.config import Config
 from artifactd.decisions.lifecycle import Row
 from artifactd.decisions.plan import Nothing, Read, Wait, family, outlook
 from artifactd.decisions.policy import Decision, LeftAlone, Unnameable, Wanted
 from artifactd.discovery import scan
 from artifactd.ledger.ledger import Ledger
+from artifactd.mirror.by_hand import experiments
 from artifactd.mirror.wanted import Selection
 
 
@@ -112,3 +115,32 @@ def whole_tree(
                 pass  # a whole scan asks for no single path
             case _:
                 assert_never(one)
+
+
+class NothingWanted(Exception):  # noqa: N818 - it names the thing that is so
+    """Nothing of an experiment can be exported. The message says why."""
+
+
+def wanted(config: Config, experiment_id: str) -> list[str]:
+    """The files of this experiment, of whichever users, that the policy wants.
+
+    Raises:
+        NothingWanted: there is no such experiment, it cannot be looked into, or no rule wants any of it.
+    """
+    selection = Selection(os.fsencode(config.data_directory), config.policy, config.user)
+    folders = experiments(config.data_directory, os.fsencode(experiment_id))
+    if not folders:
+        raise NothingWanted(f"no experiment {experiment_id} in {config.data_directory}")
+    paths: list[str] = []
+    for found in (found for folder in folders for found in scan.below(config.data_directory, folder)):
+        if isinstance(found, scan.Unobservable):
+            raise NothingWanted(f"{printable(found.path)}: {found.reason}")
+        paths += [
+            str(config.data_directory / os.fsdecode(sighting.path))
+            for sighting in found.sightings
+            if (artifact := selection.artifact(sighting.path)) is not None
+            and isinstance(selection.decide(artifact, sighting.identity.size), Wanted)
+        ]
+    if not paths:
+        raise NothingWanted(f"nothing of experiment {experiment_id} is wanted: artifactd plan --all says why")
+    return paths

@@ -4,54 +4,119 @@
 Nothing is ever repaired by deleting.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 
-from artifactd.artifact import Digest, Key
+from artifactd.artifact import Key
+from artifactd.config import Config
 from artifactd.decisions.lifecycle import Row, State
-from artifactd.ledger import record
+from artifactd.discovery import exports
+from artifactd.inspection.findings import (
+    PROBLEMS,
+    Condition,
+    Finding,
+    Problem,
+    Verification,
+    change,
+    compare,
+    problem,
+    vouched,
+)
+from artifactd.ledger import anchors, record
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.record import Break
-from artifactd.stores.base import Proof, Stat, Store, StoreError
-
-
-class Condition(StrEnum):
-    """What a verification found of one copy."""
-
-    WHOLE = "whole"
-    MISSING = "missing"
-    DIFFERENT = "different"
-    UNREADABLE = "unreadable"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One copy, verified."""
-
-    row: Row
-    condition: Condition
-    reason: str = ""
-
-
-def compare(row: Row, found: Digest | StoreError | None) -> Finding:
-    """What it means that the store holds `found` at the row's key. Pure."""
-    match found:
-        case StoreError():
-            return Finding(row, Condition.UNREADABLE, str(found))
-        case None:
-            return Finding(row, Condition.MISSING, "the store has nothing at this key")
-        case _ if found in row.ours and (row.state is not State.PROVEN or found == row.digest):
-            return Finding(row, Condition.WHOLE)
-        case _:
-            return Finding(
-                row, Condition.DIFFERENT, f"the store has sha256 {found}, recorded is {row.digest}"
-            )
-
+from artifactd.ledger.schema import FILE
+from artifactd.mirror.engine import context
+from artifactd.stores.base import Store, StoreError
 
 Progress = Callable[[int], None]
 Look = Callable[[Row, Ledger, Store, Progress], Finding]
 """A way to look at a copy. The progress is told the bytes of it as they are known."""
+
+
+def verification(
+    config: Config,
+    ledger: Ledger,
+    stores: Mapping[str, Store],
+    *,
+    look: Look,
+    chosen: Callable[[], bool],
+    progress: Callable[[int], AbstractContextManager[Progress]],
+) -> Verification:
+    """The record, every copy that was ever proven and is `chosen`, and the keys in the stores, verified.
+
+    `progress` is told the bytes of all the copies first. A store that cannot be read is a problem of its own.
+    """
+    problems = list(_record_problems(ledger, stores))
+    rows = [
+        row
+        for store in stores
+        for row in ledger.rows(store=store)
+        if row.proof and row.state is not State.UPLOADING and chosen()
+    ]
+    with progress(sum(row.size for row in rows)) as told:
+        findings = [look(row, ledger, stores[row.store], told) for row in rows]
+    problems += [problem(one) for one in findings if one.condition is not Condition.WHOLE]
+    problems += _unknown(config, ledger, stores)
+    return Verification(findings, problems, _other_records(ledger, stores))
+
+
+def note(config: Config, found: Verification, now: float) -> None:
+    """Have on record what was found, `now` being seconds since the epoch.
+
+    Where nothing was ever exported there is no place to begin a record, and nothing is written.
+
+    Raises:
+        LedgerError: it cannot be on record. Nothing else changes by that.
+    """
+    if not (config.state_directory / FILE).exists():
+        return
+    counts = found.counts()
+    outcome = "failure" if found.problems else "success"
+    said = {kind: counts[kind] for kind in PROBLEMS}
+    ledger = Ledger.open(config.state_directory, context(config))
+    ledger.record([row for one in found.findings if (row := change(one)) is not None], now)
+    ledger.note(now, {"action": "copies.verified", "outcome": outcome, "copies": len(found.findings), **said})
+    ledger.close()
+
+
+def _record_problems(ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Problem]:
+    """Where the record was altered: within itself, or against its anchors in the stores."""
+    found = list(breaks(ledger))
+    for store in stores.values():
+        try:
+            found += anchors.contradictions(ledger, store)
+        except StoreError as error:
+            yield {"problem": "unreadable", "store": store.name, "key": anchors.FOLDER, "reason": str(error)}
+    for one in found:
+        yield {"problem": "record", "store": "", "key": f"entry {one.seq}", "reason": one.reason}
+
+
+def _other_records(ledger: Ledger, stores: Mapping[str, Store]) -> dict[str, list[str]]:
+    """Store → other records that are anchored there. A store that cannot be listed was told of already."""
+    others: dict[str, list[str]] = {}
+    for store in stores.values():
+        with suppress(StoreError):
+            if names := anchors.other_records(ledger, store):
+                others[store.name] = names
+    return others
+
+
+def _unknown(config: Config, ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Problem]:
+    """Keys that the ledger does not know, but where the data directory itself lies in the store."""
+    shared = exports.around(config)
+    for store in stores.values():
+        if store.name in shared:
+            continue
+        try:
+            for key in unknown(store, ledger):
+                reason = "the ledger does not know this key"
+                yield {"problem": "unknown", "store": store.name, "key": key.text, "reason": reason}
+        except StoreError as error:
+            yield {"problem": "unreadable", "store": store.name, "key": "", "reason": str(error)}
+
+
+# --- copies ---
 
 
 def read_back(row: Row, ledger: Ledger, store: Store, progress: Progress) -> Finding:
@@ -91,18 +156,6 @@ def _asked(row: Row, store: Store, progress: Progress) -> Finding:
         return _read_back(row, store, progress)
     progress(row.size)
     return compare(row, found)
-
-
-def vouched(row: Row, stat: Stat) -> Digest | None:
-    """The digest that the store vouches for with what it tells of a copy; None where only reading can tell.
-
-    That is the digest of its own checksum or, where it still has the version that it verified when it took
-    the row's bytes, the row's. Pure.
-    """
-    same = stat.version == row.version and stat.size == row.size and row.state is State.PROVEN
-    if stat.digest is None and same and row.version and row.proof == Proof.SERVER_CHECKSUM:
-        return row.digest
-    return stat.digest
 
 
 def unknown(store: Store, ledger: Ledger) -> Iterator[Key]:

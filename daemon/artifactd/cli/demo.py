@@ -12,16 +12,21 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from artifactd.clock import Clock
+import typer
 
-EXPERIMENT: Final = "h2oai_experiment_6f4a1f0e-52d1-4c3a-9d0b-1c5e6a7b8c9d"
-_ID: Final = EXPERIMENT.removeprefix("h2oai_experiment_")
+from artifactd.cli.exits import Exit
+from artifactd.cli.terminal import fail
+from artifactd.clock import SYSTEM
+from artifactd.stopping import Stopping
+
+_EXPERIMENT: Final = "h2oai_experiment_6f4a1f0e-52d1-4c3a-9d0b-1c5e6a7b8c9d"
+_ID: Final = _EXPERIMENT.removeprefix("h2oai_experiment_")
 _SECONDS: Final = 30.0
 """For each thing that is awaited. It takes a second or two; past that the demo has failed."""
 
@@ -40,27 +45,51 @@ class DemoFailed(Exception):  # noqa: N818 - it names the thing that happened
     """The daemon did not do what it promises. The message says what was awaited."""
 
 
+def demo() -> None:
+    """Show the daemon at work: it exports an experiment while that is written, in a temporary directory."""
+    try:
+        _demo()
+    except DemoFailed as error:
+        fail(Exit.FAILED, f"the demo failed: {error}")
+
+
+def _demo() -> None:
+    with tempfile.TemporaryDirectory(prefix="artifactd-demo-") as directory:
+        story = _Story(Path(directory))
+        for name in ("data", "exports"):
+            (story.root / name).mkdir()
+        (story.root / "config.toml").write_text(_CONFIG)
+        typer.echo(f"The daemon starts: artifactd run --config {story.root}/config.toml\n")
+        with _daemon(story):
+            story.await_events("daemon.started")
+            _experiment(story)
+        typer.echo("\nThe destination:\n")
+        for path in sorted((story.root / "exports" / "alice").rglob("*")):
+            if path.is_file():
+                typer.echo(f"  exports/{path.relative_to(story.root / 'exports')}")
+        for command in (("list",), ("verify",)):
+            typer.echo(f"\n$ artifactd {' '.join(command)}")
+            _artifactd(story, *command)
+
+
 @dataclass(slots=True)
 class _Story:
-    """The data directory, the daemon's log, and where to tell of both."""
+    """The data directory and the daemon's log."""
 
     root: Path
-    tell: Callable[[str], None]
-    pause: Callable[[float], None]
-    clock: Clock
     log: queue.SimpleQueue[dict[str, Any]] = field(default_factory=queue.SimpleQueue)
 
     def write(self, name: str, content: bytes, *, chunks: int = 1, seconds: float = 0.0) -> None:
         """Write a file in place, as Driverless AI does, in so many chunks."""
-        path = self.root / "data" / "alice" / EXPERIMENT / name
+        path = self.root / "data" / "alice" / _EXPERIMENT / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.tell(f"  Driverless AI writes  {name}" + (f"  (slowly: {seconds:g} s)" if seconds else ""))
+        typer.echo(f"  Driverless AI writes  {name}" + (f"  (slowly: {seconds:g} s)" if seconds else ""))
         size = max(1, len(content) // chunks)
         with path.open("wb") as file:
             for start in range(0, len(content), size):
                 file.write(content[start : start + size])
                 file.flush()
-                self.pause(seconds / chunks)
+                Stopping().wait(seconds / chunks)
 
     def await_events(self, event: str, count: int = 1) -> None:
         """Follow the daemon's log until it has told of `event` so many times more.
@@ -68,10 +97,10 @@ class _Story:
         Raises:
             DemoFailed: it did not in time.
         """
-        until = self.clock.monotonic() + _SECONDS
+        until = SYSTEM.monotonic() + _SECONDS
         while count:
             try:
-                line = self.log.get(timeout=max(0.0, until - self.clock.monotonic()))
+                line = self.log.get(timeout=max(0.0, until - SYSTEM.monotonic()))
             except queue.Empty:
                 raise DemoFailed(f"{event} was awaited {count} times more, for {_SECONDS:g} s") from None
             self.show(line)
@@ -81,34 +110,10 @@ class _Story:
         """What the daemon did, as a sentence."""
         if line["event"] == "artifact.exported":
             name = str(line["key"]).rsplit("/", 1)[-1]
-            self.tell(
+            typer.echo(
                 f"  artifactd exported    {name}  {line['size']:,} bytes, sha256 {line['sha256'][:12]}…,"
                 f" proof {line['proof']}, evidence {line['evidence']}"
             )
-
-
-def demo(tell: Callable[[str], None], pause: Callable[[float], None], clock: Clock) -> None:
-    """Show the main job. `tell` shows a line, `pause` waits some seconds.
-
-    Raises:
-        DemoFailed: the daemon did not do what it promises.
-    """
-    with tempfile.TemporaryDirectory(prefix="artifactd-demo-") as directory:
-        story = _Story(Path(directory), tell, pause, clock)
-        for name in ("data", "exports"):
-            (story.root / name).mkdir()
-        (story.root / "config.toml").write_text(_CONFIG)
-        tell(f"The daemon starts: artifactd run --config {story.root}/config.toml\n")
-        with _daemon(story):
-            story.await_events("daemon.started")
-            _experiment(story)
-        tell("\nThe destination:\n")
-        for path in sorted((story.root / "exports" / "alice").rglob("*")):
-            if path.is_file():
-                tell(f"  exports/{path.relative_to(story.root / 'exports')}")
-        for command in (("list",), ("verify",)):
-            tell(f"\n$ artifactd {' '.join(command)}")
-            _artifactd(story, *command)
 
 
 def _experiment(story: _Story) -> None:
@@ -122,8 +127,8 @@ def _experiment(story: _Story) -> None:
     story.write("scoring_pipeline/scorer.zip", _zip("scorer/run.py", os.urandom(600_000)))
     story.write(f"h2oai_experiment_summary_{_ID}.zip", _zip("summary.txt", b"AUC 0.83"))
     story.write(f"h2oai_experiment_logs_{_ID}.zip", _zip("experiment.log", b"done"))
-    story.tell("  Driverless AI deletes model.pickle")
-    (story.root / "data" / "alice" / EXPERIMENT / "model.pickle").unlink()
+    typer.echo("  Driverless AI deletes model.pickle")
+    (story.root / "data" / "alice" / _EXPERIMENT / "model.pickle").unlink()
     story.await_events("artifact.exported", 4)
     exported = sorted(path.name for path in (story.root / "exports" / "alice" / _ID).iterdir())
     wanted = 6

@@ -1,0 +1,29 @@
+"""`artifactd check`: whether everything is as it has to be."""
+
+import typer
+
+from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.exits import Exit
+from artifactd.cli.terminal import AsJson, fail, lines
+from artifactd.clock import SYSTEM
+from artifactd.inspection.check import checkup
+
+
+def check(config: ConfigPath = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's way to a flag
+    """Check that everything is as it has to be: configuration, directories, stores, inotify, clock.
+
+    The probe of a store puts one small file at _artifactd/check, reads it back, and tries to overwrite it.
+    The file may stay.
+    """
+    settings = configuration(config)
+    results = list(checkup(settings, SYSTEM))
+    if as_json:
+        lines({"check": one.name, "ok": one.ok, "found": one.found, "mend": one.mend} for one in results)
+    else:
+        for one in results:
+            mark = typer.style("ok  ", fg="green") if one.ok else typer.style("FAIL", fg="red", bold=True)
+            typer.echo(f"{mark} {one.name}: {one.found}")
+            if not one.ok:
+                typer.echo(f"     → {one.mend}")
+    if failed := sum(not one.ok for one in results):
+        fail(Exit.CHECK, f"{failed} of {len(results)} checks failed")

@@ -1,0 +1,112 @@
+"""`artifactd export`: artifacts that a person asks for, by the running daemon or without one."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Final
+
+import typer
+
+from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.exits import Exit, leave
+from artifactd.cli.log import log_of
+from artifactd.cli.state import ends_well
+from artifactd.cli.terminal import AsJson, fail, lines
+from artifactd.clock import SYSTEM
+from artifactd.config import Config
+from artifactd.inspection.plan import NothingWanted, wanted
+from artifactd.mirror.answers import DISABLED
+from artifactd.mirror.by_hand import relative
+from artifactd.service import control
+from artifactd.service.control import NoDaemon
+from artifactd.service.sync import by_hand
+
+_FIRST_ANSWER_SECONDS: Final = 5.0
+"""For the daemon to say anything at all, however short a time its caller has."""
+
+
+def export(
+    path: Annotated[str | None, typer.Argument(help="The artifact, below the data directory.")] = None,
+    *,
+    config: ConfigPath = None,
+    name: Annotated[
+        str | None, typer.Option("--as", help="The name of the copy; default: by the policy.")
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Export everything wanted of this experiment.")
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for the outcome.")] = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Export one artifact by hand, or all of an experiment, through the same ledger as the daemon.
+
+    The running daemon does it; where none runs, this command does.
+    A rule that ignores the artifact still holds.
+    """
+    if (path is None) == (experiment is None) or (experiment is not None and name is not None):
+        fail(Exit.USAGE, "name one artifact (with --as, if you like), or --experiment")
+    settings = configuration(config)
+    if not settings.enabled:
+        fail(Exit.FAILED, DISABLED)
+    try:
+        paths = [path] if path is not None else wanted(settings, str(experiment))
+    except NothingWanted as error:
+        fail(Exit.FAILED, str(error))
+    outcomes = list(_outcomes(settings, paths, name, wait))
+    if as_json:
+        lines(outcomes)
+    else:
+        for outcome in outcomes:
+            typer.echo(_sentence(outcome), err=not outcome["ok"])
+    if not all(outcome["final"] for outcome in outcomes):
+        leave(Exit.INCOMPLETE)
+    if not all(outcome["ok"] for outcome in outcomes):
+        raise typer.Exit(Exit.INCOMPLETE)
+
+
+def _sentence(outcome: Mapping[str, Any]) -> str:
+    if outcome["ok"]:
+        where = outcome.get("uri") or f"{outcome['store']}:{outcome['key']}"
+        before = f", {outcome['reason']}" if outcome["reason"] else ""
+        return f"{outcome['source']} → {where} (sha256 {outcome['sha256']}{before})"
+    return f"{outcome['source']}: {outcome['reason']}"
+
+
+def _outcomes(
+    settings: Config, paths: list[str], name: str | None, wait: float
+) -> Iterator[Mapping[str, Any]]:
+    """What became of each artifact: asked of the daemon, or done here where none runs."""
+    for number, path in enumerate(paths):
+        try:
+            yield _by_daemon(settings, path, name, wait)
+        except NoDaemon:
+            yield from _done_here(settings, paths[number:], name, wait)
+            return
+
+
+def _by_daemon(settings: Config, path: str, name: str | None, wait: float) -> Mapping[str, Any]:
+    last: Mapping[str, Any] = {"final": False, "ok": False, "reason": "it is not complete"}
+    until = SYSTEM.monotonic() + wait
+    seconds = max(wait, _FIRST_ANSWER_SECONDS)
+    with suppress(TimeoutError):
+        whole = os.path.abspath(path)  # noqa: PTH100 - of a link itself, not of what it leads to
+        for answer in control.ask(settings.state_directory, "export", timeout=seconds, path=whole, name=name):
+            last = answer
+            if answer["final"] or SYSTEM.monotonic() >= until:
+                break
+    reason = (
+        last["reason"] if last["final"] else f"no outcome yet, the daemon goes on with it: {last['reason']}"
+    )
+    return {"source": path, **last, "reason": reason}
+
+
+def _done_here(
+    settings: Config, paths: list[str], name: str | None, wait: float
+) -> Iterator[Mapping[str, Any]]:
+
+    with ends_well():
+        sources = [(path, relative(settings.data_directory, path) or b"") for path in paths]
+        answers = by_hand(
+            settings, log_of(settings, quiet=True), sources, name, wait_seconds=wait, clock=SYSTEM
+        )
+    yield from answers

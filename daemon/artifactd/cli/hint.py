@@ -1,0 +1,32 @@
+"""`artifactd hint`: what Driverless AI's hooks call. It imports little, so that no hook waits for it."""
+
+from typing import Annotated
+
+import typer
+
+from artifactd.cli.configuration import ConfigPath, state_of
+from artifactd.service import control
+from artifactd.service.control import NoDaemon
+
+
+def hint(
+    experiment: Annotated[str, typer.Argument(help="The experiment's id, as Driverless AI's hooks get it.")],
+    config: ConfigPath = None,
+) -> None:
+    """Tell the daemon that an experiment's artifacts are done, so that it need not wait to see.
+
+    Made for Driverless AI's listeners_*_done hooks, with the experiment's id as its argument.
+    It ends with 0 even where no daemon runs or nobody knows the experiment: nothing depends on a hint.
+    """
+    try:
+        answer = next(control.ask(state_of(config), "hint", experiment=experiment))
+    except TimeoutError:
+        typer.echo("the daemon is busy, and looks at it when it can", err=True)
+        return
+    except NoDaemon as error:
+        typer.echo(f"{error}. Its scan at start will find the artifacts.", err=True)
+        return
+    if answer.get("artifacts") is None:
+        typer.echo(f"unknown experiment {experiment}: nothing to do", err=True)
+    else:
+        typer.echo(f"{answer['artifacts']} artifacts are looked at now")

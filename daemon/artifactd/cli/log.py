@@ -1,0 +1,42 @@
+"""The log of a command that exports."""
+
+import os
+import socket
+import sys
+from typing import assert_never
+
+from artifactd import __version__
+from artifactd.cli.terminal import on_terminal
+from artifactd.clock import SYSTEM
+from artifactd.config import Config, Format
+from artifactd.log import journald
+from artifactd.log.flood import Repeats
+from artifactd.log.log import Form, Log, configure
+
+
+def log_of(config: Config, *, quiet: bool = False) -> Log:
+    """The log of this process. `quiet`: nothing, because a person sees progress instead."""
+    form = _form(config.log.format)
+    common = {"version": __version__, "host": socket.gethostname(), "pid": os.getpid()}
+    level = "critical" if quiet else config.log.level.value
+    repeats = Repeats(SYSTEM.monotonic)
+    log = configure(level, form, common=common, secrets=config.secrets(), repeats=repeats)
+    if form is Form.CONSOLE:  # a person sees one process, and knows which
+        log = log.try_unbind("schema", *common)
+    for warning in config.warnings:
+        log.warning("config.warning", reason=warning)
+    return log
+
+
+def _form(chosen: Format) -> Form:
+    match chosen:
+        case Format.JSON:
+            return Form.JSON
+        case Format.CONSOLE:
+            return Form.CONSOLE
+        case Format.AUTO if on_terminal():
+            return Form.CONSOLE
+        case Format.AUTO:
+            return Form.JOURNAL if journald.listens(os.environ, sys.stdout) else Form.JSON
+        case _:
+            assert_never(chosen)

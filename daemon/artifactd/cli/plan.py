@@ -1,0 +1,79 @@
+"""`artifactd plan`: what a sync would do."""
+
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from artifactd.artifact import printable
+from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.state import reading
+from artifactd.cli.terminal import AsJson, lines, size_of, table
+from artifactd.clock import SYSTEM
+from artifactd.discovery import scan
+from artifactd.inspection.plan import Forecast, Would, whole_tree
+from artifactd.mirror.answers import DISABLED
+from artifactd.mirror.engine import named
+from artifactd.mirror.wanted import Selection
+
+
+def plan(
+    config: ConfigPath = None,
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what is left alone or done already.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a sync would do, and touch nothing."""
+    settings = configuration(config)
+    if not settings.enabled:
+        typer.echo(f"{DISABLED}. With it, a sync would do this:", err=True)
+    selection = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
+    stores = [name for name, _ in named(settings)]
+    with reading(settings) as ledger:
+        found = whole_tree(selection, stores, ledger, SYSTEM.now(), scan.scan(settings.data_directory))
+        shown = _forecasts(found, everything=everything)
+        if as_json:
+            lines(shown)
+            return
+        columns = ("would", "source", "size", "kind", "to", "rule", "reason")
+        cells = (
+            (
+                one["would"],
+                one["source"],
+                size_of(one["size"]),
+                one["kind"],
+                f"{one['store']}:{one['key']}" if one["key"] else "",
+                one["rule"] or "",
+                one["reason"],
+            )
+            for one in shown
+        )
+        table(columns, cells)
+
+
+def _forecasts(
+    found: Iterator[Forecast | scan.Unobservable], *, everything: bool
+) -> Iterator[dict[str, Any]]:
+    blank = {"size": 0, "kind": "", "store": "", "key": "", "rule": None}
+    for one in found:
+        if isinstance(one, scan.Unobservable):
+            yield {
+                "would": "unobservable",
+                "source": printable(one.path) or ".",
+                **blank,
+                "reason": one.reason,
+            }
+        elif everything or one.would not in (Would.NOTHING, Would.LEAVE):
+            yield {
+                "would": one.would.value,
+                "source": printable(one.artifact.path),
+                "size": one.size,
+                "kind": one.artifact.kind.value,
+                "store": one.store,
+                "key": one.key,
+                "rule": one.rule,
+                "reason": one.reason,
+            }

@@ -1,0 +1,34 @@
+"""`artifactd run`: the daemon."""
+
+import os
+
+from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.exits import Exit, leave
+from artifactd.cli.log import log_of
+from artifactd.cli.state import ends_well
+from artifactd.cli.terminal import fail
+from artifactd.clock import SYSTEM
+from artifactd.config import load_beside
+from artifactd.health.http import Unbound
+from artifactd.service.service import Service, Sources
+from artifactd.service.systemd_notify import ServiceManager
+
+
+def run(config: ConfigPath = None) -> None:
+    """Watch the data directory and export what is complete, until SIGTERM or SIGINT.
+
+    What is in flight then is finished if that takes no longer than 20 seconds. The next run repeats the rest.
+    SIGHUP takes a changed configuration, as `artifactd reload` does.
+    """
+    settings = configuration(config)
+    sources = Sources(lambda: load_beside(config, os.environ), log_of)
+    with ends_well():
+        try:
+            ended = Service(settings, sources, ServiceManager(os.environ, os.getpid(), SYSTEM), SYSTEM).run()
+        except Unbound as error:
+            fail(Exit.CONFIGURATION, f"artifactd: health.listen: {error}")
+        except BrokenPipeError:
+            # Whoever started us starts us again, with a log that is read. Going on unheard would be worse.
+            fail(Exit.FAILED, "artifactd: nobody reads the log any more")
+    if ended.in_flight:
+        leave(Exit.OK)

@@ -1,0 +1,87 @@
+"""`artifactd verify`: the record and the stores, proven afterwards."""
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from artifactd.artifact import printable
+from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.exits import Exit
+from artifactd.cli.state import reading
+from artifactd.cli.terminal import AsJson, byte_progress, lines
+from artifactd.clock import SYSTEM
+from artifactd.inspection.findings import PROBLEMS
+from artifactd.inspection.verify import ask, note, read_back, verification
+from artifactd.ledger.schema import LedgerError
+from artifactd.mirror.engine import open_stores
+from artifactd.stores.objects.unfinished import Loose
+
+
+def verify(
+    config: ConfigPath = None,
+    sample: Annotated[
+        float, typer.Option(min=0.0, max=100.0, help="Read back only this share of the copies, in percent.")
+    ] = 100.0,
+    read: Annotated[  # noqa: FBT002 - typer's way to a flag
+        bool, typer.Option("--read", help="Read every byte back, even where the store's own checksum tells.")
+    ] = False,
+    as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
+) -> None:
+    """Prove afterwards: the record hangs together, and the stores hold what it says.
+
+    A copy whose bytes a store has verified by checksum when it took them is asked for without reading it: the
+    store says that it still has that very version. Every other copy is read back byte by byte, and with
+    --read those are, too.
+
+    It ends with the first of these that is true, or with 0:
+    10 the record was altered
+    11 a copy holds other bytes than are on record
+    12 a copy is missing
+    13 a copy or a store cannot be read
+    14 a store holds keys that the ledger does not know
+
+    Copies that are missing or different are marked as lost, for `artifactd retry`. Nothing is deleted.
+    Unknown keys are not looked for in a destination that holds the data directory itself.
+    """
+    settings = configuration(config)
+    began = SYSTEM.monotonic()
+    with reading(settings) as ledger:
+        found = verification(
+            settings,
+            ledger,
+            open_stores(settings, ledger, Loose(), SYSTEM),
+            look=read_back if read else ask,
+            chosen=lambda: SYSTEM.chance() * 100 < sample,
+            progress=partial(byte_progress, "verifying"),
+        )
+    try:
+        note(settings, found, SYSTEM.now())
+    except LedgerError as error:
+        typer.echo(f"this verification is not on record: {error}", err=True)
+    counts, seconds = found.counts(), SYSTEM.monotonic() - began
+    if as_json:
+        lines(found.problems)
+        lines(
+            [
+                {
+                    "verified": len(found.findings),
+                    "problems": dict(counts),
+                    "other_records": found.other_records,
+                    "seconds": round(seconds, 3),
+                }
+            ]
+        )
+    else:
+        for problem in found.problems:
+            shown = "  ".join(value for value in problem.values() if value)
+            typer.echo(printable(shown), err=True)
+        for store, names in found.other_records.items():
+            typer.echo(
+                f"{store} also has anchors of other records ({', '.join(names)}): of other hosts or of"
+                " earlier ledgers. If there are none, this record was written anew.",
+                err=True,
+            )
+        wrong = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "nothing wrong"
+        typer.echo(f"{len(found.findings)} copies and the record verified in {seconds:.1f} s: {wrong}")
+    raise typer.Exit(next((Exit[kind.upper()] for kind in PROBLEMS if counts[kind]), Exit.OK))

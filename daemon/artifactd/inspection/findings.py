@@ -1,0 +1,100 @@
+"""What a verification found, and what follows from it. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from artifactd.artifact import Digest, printable
+from artifactd.decisions.lifecycle import Change, Confirmed, Lost, Row, State
+from artifactd.stores.base import Proof, Stat, StoreError
+
+Problem = Mapping[str, str]
+"""One thing that is wrong: `problem` is one of PROBLEMS, `store` and `key` say where, `reason` why."""
+
+PROBLEMS: Final = ("record", "different", "missing", "unreadable", "unknown")
+"""What a verification can find wrong, the worst first."""
+
+
+class Condition(StrEnum):
+    """What a verification found of one copy."""
+
+    WHOLE = "whole"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One copy, verified."""
+
+    row: Row
+    condition: Condition
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All that was verified at once."""
+
+    findings: Sequence[Finding]
+    problems: Sequence[Problem]
+    other_records: Mapping[str, Sequence[str]]
+    """store → other records that are anchored there"""
+
+    def counts(self) -> Counter[str]:
+        """How many problems there are of each kind."""
+        return Counter(problem["problem"] for problem in self.problems)
+
+
+def compare(row: Row, found: Digest | StoreError | None) -> Finding:
+    """What it means that the store holds `found` at the row's key."""
+    match found:
+        case StoreError():
+            return Finding(row, Condition.UNREADABLE, str(found))
+        case None:
+            return Finding(row, Condition.MISSING, "the store has nothing at this key")
+        case _ if found in row.ours and (row.state is not State.PROVEN or found == row.digest):
+            return Finding(row, Condition.WHOLE)
+        case _:
+            return Finding(
+                row, Condition.DIFFERENT, f"the store has sha256 {found}, recorded is {row.digest}"
+            )
+
+
+def vouched(row: Row, stat: Stat) -> Digest | None:
+    """The digest that the store vouches for with what it tells of a copy; None where only reading can tell.
+
+    That is the digest of its own checksum or, where it still has the version that it verified when it took
+    the row's bytes, the row's.
+    """
+    same = stat.version == row.version and stat.size == row.size and row.state is State.PROVEN
+    if stat.digest is None and same and row.version and row.proof == Proof.SERVER_CHECKSUM:
+        return row.digest
+    return stat.digest
+
+
+def problem(finding: Finding) -> Problem:
+    """What is wrong with a copy that is not whole."""
+    row = finding.row
+    return {
+        "problem": finding.condition.value,
+        "store": row.store,
+        "key": row.key,
+        "source": printable(row.artifact.path),
+        "reason": finding.reason,
+    }
+
+
+def change(finding: Finding) -> Change | None:
+    """What becomes of the copy's row."""
+    row = finding.row
+    match finding.condition:
+        case Condition.MISSING | Condition.DIFFERENT if row.state in (State.PROVEN, State.LOST):
+            return Change(row, Lost(finding.reason))
+        case Condition.WHOLE if row.state is State.LOST:
+            return Change(row, Confirmed())
+        case _:
+            return None

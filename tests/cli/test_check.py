@@ -1,0 +1,134 @@
+"""artifactd check, as a real command."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+
+from artifactd.ledger.ledger import Ledger
+from tests.support.operator import changed
+from tests.support.process import CONFINED, Site
+
+
+def checked(site: Site, *, code: int, under: tuple[str, ...] = ()) -> dict[str, tuple[bool, str]]:
+    """Each check by name: whether it is well, and what was found with its mend."""
+    done = site.command("check", "--json", under=under)
+    assert done.returncode == code, done.stdout + done.stderr
+    found = map(json.loads, done.stdout.splitlines())
+    return {one["check"]: (one["ok"], f"{one['found']} → {one['mend']}") for one in found}
+
+
+def test_where_all_is_well_every_check_says_so_and_the_state_directory_is_not_made(site: Site) -> None:
+    found = checked(site, code=0)
+    assert list(found) == [
+        "account",
+        "configuration",
+        "data directory",
+        "state directory",
+        "store file_system",
+        "inotify",
+        "watcher",
+        "clock",
+    ]
+    assert all(ok for ok, _ in found.values())
+    assert not site.state.exists()
+    assert checked(site, code=0), "a second check meets what the first one put"
+
+
+def test_a_check_leaves_nothing_that_is_unknown_to_a_verification(exported: Site) -> None:
+    checked(exported, code=0)
+    exported.ok("verify")
+
+
+def test_a_failed_check_is_one_line_with_its_mend_and_ends_with_7(site: Site) -> None:
+    site.exports.rmdir()
+    done = site.command("check")
+    assert done.returncode == 7
+    assert "FAIL store file_system: a put failed" in done.stdout
+    assert "→" in done.stdout
+    assert "1 of 8 checks failed" in done.stderr
+
+
+def broken_data(site: Site) -> None:
+    site.data.rmdir()
+
+
+def closed_data(site: Site) -> None:
+    site.folder().mkdir(parents=True)
+    site.folder().chmod(0)
+
+
+def closed_state(site: Site) -> None:
+    site.state.mkdir()
+    site.state.chmod(0o500)
+
+
+def no_way_to_the_state(site: Site) -> None:
+    site.base.chmod(0o500)
+
+
+def closed_destination(site: Site) -> None:
+    site.exports.chmod(0o555)
+
+
+def no_overwrite(site: Site) -> None:
+    site.write("train_preds.csv")
+    site.ok("sync")
+    changed(site.exports / "_artifactd" / "check", b"somebody else's") if checked(site, code=0) else None
+
+
+def clock_set_back(site: Site) -> None:
+    ledger = Ledger.open(site.state, {})
+    ledger.note(time.time() + 3600, {"action": "test", "outcome": "success"})
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("broken", "check", "said"),
+    [
+        (broken_data, "data directory", "No such file"),
+        (closed_data, "data directory", "may not read it"),
+        (closed_state, "state directory", "Permission denied"),
+        (no_way_to_the_state, "state directory", "may not make it"),
+        (closed_destination, "store file_system", "Permission denied"),
+        (no_overwrite, "store file_system", "other bytes"),
+        (clock_set_back, "clock", "set back"),
+    ],
+)
+def test_each_check_fails_with_what_was_found_and_a_mend(
+    site: Site, broken: Callable[[Site], None], check: str, said: str
+) -> None:
+    broken(site)
+    found = checked(site, code=7, under=CONFINED)
+    ok, text = found[check]
+    assert not ok
+    assert said in text
+    assert not text.endswith("→ ")
+
+
+def test_too_few_inotify_watches_are_told_with_the_number_to_set(site: Site) -> None:
+    for number in range(10):
+        site.folder(str(number)).mkdir(parents=True)
+    limited = ("unshare", "-Ur", "sh", "-c", 'echo 16 > /proc/sys/user/max_inotify_watches; exec "$@"', "sh")
+    ok, text = checked(site, code=7, under=limited)["inotify"]
+    assert not ok
+    assert "12 directories, 16 watches allowed" in text
+    assert "fs.inotify.max_user_watches=48" in text
+
+
+def test_another_account_than_the_daemons_is_told_before_it_leaves_anything_behind(open_site: Site) -> None:
+    open_site.state.mkdir()
+    subprocess.run(["chown", "nobody", open_site.state], check=True)
+    found = checked(open_site, code=7)
+    assert list(found) == ["account"]
+    assert "sudo -u nobody artifactd check" in found["account"][1]
+    assert list(open_site.exports.iterdir()) == []
+
+
+def test_the_master_switch_off_is_a_failed_check(site: Site) -> None:
+    site.configure(enabled=False)
+    ok, text = checked(site, code=7)["configuration"]
+    assert not ok
+    assert "enable_artifacts_upload = true" in text

@@ -1,0 +1,77 @@
+"""artifactd list, as a real command."""
+
+import hashlib
+
+import pytest
+
+from tests.support.operator import on_a_terminal, plain
+from tests.support.process import CSV, Site
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (
+            (),
+            {
+                "one/train_preds.csv",
+                "one/h2oai_experiment_logs_one.zip",
+                "two/mojo.zip",
+                "three/train_preds.csv",
+            },
+        ),
+        (("--user", "alice"), {"one/train_preds.csv", "one/h2oai_experiment_logs_one.zip", "two/mojo.zip"}),
+        (("--experiment", "two"), {"two/mojo.zip"}),
+        (("--state", "proven"), {"one/train_preds.csv", "two/mojo.zip"}),
+        (("--state", "refused"), {"three/train_preds.csv"}),
+        (("--state", "skipped"), {"one/h2oai_experiment_logs_one.zip"}),
+        (("--state", "refused", "--state", "skipped", "--user", "bob"), {"three/train_preds.csv"}),
+        (("--user", "nobody"), set()),
+    ],
+)
+def test_list_shows_what_the_filters_let_through(
+    busy: Site, filters: tuple[str, ...], expected: set[str]
+) -> None:
+    assert {row["key"].partition("/")[2] for row in busy.json("list", *filters, "--json")} == expected
+
+
+def test_a_line_of_list_says_all_that_is_known_of_a_copy(busy: Site) -> None:
+    (row,) = busy.json("list", "--experiment", "one", "--state", "proven", "--json")
+    assert row["time"].endswith("Z")
+    assert row["sha256"] == hashlib.sha256(CSV).hexdigest()
+    assert {
+        key: row[key] for key in ("user", "experiment_id", "kind", "size", "state", "store", "key", "proof")
+    } == {
+        "user": "alice",
+        "experiment_id": "one",
+        "kind": "train_predictions",
+        "size": len(CSV),
+        "state": "proven",
+        "store": "file_system",
+        "key": "alice/one/train_preds.csv",
+        "proof": "read_back",
+    }
+
+
+def test_refused_and_skipped_copies_are_listed_with_their_reason(busy: Site) -> None:
+    reasons = {row["state"]: row["reason"] for row in busy.json("list", "--json")}
+    assert "artifactd did not write" in reasons["refused"]
+    assert reasons["skipped"] == "rule 'no logs' ignores it"
+
+
+def test_an_unknown_state_is_a_wrong_command_line(site: Site) -> None:
+    assert site.command("list", "--state", "happy").returncode == 2
+
+
+def test_an_empty_list_says_so_on_a_terminal(site: Site) -> None:
+    assert "nothing" in on_a_terminal(site, "list")
+
+
+def test_on_a_terminal_each_experiment_is_listed_with_its_copies_and_nothing_is_torn(busy: Site) -> None:
+    said = plain(on_a_terminal(busy, "list"))
+    (row,) = busy.json("list", "--experiment", "one", "--state", "proven", "--json")
+    assert "alice, experiment one" in said
+    assert "  proven    train_preds.csv" in said
+    assert f"            train_predictions, 22 B, sha256 {row['sha256'][:12]}, {row['time']}" in said
+    assert "            → file_system:alice/one/train_preds.csv" in said
+    assert "            because: rule 'no logs' ignores it" in said

@@ -1,0 +1,70 @@
+"""artifactd sync, as a real command."""
+
+from tests.support.operator import CONFLICT, on_a_terminal, planted
+from tests.support.process import CSV, Site
+
+
+def test_sync_exports_what_is_wanted_and_ends_with_0(site: Site) -> None:
+    site.write("train_preds.csv")
+    site.write("model.pickle")
+    site.write("report_abcde_tmp/report.docx")
+    *_, finished = site.json("sync")
+    assert site.command("sync").returncode == 0
+    assert (finished["event"], finished["complete"], finished["exported"]) == ("sync.finished", True, 1)
+    assert site.exported() == {"alice/one/train_preds.csv": CSV}
+
+
+def test_a_second_sync_exports_nothing_and_says_that_it_was_proven_before(site: Site) -> None:
+    site.write("train_preds.csv")
+    site.ok("sync")
+    before = site.files()["alice/one/train_preds.csv"].stat()
+    *_, finished = site.json("sync")
+    assert (finished["exported"], finished["unchanged"]) == (0, 1)
+    assert site.files()["alice/one/train_preds.csv"].stat() == before
+
+
+def test_sync_ends_with_5_where_a_file_is_still_open_and_says_which_and_why(site: Site) -> None:
+    path = site.write("train_preds.csv")
+    site.write("test_preds.csv")
+    with path.open("ab"):
+        done = site.command("sync", "--wait", "1")
+    assert done.returncode == 5
+    assert "alice/h2oai_experiment_one/train_preds.csv: open for writing" in done.stderr
+    assert site.exported().keys() == {"alice/one/test_preds.csv"}
+
+
+def test_sync_ends_with_5_where_a_conflict_needs_a_person_today_and_tomorrow(site: Site) -> None:
+    site.write("train_preds.csv")
+    planted(site, "alice/one/train_preds.csv")
+    first, second = site.command("sync"), site.command("sync")
+    assert (first.returncode, second.returncode) == (5, 5)
+    assert "artifactd did not write" in first.stderr
+    assert "artifactd list --state refused" in second.stderr
+    assert site.exported() == {"alice/one/train_preds.csv": CONFLICT}
+
+
+def test_sync_ends_with_5_where_the_destination_is_missing(site: Site) -> None:
+    site.write("train_preds.csv")
+    site.exports.rmdir()
+    done = site.command("sync", "--wait", "1")
+    assert done.returncode == 5
+    assert "does not exist" in done.stderr
+
+
+def test_sync_ends_with_5_where_the_data_directory_is_missing(site: Site) -> None:
+    site.data.rmdir()
+    assert site.command("sync", "--wait", "1").returncode == 5
+
+
+def test_sync_with_the_master_switch_off_exports_nothing_and_says_so(site: Site) -> None:
+    site.write("train_preds.csv")
+    site.configure(enabled=False)
+    done = site.command("sync")
+    assert "enable_artifacts_upload is false" in done.stderr
+    assert site.exported() == {}
+    assert not site.state.exists()
+
+
+def test_on_a_terminal_sync_tells_what_it_did_in_a_sentence(site: Site) -> None:
+    site.write("train_preds.csv")
+    assert "1 copies proven now (22 B), 0 before" in on_a_terminal(site, "sync")

@@ -1,0 +1,135 @@
+"""artifactd verify, as a real command."""
+
+import hashlib
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.support.operator import changed
+from tests.support.process import CSV, Site
+
+KEY = "alice/one/train_preds.csv"
+
+
+def tampered(site: Site, *statements: str) -> None:
+    """What somebody does who can write the ledger's file."""
+    with closing(sqlite3.connect(site.state / "ledger.sqlite3", isolation_level=None)) as connection:
+        for (trigger,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall():
+            connection.execute(f"DROP TRIGGER {trigger}")
+        for statement in statements:
+            assert connection.execute(statement).rowcount != 0, f"nothing was changed by {statement}"
+        connection.execute("VACUUM")
+
+
+def test_what_is_whole_verifies_with_0_and_goes_on_record(exported: Site) -> None:
+    assert exported.ok("verify").startswith("2 copies and the record verified")
+    last = json.loads(exported.ok("audit").splitlines()[-1])
+    assert (last["action"], last["outcome"], last["copies"]) == ("copies.verified", "success", 2)
+
+
+def test_a_missing_copy_ends_with_12_is_marked_as_lost_and_can_be_replayed(exported: Site) -> None:
+    exported.files()[KEY].unlink()
+    done = exported.command("verify")
+    assert done.returncode == 12
+    assert f"missing  file_system  {KEY}" in done.stderr
+    (lost,) = exported.json("list", "--state", "lost", "--json")
+    assert lost["key"] == KEY
+    exported.command("sync")
+    assert KEY not in exported.exported(), "what a person has to look at is not put back behind their back"
+    exported.ok("retry", "--all")
+    exported.ok("sync")
+    assert exported.exported()[KEY] == CSV
+    exported.ok("verify")
+
+
+def test_a_different_copy_ends_with_11_and_is_left_as_it_is(exported: Site) -> None:
+    changed(exported.files()[KEY], b"tampered")
+    done = exported.command("verify")
+    assert done.returncode == 11
+    assert hashlib.sha256(b"tampered").hexdigest() in done.stderr
+    exported.ok("retry", "--all")
+    assert exported.command("sync").returncode == 5
+    assert exported.exported()[KEY] == b"tampered"
+
+
+def test_a_lost_copy_that_is_whole_again_is_confirmed(exported: Site) -> None:
+    changed(exported.files()[KEY], b"tampered")
+    exported.command("verify")
+    changed(exported.files()[KEY], CSV)
+    exported.ok("verify")
+    assert {row["state"] for row in exported.json("list", "--json")} == {"proven"}
+
+
+def test_a_key_that_the_ledger_does_not_know_ends_with_14_and_stays(exported: Site) -> None:
+    (exported.exports / "stray").write_text("x")
+    done = exported.command("verify")
+    assert done.returncode == 14
+    assert "unknown  file_system  stray" in done.stderr
+    assert (exported.exports / "stray").exists()
+
+
+def test_a_store_that_cannot_be_read_ends_with_13_and_nothing_counts_as_lost(exported: Site) -> None:
+    exported.exports.rename(exported.base / "elsewhere")
+    assert exported.command("verify").returncode == 13
+    assert {row["state"] for row in exported.json("list", "--json")} == {"proven"}
+
+
+def test_the_worst_finding_decides_the_exit_code_and_all_are_told(exported: Site) -> None:
+    changed(exported.files()[KEY], b"tampered")
+    exported.files()["alice/one/mojo.zip"].unlink()
+    (exported.exports / "stray").write_text("x")
+    assert exported.command("verify").returncode == 11
+    *problems, summary = exported.json("verify", "--json")
+    assert sorted(problem["problem"] for problem in problems) == ["different", "missing", "unknown"]
+    assert summary["problems"] == {"different": 1, "missing": 1, "unknown": 1}
+
+
+def test_a_sample_of_none_reads_no_copy_and_walks_the_record_all_the_same(exported: Site) -> None:
+    exported.files()[KEY].unlink()
+    assert exported.ok("verify", "--sample", "0").startswith("0 copies and the record verified")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET line = replace(line, 'alice', 'mallory') WHERE seq = 2",
+        "DELETE FROM events WHERE seq = 3",
+        "UPDATE events SET line = replace(line, 'success', 'x') WHERE seq = (SELECT max(seq) FROM events)",
+    ],
+)
+def test_an_altered_record_ends_with_10(exported: Site, statement: str) -> None:
+    tampered(exported, statement)
+    done = exported.command("verify")
+    assert done.returncode == 10, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_record_whose_tail_was_cut_shows_against_its_anchor(exported: Site) -> None:
+    tampered(exported, "DELETE FROM events WHERE seq > 3")
+    done = exported.command("verify")
+    assert done.returncode == 10
+    assert "anchored in file_system" in done.stderr
+
+
+def test_a_record_that_was_written_anew_from_its_first_entry_is_told(exported: Site) -> None:
+    (exported.state / "ledger.sqlite3").unlink()
+    exported.ok("sync")
+    done = exported.command("verify")
+    assert done.returncode == 0
+    assert "If there are none, this record was written anew" in done.stderr
+
+
+def test_an_altered_row_ends_with_6_and_says_so(exported: Site) -> None:
+    tampered(exported, "UPDATE copies SET size = size + 1")
+    done = exported.command("verify")
+    assert done.returncode == 6
+    assert "not the one that was written" in done.stderr
+
+
+def test_verifying_where_nothing_was_ever_exported_writes_nothing(site: Site) -> None:
+    site.ok("verify")
+    assert not site.state.exists()
