@@ -10,15 +10,15 @@ _PROBE = "_artifactd/"
 _TOLD_AGAIN = ("x-amz-checksum-", "x-amz-meta-", "x-ms-meta-", "content-md5", "x-ms-blob-content-md5")
 
 
-class Taken(Exception):  # noqa: N818 - says an outcome
+class Taken(Exception):
     """There is something where the client expects nothing."""
 
 
-class Changed(Exception):  # noqa: N818 - as Taken
+class Changed(Exception):
     """There is something else than the client expects."""
 
 
-class Unlike(Exception):  # noqa: N818 - as Taken
+class Unlike(Exception):
     """The bytes do not have the checksum that came with them."""
 
 

@@ -35,7 +35,7 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-class InvalidKey(ValueError):  # noqa: N818 - the design's word; reads best as an outcome
+class InvalidKey(ValueError):
     """A name that cannot become a key without changing it or endangering a store. The message says why."""
 
 

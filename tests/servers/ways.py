@@ -11,11 +11,11 @@ Pieces = Iterator[bytes]
 Way = Callable[[Pieces], Pieces]
 
 
-class Torn(Exception):  # noqa: N818 - no error: what the test asked for
+class Torn(Exception):
     """The connections are to be reset."""
 
 
-class Ended(Exception):  # noqa: N818 - as Torn
+class Ended(Exception):
     """The connections are to be closed in good order."""
 
 

@@ -41,7 +41,7 @@ state_directory = "state"
 """
 
 
-class DemoFailed(Exception):  # noqa: N818 - it names the thing that happened
+class DemoFailed(Exception):
     """The daemon did not do what it promises. The message says what was awaited."""
 
 

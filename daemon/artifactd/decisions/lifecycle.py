@@ -245,7 +245,7 @@ A pair that is not here cannot happen; if it does, the daemon's own logic is wro
 """
 
 
-class ImpossibleStep(Exception):  # noqa: N818 - it names the thing that happened
+class ImpossibleStep(Exception):
     """An event that cannot follow the row's state."""
 
 

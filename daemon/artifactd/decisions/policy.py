@@ -44,7 +44,7 @@ class OnChange(StrEnum):
     REFUSE = "refuse"
 
 
-class InvalidTemplate(ValueError):  # noqa: N818 - as InvalidKey
+class InvalidTemplate(ValueError):
     """A rule's `as` that cannot be filled in. The message says what may stand in it."""
 
 

@@ -31,7 +31,7 @@ AT_ONCE: Final = 32
 _NO_DESCRIPTOR_SECONDS: Final = 1.0
 
 
-class Unbound(Exception):  # noqa: N818 - it names the thing that is so
+class Unbound(Exception):
     """Nobody can be listened to at this address. The message says why."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from artifactd.ledger.schema import LedgerError, unwritable
 
 
-class InUse(LedgerError):  # noqa: N818 - as Newer
+class InUse(LedgerError):
     """Another artifactd works on this state."""
 
 

@@ -13,7 +13,7 @@ COLUMNS: Final = (
 """In the order of `encoded`; the hash follows."""
 
 
-class Altered(Exception):  # noqa: N818 - it names the thing that happened
+class Altered(Exception):
     """The columns are not the ones that were written."""
 
 

@@ -16,15 +16,15 @@ class LedgerError(Exception):
     """The ledger cannot be used. The message says what to do."""
 
 
-class Newer(LedgerError):  # noqa: N818 - says an outcome, not a mistake
+class Newer(LedgerError):
     """A newer artifactd wrote this ledger; nothing was changed."""
 
 
-class Damaged(LedgerError):  # noqa: N818 - as Newer
+class Damaged(LedgerError):
     """The ledger's bytes are not what was written; nothing in it is to be trusted."""
 
 
-class Unwritable(LedgerError):  # noqa: N818 - as Newer
+class Unwritable(LedgerError):
     """The record cannot be used now: no space, no permission, an error of the disk. Nothing was committed."""
 
 

@@ -21,7 +21,7 @@ _AGAIN_SECONDS: Final = 1.0
 _LEVELS: Final = getLevelNamesMapping()
 
 
-class Stopped(Exception):  # noqa: N818 - it names the thing that happened
+class Stopped(Exception):
     """Told to stop while the record could not be written. What was in flight is repeated by the next run."""
 
 

@@ -28,11 +28,11 @@ _AT_ONCE: Final = 64  # clients; the next ones wait to be let in
 _LOOK_SECONDS: Final = 1.0  # from one look to the next whether a client has gone
 
 
-class NoDaemon(Exception):  # noqa: N818 - it names the thing that is so
+class NoDaemon(Exception):
     """No daemon answers on this state."""
 
 
-class Silent(NoDaemon, TimeoutError):  # noqa: N818 - as NoDaemon
+class Silent(NoDaemon, TimeoutError):
     """A daemon is there, and did not answer in time."""
 
 

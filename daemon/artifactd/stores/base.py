@@ -24,7 +24,7 @@ class StoreError(Exception):
     """The put or the read failed and may succeed later. Nothing half-written is visible."""
 
 
-class Unavailable(StoreError):  # noqa: N818 - says an outcome, not a mistake
+class Unavailable(StoreError):
     """The store as a whole does not answer, has no room, or asks for a pause."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
@@ -33,11 +33,11 @@ class Unavailable(StoreError):  # noqa: N818 - says an outcome, not a mistake
         """seconds that the store asks to be left alone for"""
 
 
-class Corrupt(StoreError):  # noqa: N818 - as Unavailable
+class Corrupt(StoreError):
     """The store got other bytes than were meant. They were not published."""
 
 
-class Refusal(StoreError):  # noqa: N818 - as Unavailable
+class Refusal(StoreError):
     """The store will say the same again until a person changes something."""
 
 

@@ -36,7 +36,7 @@ _ALWAYS: Final = {
 }
 
 
-class GitFailed(Exception):  # noqa: N818 - an outcome
+class GitFailed(Exception):
     """git ended with an error, or was killed after its time."""
 
     def __init__(self, command: str, said: str, output: str = "") -> None:
@@ -45,7 +45,7 @@ class GitFailed(Exception):  # noqa: N818 - an outcome
         """all that it wrote"""
 
 
-class NoGit(Exception):  # noqa: N818 - an outcome
+class NoGit(Exception):
     """git, or its ssh, is not installed."""
 
 

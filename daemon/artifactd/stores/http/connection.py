@@ -186,7 +186,7 @@ class Connection:
         return piece
 
 
-class _Cut(OSError):  # noqa: N818 - it names the thing that happened
+class _Cut(OSError):
     """The source ended before the size that was announced."""
 
 

@@ -14,7 +14,7 @@ ANSWER_BYTES: Final = 1 << 20
 """An answer to a put is an error in a few hundred bytes, or nothing. More than this is no such server."""
 
 
-class Unanswered(StoreError):  # noqa: N818 - says an outcome, as its siblings do
+class Unanswered(StoreError):
     """The connection was lost after the request, or some of it, was sent: it may have been acted on."""
 
 

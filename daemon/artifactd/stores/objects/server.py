@@ -27,11 +27,11 @@ class Holds:
 Expected = Absent | Holds
 
 
-class Taken(StoreError):  # noqa: N818 - says an outcome, as its siblings do
+class Taken(StoreError):
     """The key does not hold what was expected. Nothing was written."""
 
 
-class Forgotten(StoreError):  # noqa: N818 - as Taken
+class Forgotten(StoreError):
     """The server no longer knows the parts that it was sent: it has put them together, or dropped them."""
 
 

@@ -101,7 +101,7 @@ def opened(access: Access, endpoint: Endpoint, sent: Callable[[str], None]) -> O
     )
 
 
-class _Sampled(Exception):  # noqa: N818 - no error: what was asked for
+class _Sampled(Exception):
     """The address of a request that is not sent."""
 
 

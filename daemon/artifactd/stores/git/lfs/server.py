@@ -31,11 +31,11 @@ _HAS_NONE: Final = frozenset({404, 405, 410, 501})
 """What servers without LFS say to a batch request."""
 
 
-class NoLfs(Exception):  # noqa: N818 - an outcome
+class NoLfs(Exception):
     """The server has no LFS for this repository."""
 
 
-class Gone(Exception):  # noqa: N818 - an outcome
+class Gone(Exception):
     """The server does not have the file."""
 
 
