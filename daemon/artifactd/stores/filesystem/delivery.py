@@ -9,6 +9,7 @@ from typing import Final
 
 from artifactd import checksum
 from artifactd.artifact import Identity
+from artifactd.linux.durable import rename_create_only
 from artifactd.linux.open_beneath import READ
 from artifactd.stores.base import (
     Conflict,
@@ -21,13 +22,14 @@ from artifactd.stores.base import (
     StoreError,
     Unavailable,
 )
-from artifactd.stores.filesystem import linux
+from artifactd.stores.filesystem.answers import meaning
+from artifactd.stores.filesystem.copying import copy
 
 _TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put
 
 
 @dataclass(slots=True)
-class Delivery:
+class FileDelivery:
     """What is known of one put so far."""
 
     put: Put
@@ -71,16 +73,16 @@ class Delivery:
 
     def _judge(self, fd: int) -> None:
         put = self.put
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             raise Conflict(f"{put.key}: something that is no file stands in its place")
-        there, size = checksum.of_file(fd)
-        if there == put.digest:
-            self.result = Receipt(there, size, Proof.READ_BACK, written=False)
-        elif there in put.ours:
-            self.replaced = _identity(found)
+        digest, size = checksum.of_file(fd)
+        if digest == put.digest:
+            self.result = Receipt(digest, size, Proof.READ_BACK, written=False)
+        elif digest in put.ours:
+            self.replaced = _identity(status)
         else:
-            raise Conflict(f"{put.key} holds other bytes (sha256 {there}), which artifactd did not write")
+            raise Conflict(f"{put.key} holds other bytes (sha256 {digest}), which artifactd did not write")
 
     def write(self, temporary: int, name: bytes, mode: int, *, flush: bool) -> None:
         """Write and prove the copy as `name` in the folder `temporary`.
@@ -92,7 +94,7 @@ class Delivery:
         fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=temporary)
         try:
             self.temporary = name
-            linux.copy(self.put.source, fd)
+            copy(self.put.source, fd)
             os.fchmod(fd, mode)
             self._prove(fd)
             if flush:
@@ -103,11 +105,11 @@ class Delivery:
     def _prove(self, fd: int) -> None:
         put = self.put
         if put.source.content is not None:
-            there = checksum.of_bytes(os.pread(fd, put.size + 1, 0))
+            digest = checksum.of_bytes(os.pread(fd, put.size + 1, 0))
         else:
-            there, _ = checksum.of_file(fd)
-        if there != put.digest:
-            raise Corrupt(f"{put.key}: what was written reads back as sha256 {there}, not {put.digest}")
+            digest, _ = checksum.of_file(fd)
+        if digest != put.digest:
+            raise Corrupt(f"{put.key}: what was written reads back as sha256 {digest}, not {put.digest}")
 
     def publish(self, temporary: int) -> None:
         """Give the copy its name. Where the key changed hands meanwhile, decide anew by what it holds now.
@@ -130,7 +132,7 @@ class Delivery:
         """Whether the copy has its name now; not where the key no longer holds what was seen there."""
         if self.replaced is None:
             try:
-                linux.rename_create_only(temporary, self.temporary, self.folder, self.name)
+                rename_create_only(temporary, self.temporary, self.folder, self.name)
             except FileExistsError:
                 return False
             return True
@@ -155,7 +157,7 @@ class Delivery:
             self.result = error
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def own_errors(self) -> Iterator[None]:
         """An error in the block is this delivery's result and nobody else's.
 
         Raises:
@@ -164,7 +166,7 @@ class Delivery:
         try:
             yield
         except OSError as error:
-            met = linux.meaning(error, str(self.put.key))
+            met = meaning(error, str(self.put.key))
             if isinstance(met, Unavailable):
                 raise met from error
             # One folder that does not let us in is that folder's trouble, not the store's.
@@ -173,5 +175,5 @@ class Delivery:
             self.result = error
 
 
-def _identity(found: os.stat_result) -> Identity:
-    return Identity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+def _identity(status: os.stat_result) -> Identity:
+    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -24,10 +24,11 @@ from urllib.parse import quote
 
 from artifactd import checksum
 from artifactd.artifact import Digest, InvalidKey, Key
+from artifactd.linux.durable import SYNCFS_TELLS, syncfs
 from artifactd.linux.open_beneath import DIRECTORY, READ, directory, open_beneath
 from artifactd.stores.base import Put, Result, Stat, Store, StoreError, Unavailable, no_progress
-from artifactd.stores.filesystem import linux
-from artifactd.stores.filesystem.delivery import Delivery
+from artifactd.stores.filesystem.answers import meaning
+from artifactd.stores.filesystem.delivery import FileDelivery
 
 OWN: Final = b".artifactd"
 """The store's own folder. No key starts with a dot, so none can lie in it."""
@@ -70,36 +71,36 @@ class FileSystemStore(Store):
     # --- puts ---
 
     def _put(self, puts: Sequence[Put]) -> list[Result]:
-        deliveries = [Delivery(put) for put in puts]
+        deliveries = [FileDelivery(put) for put in puts]
         try:
             with self._open() as root, self._workshop(root) as temporary, ExitStack() as opened:
                 for delivery in deliveries:
                     opened.callback(delivery.discard, temporary)
                 self._deliver(deliveries, temporary, _Folders(root, self._directory_mode, opened))
         except (OSError, StoreError) as error:
-            met = linux.meaning(error, str(self._root)) if isinstance(error, OSError) else error
+            met = meaning(error, str(self._root)) if isinstance(error, OSError) else error
             for delivery in deliveries:
                 delivery.fail(met)
         return [delivery.result or StoreError(f"{delivery.put.key}: not reached") for delivery in deliveries]
 
-    def _deliver(self, deliveries: list[Delivery], temporary: int, folders: "_Folders") -> None:
+    def _deliver(self, deliveries: list[FileDelivery], temporary: int, folders: "_Folders") -> None:
         """Write, flush, publish, flush.
 
         Raises:
             StoreError, OSError: something that speaks of the whole batch.
         """
-        shared = linux.SYNCFS_TELLS and len(deliveries) >= _SHARED_BARRIER
+        shared = SYNCFS_TELLS and len(deliveries) >= _SHARED_BARRIER
         for delivery in deliveries:
-            with delivery.told():
+            with delivery.own_errors():
                 delivery.folder = folders.open(delivery.put.key.text.encode().rpartition(b"/")[0])
                 delivery.look(flush=not shared)
                 if delivery.result is None:
                     delivery.write(temporary, self._new_name(), self._file_mode, flush=not shared)
         if shared:
-            linux.syncfs(folders.root)
+            syncfs(folders.root)
         for delivery in deliveries:
             if delivery.result is None:
-                with delivery.told():
+                with delivery.own_errors():
                     delivery.publish(temporary)
         folders.flush({delivery.folder for delivery in deliveries if delivery.delivered})
 
@@ -124,7 +125,7 @@ class FileSystemStore(Store):
                 f"Is it mounted? Make it, or mend artifacts_file_system_directory"
             ) from None
         except OSError as error:
-            raise linux.meaning(error, str(self._root)) from error
+            raise meaning(error, str(self._root)) from error
         try:
             if self._used_before and not _exists(root, OWN):
                 raise Unavailable(
@@ -244,8 +245,8 @@ class _Folders:
             OSError: it is not known that they got there.
         """
         folders = self._changed | published
-        if linux.SYNCFS_TELLS and len(folders) >= _SHARED_BARRIER:
-            linux.syncfs(self.root)
+        if SYNCFS_TELLS and len(folders) >= _SHARED_BARRIER:
+            syncfs(self.root)
             return
         for folder in folders:
             os.fsync(folder)
@@ -256,7 +257,7 @@ def _as_store_error(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise linux.meaning(error, what) from error
+        raise meaning(error, what) from error
 
 
 def _exists(parent: int, name: bytes) -> bool:

@@ -1,0 +1,46 @@
+"""What makes a file durable, and gives it a name that nobody else has: syncfs(2) and renameat2(2)."""
+
+import ctypes
+import errno
+import os
+from typing import Final
+
+_NOREPLACE: Final = 1  # RENAME_NOREPLACE of linux/fs.h
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _major_minor(release: str) -> tuple[int, int]:
+    major, minor = release.split(".")[:2]
+    return int(major), int(minor.partition("-")[0])
+
+
+SYNCFS_TELLS: Final = _major_minor(os.uname().release) >= (5, 8)
+"""Whether syncfs(2) tells that a file could not be written. Before Linux 5.8 it kept silent."""
+
+
+def syncfs(fd: int) -> None:
+    """Bring everything of the file system of `fd` to the disk.
+
+    Raises:
+        OSError: some file of it could not be written since `fd` was opened.
+    """
+    if _libc.syncfs(fd) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def rename_create_only(from_dir: int, from_name: bytes, to_dir: int, to_name: bytes) -> None:
+    """Give the file its new name unless that name is taken.
+
+    Raises:
+        FileExistsError: it is taken. The file keeps its old name.
+        OSError: as rename(2). The file keeps its old name.
+    """
+    if _libc.renameat2(from_dir, from_name, to_dir, to_name, _NOREPLACE) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in (errno.EINVAL, errno.ENOSYS):  # NFS and old kernels cannot; they can link
+        raise OSError(number, os.strerror(number), to_name)
+    os.link(from_name, to_name, src_dir_fd=from_dir, dst_dir_fd=to_dir, follow_symlinks=False)
+    os.unlink(from_name, dir_fd=from_dir)
