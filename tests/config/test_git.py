@@ -8,7 +8,7 @@ from artifactd.clock import Clock
 from artifactd.config import Bitbucket, Config, ConfigError, load
 from artifactd.stores.git.address import Address, Protocol
 from artifactd.stores.git.store import GitStore
-from artifactd.stores.objects.unfinished import Loose
+from artifactd.stores.objects.unfinished import InMemory
 from artifactd.stores.open import Surroundings, open_store
 from tests.servers.git.repository import Repository
 from tests.servers.git.stores import store_on
@@ -41,7 +41,7 @@ def test_a_repository_alone_is_enough(tmp_path: Path) -> None:
     assert found.clones == tmp_path / "state" / "git"
     assert (found.lfs_threshold, found.max_file_size) == (10 << 20, 100 << 20)
     clock = Clock(lambda: 0.0, lambda: 0.0, lambda: 0.0)
-    store = open_store(found, Surroundings("me", used_before=False, notebook=Loose(), clock=clock))
+    store = open_store(found, Surroundings("me", used_before=False, upload_log=InMemory(), clock=clock))
     assert isinstance(store, GitStore)
     store.close()
 

@@ -8,7 +8,7 @@ from typing import Final
 from artifactd.clock import Clock
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.objects.store import ObjectStore
-from artifactd.stores.objects.unfinished import Loose, Notebook
+from artifactd.stores.objects.unfinished import InMemory, UploadLog
 from artifactd.stores.s3.bucket import Bucket
 from artifactd.stores.s3.checksums import Verified
 from artifactd.stores.s3.object_options import Storing
@@ -60,7 +60,7 @@ def a_store(
     place: tuple[str, str],
     bucket: Bucket | None = None,
     *,
-    notebook: Notebook | None = None,
+    upload_log: UploadLog | None = None,
     abandon_after: float = 86400.0,
     clock: Clock = CLOCK,
 ) -> ObjectStore:
@@ -72,6 +72,6 @@ def a_store(
         part_size=PART,
         connections=4,
         abandon_after=abandon_after,
-        notebook=notebook or Loose(),
+        upload_log=upload_log or InMemory(),
         clock=clock,
     )

@@ -11,7 +11,7 @@ from artifactd.stores.azure.blob_options import Storing
 from artifactd.stores.azure.container import Container
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.objects.store import ObjectStore
-from artifactd.stores.objects.unfinished import Loose, Notebook
+from artifactd.stores.objects.unfinished import InMemory, UploadLog
 from tests.servers.azure import AzureServer
 
 BLOCK: Final = 64 << 10
@@ -53,7 +53,7 @@ def a_store(
     place: tuple[str, str],
     container: Container | None = None,
     *,
-    notebook: Notebook | None = None,
+    upload_log: UploadLog | None = None,
     clock: Clock = CLOCK,
     block: int = 2 << 20,
 ) -> ObjectStore:
@@ -65,6 +65,6 @@ def a_store(
         part_size=block,
         connections=4,
         abandon_after=86400.0,
-        notebook=notebook or Loose(),
+        upload_log=upload_log or InMemory(),
         clock=clock,
     )

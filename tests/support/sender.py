@@ -1,7 +1,7 @@
 """A process of its own that puts one file, as the daemon does: to be killed, and to be measured.
 
-Its argument is a JSON object with url, bucket, prefix, key, file, notebook, part_size. It prints "ready" and,
-when all is sent, a line of JSON: the outcome, and by how many bytes its largest size in memory grew.
+Its argument is a JSON object with url, bucket, prefix, key, file, upload_log, part_size. It prints "ready"
+and, when all is sent, a line of JSON: the outcome, and by how many bytes its largest size in memory grew.
 """
 
 import json
@@ -18,7 +18,7 @@ from artifactd.stores.s3.session import Access, Endpoint
 from tests.servers.s3 import ADMIN, REGION
 from tests.support.buckets import CLOCK
 from tests.support.harness import a_put
-from tests.support.notebooks import Written
+from tests.support.upload_logs import Written
 
 
 def peak() -> int:
@@ -42,7 +42,7 @@ def main(told: dict[str, str], part_size: int) -> None:
         part_size=part_size,
         connections=4,
         abandon_after=86400.0,
-        notebook=Written(Path(told["notebook"])),
+        upload_log=Written(Path(told["upload_log"])),
         clock=CLOCK,
     )
     store.put([a_put("first", b"small")])

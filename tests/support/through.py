@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from artifactd.clock import Clock
 from artifactd.stores.objects.store import ObjectStore
-from artifactd.stores.objects.unfinished import Loose, Notebook
+from artifactd.stores.objects.unfinished import InMemory, UploadLog
 from artifactd.stores.s3.bucket import Bucket
 from tests.servers.faults import Fault, Seen, What, anything, of
 from tests.servers.proxy import Proxy
@@ -39,7 +39,7 @@ class Through:
         bucket: Bucket | None = None,
         *,
         ready: bool = True,
-        notebook: Notebook | None = None,
+        upload_log: UploadLog | None = None,
         abandon_after: float = 86400.0,
         clock: Clock = CALM,
         signing: Clock = CALM,
@@ -55,7 +55,7 @@ class Through:
             part_size=part_size,
             connections=CONNECTIONS,
             abandon_after=abandon_after,
-            notebook=notebook or Loose(),
+            upload_log=upload_log or InMemory(),
             clock=clock,
         )
         self._stores.append(store)

@@ -15,7 +15,7 @@ from artifactd.inspection.findings import PROBLEMS
 from artifactd.inspection.verify import ask, note, read_back, verification
 from artifactd.ledger.schema import LedgerError
 from artifactd.mirror.engine import open_stores
-from artifactd.stores.objects.unfinished import Loose
+from artifactd.stores.objects.unfinished import InMemory
 
 
 def verify(
@@ -50,7 +50,7 @@ def verify(
         found = verification(
             settings,
             ledger,
-            open_stores(settings, ledger, Loose(), SYSTEM),
+            open_stores(settings, ledger, InMemory(), SYSTEM),
             look=read_back if read else ask,
             chosen=lambda: SYSTEM.chance() * 100 < sample,
             progress=partial(byte_progress, "verifying"),

@@ -19,7 +19,7 @@ from artifactd.linux.files import account
 from artifactd.linux.inotify import limits, remote_file_system
 from artifactd.mirror.engine import named
 from artifactd.stores.base import Conflict, Put, Receipt, Result, Source, Store, StoreError
-from artifactd.stores.objects.unfinished import Loose
+from artifactd.stores.objects.unfinished import InMemory
 from artifactd.stores.open import Surroundings, open_store
 
 PROBE: Final = Key("_artifactd/check")
@@ -124,7 +124,9 @@ def _store(config: Config, name: str, clock: Clock) -> Check:
     """Put, read back, and be refused to overwrite."""
     destination = next(destination for kind, destination in named(config) if kind == name)
     owner = f"check-{socket.gethostname()}-{os.getpid()}"
-    store = open_store(destination, Surroundings(owner, used_before=False, notebook=Loose(), clock=clock))
+    store = open_store(
+        destination, Surroundings(owner, used_before=False, upload_log=InMemory(), clock=clock)
+    )
     try:
         return Check(f"store {name}", *_probed(store))
     except StoreError as error:

@@ -1,7 +1,7 @@
 """What stores write down of their unfinished puts, in the ledger's file: parts survive a crash and a reboot.
 
 It has a connection of its own, because stores write from their threads while the ledger belongs to the
-mirror's. Nothing here is evidence: a store that finds its notes wrong begins anew.
+mirror's. Nothing here is evidence: a store that finds them wrong begins anew.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,11 @@ from threading import Lock
 from artifactd.artifact import Digest, Key
 from artifactd.ledger.schema import FILE, LedgerError, connect, sqlite_errors
 from artifactd.stores.base import Unavailable
-from artifactd.stores.objects.unfinished import Notebook, Unfinished
+from artifactd.stores.objects.unfinished import Unfinished, UploadLog
 
 
-class LedgerNotebook(Notebook):
-    """The notebook of the ledger in `state_directory`, which has been opened, and so migrated, before.
+class LedgerUploadLog(UploadLog):
+    """The upload log of the ledger in `state_directory`, which has been opened, and so migrated, before.
 
     Raises:
         LedgerError: it cannot be opened.
@@ -28,25 +28,25 @@ class LedgerNotebook(Notebook):
             self._db = connect(state_directory / FILE)
 
     def begun(self, unfinished: Unfinished) -> None:
-        """As `Notebook.begun`."""
+        """As `UploadLog.begun`."""
         one = unfinished
         values = (one.upload, one.store, one.key.text, one.digest, one.part_size, one.attempt, one.began)
         with self._commit():
             self._db.execute("INSERT INTO unfinished VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def has(self, upload: str, number: int, name: str) -> None:
-        """As `Notebook.has`."""
+        """As `UploadLog.has`."""
         with self._commit():
             self._db.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", (upload, number, name))
 
     def ended(self, upload: str) -> None:
-        """As `Notebook.ended`."""
+        """As `UploadLog.ended`."""
         with self._commit():
             self._db.execute("DELETE FROM unfinished WHERE upload = ?", (upload,))
             self._db.execute("DELETE FROM parts WHERE upload = ?", (upload,))
 
     def unfinished(self, store: str) -> Sequence[Unfinished]:
-        """As `Notebook.unfinished`."""
+        """As `UploadLog.unfinished`."""
         columns = "upload, key, digest, part_size, attempt, began"
         query = f"SELECT {columns} FROM unfinished WHERE store = ? ORDER BY began"  # noqa: S608 - constants
         with self._commit():

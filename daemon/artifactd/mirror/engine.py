@@ -13,7 +13,7 @@ from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import lock
 from artifactd.ledger.record import Value
 from artifactd.ledger.schema import Damaged, set_aside
-from artifactd.ledger.unfinished_uploads import LedgerNotebook
+from artifactd.ledger.unfinished_uploads import LedgerUploadLog
 from artifactd.linux.files import account
 from artifactd.log.log import Log
 from artifactd.mirror.by_hand import ByHand
@@ -22,7 +22,7 @@ from artifactd.mirror.pipeline import Inbox
 from artifactd.mirror.recorder import Recorder
 from artifactd.stopping import Stopping
 from artifactd.stores.base import Receipt, Store
-from artifactd.stores.objects.unfinished import Notebook
+from artifactd.stores.objects.unfinished import UploadLog
 from artifactd.stores.open import Surroundings, open_store
 
 
@@ -96,9 +96,9 @@ def open_engine_locked(
     with ExitStack() as stack:
         ledger = open_ledger(config, log, clock)
         stack.callback(ledger.close)
-        notebook = LedgerNotebook(config.state_directory)
-        stack.callback(notebook.close)
-        stores = open_stores(config, ledger, notebook, clock)
+        upload_log = LedgerUploadLog(config.state_directory)
+        stack.callback(upload_log.close)
+        stores = open_stores(config, ledger, upload_log, clock)
         for store in stores.values():
             stack.callback(store.close)
         recorder = Recorder(ledger, log, clock, stopping)
@@ -133,11 +133,11 @@ def open_ledger(config: Config, log: Log, clock: Clock) -> Ledger:
     return ledger
 
 
-def open_stores(config: Config, ledger: Ledger, notebook: Notebook, clock: Clock) -> dict[str, Store]:
+def open_stores(config: Config, ledger: Ledger, upload_log: UploadLog, clock: Clock) -> dict[str, Store]:
     """The configured stores by name."""
     owner = f"{socket.gethostname()}-{config.state_directory.name}".replace("/", "-")
     return {
-        name: open_store(destination, Surroundings(owner, ledger.used(name), notebook, clock))
+        name: open_store(destination, Surroundings(owner, ledger.used(name), upload_log, clock))
         for name, destination in named(config)
     }
 

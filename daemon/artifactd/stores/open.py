@@ -21,7 +21,7 @@ from artifactd.config import (
 from artifactd.stores.base import Store
 from artifactd.stores.filesystem.store import FileSystemStore
 from artifactd.stores.http.bandwidth import Throttle
-from artifactd.stores.objects.unfinished import Notebook
+from artifactd.stores.objects.unfinished import UploadLog
 
 _AZURE_KEEPS_SECONDS: Final = 7 * 24 * 3600.0
 """What was not put together for so long Azure drops by itself ("Put Block", Azure Storage REST API)."""
@@ -35,7 +35,7 @@ class Surroundings:
     """tells this daemon's unfinished business in the store from another's"""
     used_before: bool
     """whether copies are on record there"""
-    notebook: Notebook
+    upload_log: UploadLog
     clock: Clock
 
 
@@ -112,7 +112,7 @@ def _s3(destination: S3, around: Surroundings) -> Store:
         part_size=destination.part_size,
         connections=destination.connections,
         abandon_after=destination.abandon_after_seconds,
-        notebook=around.notebook,
+        upload_log=around.upload_log,
         clock=around.clock,
     )
 
@@ -155,7 +155,7 @@ def _azure(destination: Azure, around: Surroundings) -> Store:
         part_size=destination.block_size,
         connections=destination.connections,
         abandon_after=_AZURE_KEEPS_SECONDS,
-        notebook=around.notebook,
+        upload_log=around.upload_log,
         clock=around.clock,
     )
 

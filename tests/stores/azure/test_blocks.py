@@ -20,7 +20,7 @@ from artifactd.stores.azure.container import block_id
 from artifactd.stores.base import Put, Receipt, Refusal, Result, Unavailable
 from artifactd.stores.objects.sending import in_parts
 from artifactd.stores.objects.store import ObjectStore
-from artifactd.stores.objects.unfinished import Loose
+from artifactd.stores.objects.unfinished import InMemory
 from tests.servers.azure import AzureServer
 from tests.servers.faults import Answer, Fault, LoseAnswer, Seen, of
 from tests.servers.proxy import Proxy
@@ -42,13 +42,15 @@ class Rig:
     proxy: Proxy
     folder: Path
     place: tuple[str, str]
-    notebook: Loose = field(default_factory=Loose)
+    upload_log: InMemory = field(default_factory=InMemory)
 
     @contextmanager
-    def store(self, notebook: Loose | None = None) -> Iterator[ObjectStore]:
+    def store(self, upload_log: InMemory | None = None) -> Iterator[ObjectStore]:
         container = a_container(self.server, self.place, url=self.proxy.url)
-        notebook = notebook or self.notebook
-        with closing(a_store(self.server, self.place, container, notebook=notebook, block=BLOCK)) as store:
+        upload_log = upload_log or self.upload_log
+        with closing(
+            a_store(self.server, self.place, container, upload_log=upload_log, block=BLOCK)
+        ) as store:
             yield store
 
     @contextmanager
@@ -56,9 +58,9 @@ class Rig:
         with NamedTemporaryFile(dir=self.folder) as file:
             yield put_file("large.zip", Path(file.name), content, file.fileno())
 
-    def put(self, content: bytes = CONTENT, notebook: Loose | None = None) -> Result:
+    def put(self, content: bytes = CONTENT, upload_log: InMemory | None = None) -> Result:
         """As a daemon that was just started."""
-        with self.store(notebook) as store, self.put_of(content) as put:
+        with self.store(upload_log) as store, self.put_of(content) as put:
             return only(store.put([put]))
 
     @property
@@ -92,13 +94,13 @@ def test_a_copy_of_many_blocks_arrives_whole(rig: Rig) -> None:
     assert got.written
     assert rig.counted()["PutBlock"] == BLOCKS
     assert rig.blob.download_blob().readall() == CONTENT
-    assert rig.notebook.unfinished("azure") == []
+    assert rig.upload_log.unfinished("azure") == []
 
 
 def test_what_was_cut_short_goes_on_where_it_was(rig: Rig) -> None:
     rig.proxy.faults.append(after(10, "PutBlock", rig.proxy))
     assert isinstance(rig.put(), Unavailable)
-    (known,) = rig.notebook.unfinished("azure")
+    (known,) = rig.upload_log.unfinished("azure")
     assert len(known.parts) == 10
     rig.counted()
     rig.proxy.faults.clear()
@@ -123,7 +125,7 @@ def test_a_lost_answer_to_the_list_is_a_success_without_a_second_write(rig: Rig)
     assert isinstance(got, Receipt)
     assert got.written
     assert got.version == rig.blob.get_blob_properties().etag
-    assert rig.notebook.unfinished("azure") == []
+    assert rig.upload_log.unfinished("azure") == []
 
 
 def test_blocks_that_azure_dropped_are_sent_again(rig: Rig) -> None:
@@ -164,7 +166,7 @@ def test_what_somebody_else_put_meanwhile_stays(rig: Rig) -> None:
     assert isinstance(got, Refusal)
     assert outcome(got) == "Conflict"
     assert rig.blob.download_blob().readall() == b"somebody else's"
-    assert rig.notebook.unfinished("azure") == []
+    assert rig.upload_log.unfinished("azure") == []
 
 
 def test_what_is_given_up_leaves_no_request_behind(rig: Rig) -> None:
@@ -183,7 +185,7 @@ def test_of_two_that_write_a_large_copy_at_once_one_wins(rig: Rig, second: bytes
     barrier = threading.Barrier(2)
 
     def put(content: bytes) -> Result:
-        with rig.store(Loose()) as store, rig.put_of(content) as one:
+        with rig.store(InMemory()) as store, rig.put_of(content) as one:
             barrier.wait(timeout=30)
             return only(store.put([one]))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from artifactd.ledger.ledger import Ledger
-from artifactd.ledger.unfinished_uploads import LedgerNotebook
+from artifactd.ledger.unfinished_uploads import LedgerUploadLog
 from artifactd.stores.base import Result
 from tests.servers.azure import AzureServer
 from tests.servers.faults import Blackhole, Fault, Seen
@@ -28,8 +28,8 @@ def put(url: str, place: tuple[str, str], folder: Path) -> list[Result]:
     server = AzureServer(url=url)
     container = a_container(server, place, url=url)
     with (
-        closing(LedgerNotebook(folder)) as notebook,
-        closing(a_store(server, place, container, notebook=notebook, block=BLOCK)) as store,
+        closing(LedgerUploadLog(folder)) as upload_log,
+        closing(a_store(server, place, container, upload_log=upload_log, block=BLOCK)) as store,
         (folder / "source").open("w+b") as file,
     ):
         return store.put([put_file("large.zip", folder / "source", CONTENT, file.fileno())])
@@ -47,8 +47,8 @@ def test_a_copy_that_was_killed_goes_on_where_it_was(azurite: AzureServer, tmp_p
         command = [sys.executable, "-m", "tests.stores.azure.test_deaths", proxy.url, *place, str(tmp_path)]
         with subprocess.Popen(command, cwd=Path(__file__).parents[3]) as child:
             until(lambda: proxy.operations().count("PutBlock") >= ARRIVE + 4, "all hands wait for an answer")
-            with closing(LedgerNotebook(tmp_path)) as notebook:
-                (known,) = notebook.unfinished("azure")
+            with closing(LedgerUploadLog(tmp_path)) as upload_log:
+                (known,) = upload_log.unfinished("azure")
             child.kill()
         assert len(known.parts) == ARRIVE
         proxy.faults.clear()

@@ -1,4 +1,4 @@
-"""The wire, beside a server that says exactly what the test wants."""
+"""The client, beside a server that says exactly what the test wants."""
 
 import os
 import socket
@@ -12,8 +12,8 @@ import pytest
 
 from artifactd.stores.base import Unavailable
 from artifactd.stores.http.bandwidth import Throttle
-from artifactd.stores.http.client import Wire
-from artifactd.stores.http.connect import peer
+from artifactd.stores.http.client import Client
+from artifactd.stores.http.connect import Server
 from artifactd.stores.http.messages import Answer, Body, Piece, Unanswered
 from tests.servers.ports import LOCALHOST, free_ports
 from tests.support.scripted import PATIENCE, Script, over, request, serving
@@ -22,12 +22,14 @@ OK = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: 0\r\n\r\n'
 
 
 @contextmanager
-def wire_to(port: int, *, read_seconds: float = PATIENCE, throttle: Throttle | None = None) -> Iterator[Wire]:
-    wire = Wire(peer(f"http://{LOCALHOST}:{port}", None, 5.0, read_seconds), throttle)
+def client_to(
+    port: int, *, read_seconds: float = PATIENCE, throttle: Throttle | None = None
+) -> Iterator[Client]:
+    client = Client(Server.at(f"http://{LOCALHOST}:{port}", None, 5.0, read_seconds), throttle)
     try:
-        yield wire
+        yield client
     finally:
-        wire.close()
+        client.close()
 
 
 def answering(*answers: bytes) -> Script:
@@ -51,8 +53,8 @@ def keeping(*answers: bytes) -> Script:
     return script
 
 
-def ask(wire: Wire, body: Body = b"content") -> Answer:
-    return wire.send("PUT", "/bucket/k", {"x-amz-meta-a": "b"}, body)
+def ask(client: Client, body: Body = b"content") -> Answer:
+    return client.send("PUT", "/bucket/k", {"x-amz-meta-a": "b"}, body)
 
 
 # --- what is sent ---
@@ -65,8 +67,8 @@ def test_a_request_is_one_head_and_the_bytes() -> None:
         seen.append(request(connected))
         connected.sendall(OK)
 
-    with serving(script) as server, wire_to(server.port) as wire:
-        assert ask(wire).status == 200
+    with serving(script) as server, client_to(server.port) as client:
+        assert ask(client).status == 200
         host = f"{LOCALHOST}:{server.port}".encode()
     ((head, body),) = seen
     assert head.split(b"\r\n") == [
@@ -90,10 +92,10 @@ def test_bodies_of_any_size_arrive_whole(tmp_path: Path, size: int, *, throttled
     throttle = Throttle(1 << 40, lambda: 0.0, lambda _: None) if throttled else None
     with (
         serving(script) as server,
-        wire_to(server.port, throttle=throttle) as wire,
+        client_to(server.port, throttle=throttle) as client,
         (tmp_path / "source").open("rb") as file,
     ):
-        ask(wire, content if kind == "bytes" else Piece(file.fileno(), 6, size))
+        ask(client, content if kind == "bytes" else Piece(file.fileno(), 6, size))
     assert got == [content]
 
 
@@ -111,8 +113,8 @@ def test_a_slow_reader_is_waited_for_as_long_as_it_takes_something() -> None:
             left -= len(connected.recv(1 << 16) or over())
         connected.sendall(OK)
 
-    with serving(script) as server, wire_to(server.port, read_seconds=1.0) as wire:
-        assert ask(wire, body).status == 200
+    with serving(script) as server, client_to(server.port, read_seconds=1.0) as client:
+        assert ask(client, body).status == 200
 
 
 # --- what comes back ---
@@ -136,14 +138,14 @@ OK_THEN = b"HTTP/1.1 200 OK\r\n"
     ],
 )
 def test_an_answer_in_any_framing_is_understood(answer: bytes, body: bytes) -> None:
-    with serving(answering(answer)) as server, wire_to(server.port) as wire:
-        assert ask(wire).body == body
+    with serving(answering(answer)) as server, client_to(server.port) as client:
+        assert ask(client).body == body
 
 
 def test_headers_are_known_by_their_names_in_lower_case() -> None:
     answer = b"HTTP/1.1 503 Slow Down\r\nRETRY-AFTER:  7 \r\nContent-Length: 0\r\n\r\n"
-    with serving(answering(answer)) as server, wire_to(server.port) as wire:
-        got = ask(wire)
+    with serving(answering(answer)) as server, client_to(server.port) as client:
+        got = ask(client)
     assert (got.status, got.headers["retry-after"]) == (503, "7")
 
 
@@ -168,14 +170,14 @@ def test_headers_are_known_by_their_names_in_lower_case() -> None:
     ],
 )
 def test_garbage_is_no_answer(answer: bytes) -> None:
-    with serving(answering(answer)) as server, wire_to(server.port) as wire, pytest.raises(Unanswered):
-        ask(wire)
+    with serving(answering(answer)) as server, client_to(server.port) as client, pytest.raises(Unanswered):
+        ask(client)
 
 
 def test_a_redirect_is_an_answer_and_not_followed() -> None:
     answer = b"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
-    with serving(answering(answer)) as server, wire_to(server.port) as wire:
-        assert ask(wire).status == 307
+    with serving(answering(answer)) as server, client_to(server.port) as client:
+        assert ask(client).status == 307
     assert server.connections == 1
 
 
@@ -194,19 +196,19 @@ def test_an_answer_before_the_end_of_the_request_is_heard(tmp_path: Path) -> Non
     (tmp_path / "source").write_bytes(bytes(8 << 20))
     with (
         serving(script) as server,
-        wire_to(server.port) as wire,
+        client_to(server.port) as client,
         (tmp_path / "source").open("rb") as file,
     ):
-        assert ask(wire, Piece(file.fileno(), 0, 8 << 20)).status == 507
+        assert ask(client, Piece(file.fileno(), 0, 8 << 20)).status == 507
 
 
 # --- connections that are used again ---
 
 
 def test_a_connection_is_used_again() -> None:
-    with serving(keeping(OK, OK, OK)) as server, wire_to(server.port) as wire:
+    with serving(keeping(OK, OK, OK)) as server, client_to(server.port) as client:
         for _ in range(3):
-            ask(wire)
+            ask(client)
         assert server.connections == 1
 
 
@@ -218,17 +220,17 @@ def test_threads_have_connections_of_their_own() -> None:
         together.wait(PATIENCE)
         connected.sendall(OK)
 
-    with serving(script) as server, wire_to(server.port) as wire, ThreadPoolExecutor(4) as pool:
-        assert [answer.status for answer in pool.map(lambda _: ask(wire), range(4))] == [200] * 4
+    with serving(script) as server, client_to(server.port) as client, ThreadPoolExecutor(4) as pool:
+        assert [answer.status for answer in pool.map(lambda _: ask(client), range(4))] == [200] * 4
 
 
 @pytest.mark.parametrize("end", [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
                                  b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
                                  b"HTTP/1.1 200 OK\r\n\r\n"])  # fmt: skip
 def test_a_connection_that_ends_with_its_answer_is_not(end: bytes) -> None:
-    with serving(answering(end), keeping(OK)) as server, wire_to(server.port) as wire:
-        ask(wire)
-        assert ask(wire).status == 200
+    with serving(answering(end), keeping(OK)) as server, client_to(server.port) as client:
+        ask(client)
+        assert ask(client).status == 200
         assert server.connections == 2
 
 
@@ -241,17 +243,17 @@ def test_a_connection_that_says_something_unasked_is_not() -> None:
         said.set()
         connected.recv(1)
 
-    with serving(script, keeping(OK)) as server, wire_to(server.port) as wire:
-        ask(wire)
+    with serving(script, keeping(OK)) as server, client_to(server.port) as client:
+        ask(client)
         assert said.wait(PATIENCE)
-        assert ask(wire).status == 200
+        assert ask(client).status == 200
 
 
 def test_an_idle_connection_that_the_server_closed_is_replaced_silently() -> None:
-    with serving(answering(OK), keeping(OK)) as server, wire_to(server.port) as wire:
-        ask(wire)
+    with serving(answering(OK), keeping(OK)) as server, client_to(server.port) as client:
+        ask(client)
         server.wait_for_connection(0)
-        assert ask(wire).status == 200
+        assert ask(client).status == 200
         assert server.connections == 2
 
 
@@ -265,10 +267,10 @@ def then_lose(connected: socket.socket) -> None:
 
 
 def test_a_kept_connection_that_ends_under_a_request_is_replaced_once() -> None:
-    with serving(then_lose, lose) as server, wire_to(server.port) as wire:
-        ask(wire)
+    with serving(then_lose, lose) as server, client_to(server.port) as client:
+        ask(client)
         with pytest.raises(Unanswered):
-            ask(wire)
+            ask(client)
         assert server.connections == 2
 
 
@@ -282,17 +284,17 @@ def test_however_many_connections_are_kept_a_request_is_sent_twice_at_most() -> 
         request(connected)
         sent.append(1)
 
-    with serving(*[script] * 4, lose) as server, wire_to(server.port) as wire:
+    with serving(*[script] * 4, lose) as server, client_to(server.port) as client:
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: ask(wire), range(4)))
+            list(pool.map(lambda _: ask(client), range(4)))
         with pytest.raises(Unanswered):
-            ask(wire)
+            ask(client)
         assert (len(sent), server.connections) == (1, 5)
 
 
 def test_a_new_connection_that_is_lost_is_not_tried_again() -> None:
-    with serving(lose) as server, wire_to(server.port) as wire, pytest.raises(Unanswered):
-        ask(wire)
+    with serving(lose) as server, client_to(server.port) as client, pytest.raises(Unanswered):
+        ask(client)
     assert server.connections == 1
 
 
@@ -301,15 +303,15 @@ def test_a_new_connection_that_is_lost_is_not_tried_again() -> None:
 
 def test_nobody_at_the_port_is_a_store_that_is_down() -> None:
     (port,) = free_ports(1)
-    with wire_to(port) as wire, pytest.raises(Unavailable, match=f"{LOCALHOST}:{port} cannot be reached"):
-        ask(wire)
+    with client_to(port) as client, pytest.raises(Unavailable, match=f"{LOCALHOST}:{port} cannot be reached"):
+        ask(client)
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 64 + ".invalid", "a..b.invalid"])
 def test_a_name_that_does_not_resolve_is_a_store_that_is_down(host: str) -> None:
-    wire = Wire(peer(f"http://{host}:80", None, 5.0, 5.0))
+    client = Client(Server.at(f"http://{host}:80", None, 5.0, 5.0))
     with pytest.raises(Unavailable, match="cannot be reached"):
-        ask(wire)
+        ask(client)
 
 
 @pytest.mark.parametrize("reads", [True, False])
@@ -321,9 +323,9 @@ def test_a_server_that_says_nothing_is_left_after_the_read_time_out(*, reads: bo
             request(connected)
         ended.wait(PATIENCE)
 
-    with serving(script) as server, wire_to(server.port, read_seconds=0.3) as wire:
+    with serving(script) as server, client_to(server.port, read_seconds=0.3) as client:
         with pytest.raises(Unanswered, match="took too long"):
-            ask(wire, bytes(16 << 20))
+            ask(client, bytes(16 << 20))
         ended.set()
     assert server.connections == 1
 
@@ -336,21 +338,21 @@ def test_a_file_that_is_cut_while_it_is_sent_is_an_error_of_the_source(
     throttle = Throttle(1 << 40, lambda: 0.0, lambda _: None) if throttled else None
     with (
         serving(lose) as server,
-        wire_to(server.port, throttle=throttle) as wire,
+        client_to(server.port, throttle=throttle) as client,
         (tmp_path / "source").open("rb") as file,
         pytest.raises(OSError, match="shorter than it was"),
     ):
-        ask(wire, Piece(file.fileno(), 0, 100))
+        ask(client, Piece(file.fileno(), 0, 100))
 
 
 def test_a_file_that_cannot_be_read_is_an_error_of_the_source(tmp_path: Path) -> None:
     with (
         serving(lose) as server,
-        wire_to(server.port) as wire,
+        client_to(server.port) as client,
         (tmp_path / "source").open("wb") as file,
         pytest.raises(OSError, match="Bad file descriptor"),
     ):
-        ask(wire, Piece(file.fileno(), 0, 100))
+        ask(client, Piece(file.fileno(), 0, 100))
 
 
 # --- where it goes ---
@@ -368,4 +370,4 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_source(tmp_path: Path) ->
     ],
 )
 def test_the_host_is_named_as_it_is_signed(url: str, address: str) -> None:
-    assert peer(url, None, 1.0, 1.0).address == address
+    assert Server.at(url, None, 1.0, 1.0).address == address

@@ -1,4 +1,4 @@
-"""TLS on the wire: who is not who it should be hears nothing."""
+"""TLS on the client: who is not who it should be hears nothing."""
 
 import socket
 import ssl
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from artifactd.stores.base import Denied, Unavailable
-from artifactd.stores.http.client import Wire
-from artifactd.stores.http.connect import peer
+from artifactd.stores.http.client import Client
+from artifactd.stores.http.connect import Server
 from tests.servers.faults import Answer, Fault
 from tests.servers.proxy import Proxy
 from tests.servers.tls import Authority, Certificate
@@ -27,18 +27,18 @@ def serving(certificate: Certificate) -> Iterator[Proxy]:
 
 
 @contextmanager
-def wire_to(url: str, context: ssl.SSLContext, read_seconds: float = 30.0) -> Iterator[Wire]:
-    wire = Wire(peer(url, context, 5.0, read_seconds))
+def client_to(url: str, context: ssl.SSLContext, read_seconds: float = 30.0) -> Iterator[Client]:
+    client = Client(Server.at(url, context, 5.0, read_seconds))
     try:
-        yield wire
+        yield client
     finally:
-        wire.close()
+        client.close()
 
 
 def test_a_certificate_of_the_authority_is_trusted_and_its_connection_kept(authority: Authority) -> None:
-    with serving(authority.good) as proxy, wire_to(proxy.url, authority.trusting()) as wire:
+    with serving(authority.good) as proxy, client_to(proxy.url, authority.trusting()) as client:
         for size in (0, 7, 1 << 20):
-            assert wire.send("PUT", "/b/k", {}, bytes(size)).status == 200
+            assert client.send("PUT", "/b/k", {}, bytes(size)).status == 200
         assert [seen.body_length for seen in proxy.seen] == [0, 7, 1 << 20]
 
 
@@ -57,10 +57,10 @@ def test_a_certificate_that_is_not_to_be_trusted_is_denied_and_nothing_is_sent(
     context = ssl.create_default_context() if kind == "unknown" else authority.trusting()
     with (
         serving(certificate) as proxy,
-        wire_to(proxy.url, context) as wire,
+        client_to(proxy.url, context) as client,
         pytest.raises(Denied, match=said) as raised,
     ):
-        wire.send("PUT", "/b/k", {}, b"content")
+        client.send("PUT", "/b/k", {}, b"content")
     assert f"127.0.0.1:{proxy.port}" in str(raised.value)
     assert proxy.seen == []
 
@@ -74,8 +74,8 @@ def test_a_server_without_tls_is_told_apart(authority: Authority) -> None:
 
     with (
         scripted(script) as server,
-        wire_to(f"https://127.0.0.1:{server.port}", authority.trusting()) as wire,
+        client_to(f"https://127.0.0.1:{server.port}", authority.trusting()) as client,
         pytest.raises(Unavailable, match="no TLS with"),
     ):
-        wire.send("PUT", "/b/k", {}, b"content")
+        client.send("PUT", "/b/k", {}, b"content")
     assert b"content" not in said[0]

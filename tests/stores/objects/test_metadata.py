@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from artifactd import __version__
 from artifactd.artifact import Key
 from artifactd.stores.base import About, Put, Source
-from artifactd.stores.objects.metadata import MOST_BYTES, notes
+from artifactd.stores.objects.metadata import MOST_BYTES, metadata
 from tests.support.harness import a_put, digest
 
 HOSTILE = (
@@ -26,7 +26,7 @@ HOSTILE = (
 
 
 def of(about: About) -> dict[str, str]:
-    return notes(replace(a_put("k", b"content"), about=about), "attempt-1")
+    return metadata(replace(a_put("k", b"content"), about=about), "attempt-1")
 
 
 def test_an_object_says_what_it_is_and_where_it_came_from() -> None:
@@ -74,4 +74,4 @@ def assert_harmless(told: dict[str, str]) -> None:
 
 def test_what_is_known_of_the_bytes_does_not_depend_on_where_they_came_from() -> None:
     put = Put(Key("k"), Source(0, b""), digest(b""))
-    assert notes(put, "a")["sha256"] == digest(b"")
+    assert metadata(put, "a")["sha256"] == digest(b"")

@@ -6,7 +6,7 @@ import pytest
 
 from artifactd.clock import Clock
 from artifactd.stores.base import Denied, StoreError, Unavailable
-from artifactd.stores.objects.retry_after import LONGEST_PAUSE, Patience
+from artifactd.stores.objects.retry_after import LONGEST_PAUSE, Retry
 
 
 class Busy:
@@ -22,28 +22,28 @@ class Busy:
         return "answer"
 
 
-def patience(chance: float = 0.0) -> Patience:
-    return Patience(Clock(time.monotonic, time.time, lambda: chance))
+def retry(chance: float = 0.0) -> Retry:
+    return Retry(Clock(time.monotonic, time.time, lambda: chance))
 
 
 @pytest.mark.parametrize("times", [0, 1, 3])
 def test_a_busy_server_is_asked_again(times: int) -> None:
     busy = Busy(times, Unavailable("busy", 0.001))
-    assert patience()(busy) == "answer"
+    assert retry()(busy) == "answer"
     assert busy.calls == times + 1
 
 
 def test_the_repeats_are_bounded() -> None:
     busy = Busy(99, Unavailable("busy", 0.001))
     with pytest.raises(Unavailable):
-        patience()(busy)
+        retry()(busy)
     assert busy.calls == 4
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.999])
 def test_no_pause_is_shorter_than_the_server_asked_for(chance: float) -> None:
     began = time.monotonic()
-    patience(chance)(Busy(1, Unavailable("busy", 0.2)))
+    retry(chance)(Busy(1, Unavailable("busy", 0.2)))
     assert time.monotonic() - began >= 0.2
 
 
@@ -56,13 +56,13 @@ def test_no_pause_is_shorter_than_the_server_asked_for(chance: float) -> None:
 def test_what_no_short_pause_mends_is_raised_at_once(error: StoreError) -> None:
     busy = Busy(99, error)
     with pytest.raises(StoreError) as raised:
-        patience()(busy)
+        retry()(busy)
     assert raised.value is error
     assert busy.calls == 1
 
 
 def test_its_end_ends_the_pauses() -> None:
-    ended = patience()
+    ended = retry()
     ended.end()
     busy = Busy(99, Unavailable("busy", LONGEST_PAUSE))
     with pytest.raises(Unavailable):

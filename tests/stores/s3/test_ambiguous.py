@@ -12,8 +12,8 @@ from tests.servers.faults import Answer, Blackhole, Fault, Hide, LoseAnswer, Res
 from tests.servers.s3 import S3Server
 from tests.support.buckets import PART
 from tests.support.harness import a_put, digest, only, outcome, pattern, put_file, receipt
-from tests.support.notebooks import Written
 from tests.support.through import Through, through
+from tests.support.upload_logs import Written
 
 LARGE = PART + 1
 
@@ -25,10 +25,10 @@ def weed(seaweed: S3Server) -> Iterator[Through]:
 
 
 @pytest.fixture
-def notebook(tmp_path: Path) -> Iterator[Written]:
-    notebook = Written(tmp_path / "notebook")
-    yield notebook
-    notebook.close()
+def upload_log(tmp_path: Path) -> Iterator[Written]:
+    upload_log = Written(tmp_path / "upload_log")
+    yield upload_log
+    upload_log.close()
 
 
 def cut_idle_connections(here: Through) -> None:
@@ -175,9 +175,9 @@ def test_a_server_that_never_answers_is_left_after_the_read_time_out(weed: Throu
 @pytest.mark.parametrize("operation", ["UploadPart", "CompleteMultipartUpload"])
 @pytest.mark.parametrize("connection", ["kept", "new"])
 def test_a_large_put_whose_answer_is_lost_succeeds_and_is_written_once(
-    weed: Through, notebook: Written, tmp_path: Path, operation: str, connection: str
+    weed: Through, upload_log: Written, tmp_path: Path, operation: str, connection: str
 ) -> None:
-    store = weed.store(notebook=notebook)
+    store = weed.store(upload_log=upload_log)
     if connection == "new":
         cut_idle_connections(weed)
     weed.spoil(LoseAnswer(), operation)
@@ -190,7 +190,7 @@ def test_a_large_put_whose_answer_is_lost_succeeds_and_is_written_once(
     assert len(weed.seen("CompleteMultipartUpload")) == 1
     assert len(weed.seen("CreateMultipartUpload")) == 1
     assert weed.uploads() == []
-    assert list(notebook.unfinished("s3")) == [], "nothing is left to remember"
+    assert list(upload_log.unfinished("s3")) == [], "nothing is left to remember"
 
 
 def test_a_beginning_whose_answer_is_lost_is_begun_at_the_next_put(weed: Through, tmp_path: Path) -> None:

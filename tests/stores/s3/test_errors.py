@@ -11,7 +11,7 @@ import pytest
 from artifactd.artifact import Key
 from artifactd.stores.base import Denied, StoreError, Unacceptable, Unavailable
 from artifactd.stores.objects.store import ObjectStore
-from artifactd.stores.objects.unfinished import Loose
+from artifactd.stores.objects.unfinished import InMemory
 from artifactd.stores.s3.bucket import Bucket
 from artifactd.stores.s3.object_options import Storing
 from artifactd.stores.s3.session import Access, Endpoint
@@ -41,7 +41,7 @@ def a_store_at(endpoint: Endpoint) -> ObjectStore:
         part_size=PART,
         connections=2,
         abandon_after=1.0,
-        notebook=Loose(),
+        upload_log=InMemory(),
         clock=CLOCK,
     )
 
@@ -162,7 +162,7 @@ def test_reading_from_a_store_that_is_down_is_a_store_error(weed: Through) -> No
             list(store.keys())
 
 
-# --- TLS, on the wire's way and on the SDK's ---
+# --- TLS, on our own way and on the SDK's ---
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from tests.servers.faults import Answer, Blackhole, Fault, Flip, Seen
 from tests.servers.s3 import S3Server
 from tests.support.buckets import CLOCK, PART
 from tests.support.harness import a_put, digest, may_pass, only, outcome, pattern, receipt
-from tests.support.notebooks import Torn, Written
 from tests.support.process import until
 from tests.support.through import Through, through
+from tests.support.upload_logs import Torn, Written
 
 SMALL_PART = 64 << 10
 """Bytes. rclone takes such parts; SeaweedFS and moto want 5 MiB, as Amazon does."""
@@ -42,10 +42,10 @@ def lax(rclone: S3Server) -> Iterator[Through]:
 
 
 @pytest.fixture
-def notebook(tmp_path: Path) -> Iterator[Written]:
-    notebook = Written(tmp_path / "notebook")
-    yield notebook
-    notebook.close()
+def upload_log(tmp_path: Path) -> Iterator[Written]:
+    upload_log = Written(tmp_path / "upload_log")
+    yield upload_log
+    upload_log.close()
 
 
 class File:
@@ -167,34 +167,34 @@ def test_who_puts_something_else_while_the_parts_are_sent_wins(weed: Through, la
 # --- gone on with ---
 
 
-def stopped_after_one_part(here: Through, file: File, notebook: Written) -> StoreError:
+def stopped_after_one_part(here: Through, file: File, upload_log: Written) -> StoreError:
     """The second part meets a server that has no room for now."""
-    store = here.store(notebook=notebook)
+    store = here.store(upload_log=upload_log)
     full = Fault(Answer.s3(507, "InsufficientStorage"), lambda seen: "partNumber=2" in seen.target, math.inf)
     here.proxy.faults.append(full)
     result = only(store.put([file.put()]))
     assert isinstance(result, StoreError)
     here.proxy.faults.remove(full)
-    assert [sorted(one.parts) for one in notebook.unfinished("s3")] == [[1]]
+    assert [sorted(one.parts) for one in upload_log.unfinished("s3")] == [[1]]
     return result
 
 
 def test_what_was_sent_is_not_sent_again_by_the_next_put(
-    weed: Through, large: File, notebook: Written
+    weed: Through, large: File, upload_log: Written
 ) -> None:
-    stopped_after_one_part(weed, large, notebook)
+    stopped_after_one_part(weed, large, upload_log)
     assert weed.content("k") is None
-    store = weed.store(notebook=notebook)
+    store = weed.store(upload_log=upload_log)
     assert receipt(store.put([large.put()])).written
     assert weed.operations == ["HeadObject", "UploadPart", "CompleteMultipartUpload"]
     assert numbers(weed) == [2]
     assert weed.content("k") == pattern(PART + 1)
-    assert list(notebook.unfinished("s3")) == []
+    assert list(upload_log.unfinished("s3")) == []
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "AccessDenied", "KMS.DisabledException"])
-def test_a_lack_of_rights_costs_no_part(weed: Through, large: File, notebook: Written, code: str) -> None:
-    store = weed.store(notebook=notebook)
+def test_a_lack_of_rights_costs_no_part(weed: Through, large: File, upload_log: Written, code: str) -> None:
+    store = weed.store(upload_log=upload_log)
     weed.proxy.faults.append(
         Fault(Answer.s3(403, code), lambda seen: "partNumber=2" in seen.target, math.inf)
     )
@@ -203,86 +203,88 @@ def test_a_lack_of_rights_costs_no_part(weed: Through, large: File, notebook: Wr
     assert len(weed.uploads()) == 1
     weed.proxy.faults.clear()
     weed.proxy.seen.clear()
-    (begun,) = notebook.unfinished("s3")
+    (begun,) = upload_log.unfinished("s3")
     sent = set(begun.parts)
     assert receipt(store.put([large.put()])).written
     assert not set(numbers(weed)) & sent
 
 
-def test_an_upload_that_somebody_aborted_is_begun_anew(weed: Through, large: File, notebook: Written) -> None:
-    stopped_after_one_part(weed, large, notebook)
+def test_an_upload_that_somebody_aborted_is_begun_anew(
+    weed: Through, large: File, upload_log: Written
+) -> None:
+    stopped_after_one_part(weed, large, upload_log)
     for _, upload in weed.uploads():
         weed.client.abort_multipart_upload(**weed.at("k"), UploadId=upload)
-    store = weed.store(notebook=notebook)
+    store = weed.store(upload_log=upload_log)
     assert receipt(store.put([large.put()])).written
     assert weed.content("k") == pattern(PART + 1)
-    assert list(notebook.unfinished("s3")) == []
+    assert list(upload_log.unfinished("s3")) == []
 
 
 def test_an_upload_that_lost_a_part_is_dropped_and_begun_anew(
-    weed: Through, large: File, notebook: Written
+    weed: Through, large: File, upload_log: Written
 ) -> None:
-    stopped_after_one_part(weed, large, notebook)
+    stopped_after_one_part(weed, large, upload_log)
     ((_, upload),) = weed.uploads()
-    notebook.has(upload, 1, '"00000000000000000000000000000000"')
-    assert receipt(weed.store(notebook=notebook).put([large.put()])).written
+    upload_log.has(upload, 1, '"00000000000000000000000000000000"')
+    assert receipt(weed.store(upload_log=upload_log).put([large.put()])).written
     assert weed.content("k") == pattern(PART + 1)
     assert weed.uploads() == [], "nobody pays for the old parts"
 
 
 def test_an_upload_that_newer_bytes_supersede_is_aborted(
-    weed: Through, large: File, notebook: Written
+    weed: Through, large: File, upload_log: Written
 ) -> None:
-    stopped_after_one_part(weed, large, notebook)
+    stopped_after_one_part(weed, large, upload_log)
     ((_, upload),) = weed.uploads()
     large.write(b"newer", 0)
-    store = weed.store(notebook=notebook)
+    store = weed.store(upload_log=upload_log)
     assert receipt(store.put([large.put()])).written
     assert upload in weed.seen("AbortMultipartUpload")[0].target
     assert numbers(weed) == [1, 2]
     assert weed.uploads() == []
-    assert list(notebook.unfinished("s3")) == []
+    assert list(upload_log.unfinished("s3")) == []
 
 
 def test_an_upload_whose_bytes_are_there_already_is_aborted(
-    weed: Through, large: File, notebook: Written
+    weed: Through, large: File, upload_log: Written
 ) -> None:
-    stopped_after_one_part(weed, large, notebook)
+    stopped_after_one_part(weed, large, upload_log)
     weed.plant("k", pattern(PART + 1))
-    assert receipt(weed.store(notebook=notebook).put([large.put()])).written is False
+    assert receipt(weed.store(upload_log=upload_log).put([large.put()])).written is False
     assert weed.uploads() == []
-    assert list(notebook.unfinished("s3")) == []
+    assert list(upload_log.unfinished("s3")) == []
 
 
 def test_stale_uploads_of_ours_are_aborted_and_nobody_elses(
-    weed: Through, large: File, notebook: Written
+    weed: Through, large: File, upload_log: Written
 ) -> None:
-    stopped_after_one_part(weed, large, notebook)
+    stopped_after_one_part(weed, large, upload_log)
     foreign = weed.client.create_multipart_upload(**weed.at("k"))["UploadId"]
     later = replace(CLOCK, now=lambda: CLOCK.now() + 3 * 86400)
     young = replace(CLOCK, now=lambda: CLOCK.now() + 86400)
-    weed.store(notebook=notebook, abandon_after=2 * 86400.0, clock=young)
+    weed.store(upload_log=upload_log, abandon_after=2 * 86400.0, clock=young)
     assert len(weed.uploads()) == 2, "it is not old enough"
-    weed.store(notebook=notebook, abandon_after=2 * 86400.0, clock=later)
+    weed.store(upload_log=upload_log, abandon_after=2 * 86400.0, clock=later)
     assert weed.uploads() == [("k", foreign)]
-    assert list(notebook.unfinished("s3")) == []
+    assert list(upload_log.unfinished("s3")) == []
 
 
 def test_an_abort_that_fails_is_tried_at_the_next_start(
-    weed: Through, large: File, notebook: Written
+    weed: Through, large: File, upload_log: Written
 ) -> None:
-    stopped_after_one_part(weed, large, notebook)
+    stopped_after_one_part(weed, large, upload_log)
     later = replace(CLOCK, now=lambda: CLOCK.now() + 3 * 86400)
     weed.spoil(Answer.s3(403, "AccessDenied"), "AbortMultipartUpload")
-    weed.store(notebook=notebook, clock=later)
-    assert len(notebook.unfinished("s3")) == 1
-    weed.store(notebook=notebook, clock=later)
-    assert list(notebook.unfinished("s3")) == []
+    weed.store(upload_log=upload_log, clock=later)
+    assert len(upload_log.unfinished("s3")) == 1
+    weed.store(upload_log=upload_log, clock=later)
+    assert list(upload_log.unfinished("s3")) == []
     assert weed.uploads() == []
 
 
-def test_a_notebook_that_cannot_be_written_stops_the_put_and_says_so(weed: Through, large: File) -> None:
-    store = weed.store(ready=False, notebook=Torn())
+def test_an_upload_log_that_cannot_be_written_stops_the_put_and_says_so(weed: Through, large: File) -> None:
+    store = weed.store(ready=False, upload_log=Torn())
     results = store.put([large.put(), a_put("small", b"1")])
     assert all(may_pass(result) for result in results)
     assert "No space left on device" in str(results[0])
@@ -340,7 +342,7 @@ def test_a_bit_that_flips_is_found_by_reading_back_where_the_server_checks_nothi
 def sender(here: Through, folder: Path, file: Path, part_size: int) -> Iterator[subprocess.Popen[str]]:
     told: dict[str, Any] = {
         "url": here.proxy.url, "bucket": here.place[0], "prefix": here.place[1], "key": "k",
-        "file": str(file), "notebook": str(folder / "notebook"), "part_size": str(part_size),
+        "file": str(file), "upload_log": str(folder / "upload_log"), "part_size": str(part_size),
     }  # fmt: skip
     command = [sys.executable, "-m", "tests.support.sender", json.dumps(told)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -352,8 +354,8 @@ def sender(here: Through, folder: Path, file: Path, part_size: int) -> Iterator[
             process.kill()
 
 
-def known(notebook: Path) -> set[int]:
-    lines = [json.loads(line) for line in notebook.read_text().splitlines()]
+def known(upload_log: Path) -> set[int]:
+    lines = [json.loads(line) for line in upload_log.read_text().splitlines()]
     return {line[2] for line in lines if line[0] == "has"}
 
 
@@ -365,21 +367,21 @@ def test_a_process_that_is_killed_within_64_parts_sends_none_of_the_known_again(
     held = Fault(Blackhole(), lambda seen: seen.operation == "UploadPart" and number(seen) > 20, math.inf)
     lax.proxy.faults.append(held)
     with sender(lax, tmp_path, tmp_path / "source", SMALL_PART) as process:
-        until(lambda: len(known(tmp_path / "notebook")) == 20, "20 parts are written down")
+        until(lambda: len(known(tmp_path / "upload_log")) == 20, "20 parts are written down")
         process.kill()
     lax.proxy.faults.remove(held)
     assert lax.content("k") is None
-    before = known(tmp_path / "notebook")
+    before = known(tmp_path / "upload_log")
     lax.proxy.seen.clear()
-    notebook = Written(tmp_path / "notebook")
+    upload_log = Written(tmp_path / "upload_log")
     file = File(tmp_path / "source", content)
-    store = lax.store(notebook=notebook, part_size=SMALL_PART)
+    store = lax.store(upload_log=upload_log, part_size=SMALL_PART)
     assert receipt(store.put([file.put()])).written
     assert numbers(lax) == sorted(set(range(1, 65)) - before)
     assert lax.seen("CreateMultipartUpload") == []
     assert lax.content("k") == content
-    assert list(notebook.unfinished("s3")) == []
-    notebook.close()
+    assert list(upload_log.unfinished("s3")) == []
+    upload_log.close()
     file.close()
 
 
@@ -391,16 +393,16 @@ def test_a_process_that_is_killed_goes_on_where_conditions_and_checksums_hold(
     held = Fault(Blackhole(), lambda seen: seen.operation == "UploadPart" and number(seen) > 2, math.inf)
     weed.proxy.faults.append(held)
     with sender(weed, tmp_path, tmp_path / "source", PART) as process:
-        until(lambda: len(known(tmp_path / "notebook")) == 2, "2 parts are written down")
+        until(lambda: len(known(tmp_path / "upload_log")) == 2, "2 parts are written down")
         process.kill()
     weed.proxy.faults.remove(held)
-    notebook = Written(tmp_path / "notebook")
+    upload_log = Written(tmp_path / "upload_log")
     file = File(tmp_path / "source", content)
-    got = receipt(weed.store(notebook=notebook).put([file.put()]))
+    got = receipt(weed.store(upload_log=upload_log).put([file.put()]))
     assert (got.written, got.proof) == (True, Proof.SERVER_CHECKSUM)
     assert numbers(weed) == [3, 4]
     assert weed.content("k") == content
-    notebook.close()
+    upload_log.close()
     file.close()
 
 

@@ -12,8 +12,8 @@ from tests.servers.faults import Hide
 from tests.servers.s3 import S3Server
 from tests.support.buckets import PART
 from tests.support.harness import a_put, digest, only, outcome, pattern, put_file, receipt
-from tests.support.notebooks import Written
 from tests.support.through import Through, through
+from tests.support.upload_logs import Written
 
 DOCS = Path(__file__).parents[3] / "docs/s3.md"
 
@@ -57,8 +57,8 @@ def test_the_documented_policy_neither_lists_nor_deletes() -> None:
 def test_the_documented_policy_is_enough_for_everything(given: Through, tmp_path: Path) -> None:
     """With missing keys hidden, as Amazon hides them from whoever may not list."""
     given.spoil(Hide(), times=10_000)
-    notebook = Written(tmp_path / "notebook")
-    options: dict[str, Any] = {"credentials": given.server.limited, "notebook": notebook}
+    upload_log = Written(tmp_path / "upload_log")
+    options: dict[str, Any] = {"credentials": given.server.limited, "upload_log": upload_log}
     store = given.store(**options)
     assert receipt(store.put([a_put("small", b"old")])).written
     assert receipt(store.put([a_put("small", b"old")])).written is False
@@ -72,7 +72,7 @@ def test_the_documented_policy_is_enough_for_everything(given: Through, tmp_path
     assert outcome(only(store.put([a_put("taken", b"ours")]))) == "Conflict"
     assert given.uploads() == []
     assert not {"ListObjectsV2", "DeleteObject", "ListMultipartUploads", "ListParts"} & set(given.operations)
-    notebook.close()
+    upload_log.close()
 
 
 def test_an_account_without_delete_and_list_exports_large_copies(weed: Through, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A container: what writes goes by our own wire, what reads is the SDK's."""
+"""A container: what writes goes by requests of our own, what reads is the SDK's."""
 
 import base64
 import hashlib
@@ -13,16 +13,16 @@ from artifactd.clock import Clock
 from artifactd.stores.azure.account import Access, Endpoint, account
 from artifactd.stores.azure.answers import FOREIGN, Asked
 from artifactd.stores.azure.blob_options import Storing
-from artifactd.stores.azure.direct_put import Door
+from artifactd.stores.azure.direct_put import DirectPut
 from artifactd.stores.azure.sdk_errors import answered
 from artifactd.stores.azure.session import RANGES, Opened, opened
 from artifactd.stores.base import Put, Unavailable
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.bodies import content_md5
 from artifactd.stores.http.messages import Body, Piece
-from artifactd.stores.objects.request_counts import Tally
-from artifactd.stores.objects.retry_after import Patience
-from artifactd.stores.objects.server import Absent, Expected, Found, Holds, Notes, Objects, Taken
+from artifactd.stores.objects.request_counts import RequestCounts
+from artifactd.stores.objects.retry_after import Retry
+from artifactd.stores.objects.server import Absent, Expected, Found, Holds, Metadata, Objects, Taken
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties
@@ -49,18 +49,18 @@ class Container(Objects):
         self._endpoint, self._access, self._storing = endpoint, access, storing
         self._clock, self._throttle = clock, throttle
         self._lock = Lock()
-        self._session: tuple[Opened, Door] | None = None
-        self._sent = Tally()
-        self._patiently = Patience(clock)
+        self._session: tuple[Opened, DirectPut] | None = None
+        self._sent = RequestCounts()
+        self._retry = Retry(clock)
 
     # --- the session ---
 
-    def _opened(self) -> tuple[Opened, Door]:
+    def _opened(self) -> tuple[Opened, DirectPut]:
         with self._lock:
             if self._session is None:
                 session = opened(self._access, self._endpoint, self._sent.count, self._clock.now)
-                door = Door(session, self._endpoint, self._clock, self._sent.count, self._throttle)
-                self._session = session, door
+                direct = DirectPut(session, self._endpoint, self._clock, self._sent.count, self._throttle)
+                self._session = session, direct
             return self._session
 
     def _asked(self, what: str, operation: str) -> Asked:
@@ -73,11 +73,11 @@ class Container(Objects):
 
     def close(self) -> None:
         """As `Objects.close`."""
-        self._patiently.end()
+        self._retry.end()
         if self._session is not None:
-            session, door = self._session
+            session, direct = self._session
             session.client.close()
-            door.close()
+            direct.close()
 
     # --- writes ---
 
@@ -85,15 +85,15 @@ class Container(Objects):
         """As `Objects.ready`. Nothing is sent: a first small file costs one request."""
         self._opened()
 
-    def put(self, key: str, put: Put, notes: Notes, expected: Expected) -> str:
+    def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:
         """As `Objects.put`, by Put Blob."""
         content = put.source.content
         body = Piece(put.source.fd, 0, put.size) if content is None else content
         md5 = content_md5(body, bytes.fromhex(put.digest), key)
         headers = {"x-ms-blob-type": "BlockBlob", "content-md5": md5}
-        return self._made("PutBlob", key, {}, headers, body, notes, expected)
+        return self._made("PutBlob", key, {}, headers, body, metadata, expected)
 
-    def begin(self, key: str, put: Put, notes: Notes) -> str:  # noqa: ARG002 - Amazon wants to know of them
+    def begin(self, key: str, put: Put, metadata: Metadata) -> str:  # noqa: ARG002 - Amazon wants to know of them
         """As `Objects.begin`. Azure knows no uploads: the name is ours, and makes the blocks' names ours."""
         return uuid4().hex
 
@@ -101,20 +101,26 @@ class Container(Objects):
         """As `Objects.part`, by Put Block. The name is the block's id."""
         what = f"{key}, part {number}"
         name, md5 = block_id(upload, number), content_md5(piece, digest, what)
-        _, door = self._opened()
+        _, direct = self._opened()
         queried = {"comp": "block", "blockid": name}
-        door.put(Asked(what, "PutBlock"), key, queried, {"content-md5": md5}, piece)
+        direct.put(Asked(what, "PutBlock"), key, queried, {"content-md5": md5}, piece)
         return name
 
     def complete(  # noqa: PLR0917 - as Objects.complete
-        self, key: str, upload: str, names: Mapping[int, str], put: Put, notes: Notes, expected: Expected
+        self,
+        key: str,
+        upload: str,
+        names: Mapping[int, str],
+        put: Put,
+        metadata: Metadata,
+        expected: Expected,
     ) -> str:
         """As `Objects.complete`, by Put Block List. Only blocks that are in no blob yet are put together."""
         del upload, put
         blocks = "".join(f"<Uncommitted>{names[number]}</Uncommitted>" for number in sorted(names))
         body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'.encode()
         headers = {"content-md5": content_md5(body, hashlib.sha256(body).digest(), key)}
-        return self._made("PutBlockList", key, {"comp": "blocklist"}, headers, body, notes, expected)
+        return self._made("PutBlockList", key, {"comp": "blocklist"}, headers, body, metadata, expected)
 
     def _made(  # noqa: PLR0917 - the parts of a request, in their order
         self,
@@ -123,7 +129,7 @@ class Container(Objects):
         queried: Mapping[str, str],
         headers: Mapping[str, str],
         body: Body,
-        notes: Notes,
+        metadata: Metadata,
         expected: Expected,
     ) -> str:
         """Send what makes a blob. Returns its ETag."""
@@ -132,11 +138,11 @@ class Container(Objects):
             "x-ms-blob-content-type": "application/octet-stream",
             **self._storing.headers(self._clock.now()),
             # Whether a run of spaces is signed as it is or as one is told in two ways: here is none.
-            **{f"x-ms-meta-{name}": value.replace("  ", " %20") for name, value in notes.items()},
+            **{f"x-ms-meta-{name}": value.replace("  ", " %20") for name, value in metadata.items()},
             **_condition(expected),
         }
-        _, door = self._opened()
-        return door.put(Asked(key, operation, isinstance(expected, Absent)), key, queried, told, body)
+        _, direct = self._opened()
+        return direct.put(Asked(key, operation, isinstance(expected, Absent)), key, queried, told, body)
 
     def abandon(self, key: str, upload: str) -> None:
         """As `Objects.abandon`. Nothing is sent.
@@ -157,8 +163,8 @@ class Container(Objects):
             return None
         if not told.etag:
             raise Unavailable(f"{key}: {FOREIGN}")
-        notes = {name.lower(): value for name, value in (told.metadata or {}).items()}
-        return Found(told.size, told.etag, notes.get("attempt", ""), None)
+        metadata = {name.lower(): value for name, value in (told.metadata or {}).items()}
+        return Found(told.size, told.etag, metadata.get("attempt", ""), None)
 
     def read(self, key: str) -> Iterator[bytes] | None:
         """As `Objects.read`: in ranges of one version, so that the bytes of two are never mixed."""
@@ -181,7 +187,7 @@ class Container(Objects):
             found = next(pages, None)
             return None if found is None else [one.name for one in found if not _is_folder(one)]
 
-        for names in _each(lambda: self._patiently(partial(answered, asked, page))):
+        for names in _each(lambda: self._retry(partial(answered, asked, page))):
             yield from names
 
     def uri(self, key: str) -> str:

@@ -1,4 +1,4 @@
-"""The lean way of bytes into a container: requests signed by us, on our own wire."""
+"""The lean way of bytes into a container: requests signed by us, over our own connections."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,8 +14,8 @@ from artifactd.stores.azure.sharedkey import authorization
 from artifactd.stores.base import StoreError
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.bodies import size_of
-from artifactd.stores.http.client import Wire
-from artifactd.stores.http.connect import peer
+from artifactd.stores.http.client import Client
+from artifactd.stores.http.connect import Server
 from artifactd.stores.http.messages import Answer, Body, Unanswered
 
 _CREATED = 201
@@ -23,7 +23,7 @@ _REDIRECTION = 300
 _UNBELIEVED = 401
 
 
-class Door:
+class DirectPut:
     """Signs and sends. Threads may use it at the same time. `sent` hears each operation."""
 
     def __init__(
@@ -37,8 +37,8 @@ class Door:
         self._session, self._clock, self._sent = session, clock, sent
         parts = urlsplit(session.account.url)
         self._root = f"{parts.path}/{endpoint.container}/"
-        to = peer(session.account.url, session.tls, endpoint.connect_seconds, endpoint.read_seconds)
-        self._wire = Wire(to, throttle)
+        server = Server.at(session.account.url, session.tls, endpoint.connect_seconds, endpoint.read_seconds)
+        self._client = Client(server, throttle)
 
     def put(
         self, asked: Asked, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Body
@@ -48,18 +48,18 @@ class Door:
         Returns the ETag; a block has none: "".
 
         Raises:
-            StoreError: what the answer means; see `answers` and `Wire.send`. It shows no SAS token.
+            StoreError: what the answer means; see `answers` and `Client.send`. It shows no SAS token.
         """
         now = self._clock.now()
         path = self._root + quote(key, safe="/~")
-        told = {
+        sent = {
             **headers,
             "x-ms-date": dated(datetime.fromtimestamp(now, UTC)),
             "x-ms-version": VERSION,
         }
-        told |= self._authorized(path, queried, told, size_of(body))
+        sent |= self._authorized(path, queried, sent, size_of(body))
         self._sent(asked.operation)
-        answer = self._wire.send("PUT", self._target(path, queried), told, body)
+        answer = self._client.send("PUT", self._target(path, queried), sent, body)
         if answer.status >= _REDIRECTION:
             raise self._refused(answer, replace(asked, now=now, sas_ends=self._session.account.sas_ends))
         etag = answer.headers.get("etag", "")
@@ -90,4 +90,4 @@ class Door:
 
     def close(self) -> None:
         """Close idle connections."""
-        self._wire.close()
+        self._client.close()

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from artifactd.stores.http.bandwidth import Throttle
-from artifactd.stores.http.connect import Peer, authorization
+from artifactd.stores.http.connect import Server, authorization
 from artifactd.stores.http.connection import Connection
 from artifactd.stores.http.messages import Answer, Body, Unanswered
 
 
-class Wire:
-    """Connections to one peer, kept for the next request. Threads may send at the same time."""
+class Client:
+    """Connections to one server, kept for the next request. Threads may send at the same time."""
 
-    def __init__(self, to: Peer, throttle: Throttle | None = None) -> None:
-        self.peer = to
+    def __init__(self, server: Server, throttle: Throttle | None = None) -> None:
+        self.server = server
         self._throttle = throttle
         self._idle: deque[Connection] = deque()
 
@@ -42,7 +42,7 @@ class Wire:
             except Unanswered as lost:
                 if kept.heard or isinstance(lost.__cause__, TimeoutError):
                     raise
-        return self._exchange(Connection(self.peer), head, body)
+        return self._exchange(Connection(self.server), head, body)
 
     def close(self) -> None:
         """Close what is idle."""
@@ -62,11 +62,11 @@ class Wire:
 
     def _head(self, method: str, target: str, headers: Mapping[str, str], body: Body) -> bytes:
         size = len(body) if isinstance(body, bytes) else body.size
-        through = self.peer.proxy is not None and self.peer.tls is None
-        start = f"http://{self.peer.address}{target}" if through else target
-        lines = [f"{method} {start} HTTP/1.1", f"Host: {self.peer.address}", f"Content-Length: {size}"]
-        if through and self.peer.proxy is not None:
-            lines += authorization(self.peer.proxy)
+        through = self.server.proxy is not None and self.server.tls is None
+        start = f"http://{self.server.address}{target}" if through else target
+        lines = [f"{method} {start} HTTP/1.1", f"Host: {self.server.address}", f"Content-Length: {size}"]
+        if through and self.server.proxy is not None:
+            lines += authorization(self.server.proxy)
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return "\r\n".join((*lines, "", "")).encode("latin-1")
 

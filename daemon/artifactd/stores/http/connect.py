@@ -9,13 +9,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from artifactd.stores.base import Denied, Unavailable
-from artifactd.stores.http.messages import HEAD_BYTES, parsed_head, said
+from artifactd.stores.http.messages import HEAD_BYTES, parsed_head, reason
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class Server:
     """Where requests go, and how."""
 
     scheme: str
@@ -28,6 +28,23 @@ class Peer:
     read_seconds: float
     """without a byte from the server, or without room for one"""
 
+    @classmethod
+    def at(
+        cls, url: str, tls: ssl.SSLContext | None, connect_seconds: float, read_seconds: float
+    ) -> "Server":
+        """The server at `url`, through the environment's proxy for it (HTTPS_PROXY, NO_PROXY, …)."""
+        parts = urlsplit(url)
+        named = getproxies().get(parts.scheme)
+        return cls(
+            parts.scheme,
+            parts.hostname or "",
+            parts.port or _DEFAULT_PORTS[parts.scheme],
+            tls if parts.scheme == "https" else None,
+            None if named is None or proxy_bypass(parts.netloc) else urlsplit(_with_scheme(named)),
+            connect_seconds,
+            read_seconds,
+        )
+
     @property
     def address(self) -> str:
         """The value of the Host header (RFC 9110, 7.2)."""
@@ -35,68 +52,49 @@ class Peer:
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def peer(url: str, tls: ssl.SSLContext | None, connect_seconds: float, read_seconds: float) -> Peer:
-    """The peer at `url`, through the proxy that the environment names for it (HTTPS_PROXY, NO_PROXY, …)."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    named = getproxies().get(parts.scheme)
-    proxy = None if named is None or proxy_bypass(parts.netloc) else urlsplit(_with_scheme(named))
-    port = parts.port or _DEFAULT_PORTS[parts.scheme]
-    return Peer(
-        parts.scheme,
-        host,
-        port,
-        tls if parts.scheme == "https" else None,
-        proxy,
-        connect_seconds,
-        read_seconds,
-    )
-
-
 def _with_scheme(proxy: str) -> str:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def connected(to: Peer) -> socket.socket:
-    """A connection to the peer.
+def connected(server: Server) -> socket.socket:
+    """A connection to the server.
 
     Raises:
         Unavailable: it cannot be reached.
         Denied: its certificate is not to be trusted, or the proxy refuses, or cannot be used.
     """
-    if to.proxy is not None and to.proxy.scheme != "http":
-        raise Denied(
-            f"the proxy {to.proxy.hostname} is to be spoken to by {to.proxy.scheme}: only http is known"
-        )
-    via = (to.proxy.hostname or "", to.proxy.port or 80) if to.proxy else (to.host, to.port)
+    proxy = server.proxy
+    if proxy is not None and proxy.scheme != "http":
+        raise Denied(f"the proxy {proxy.hostname} is to be spoken to by {proxy.scheme}: only http is known")
+    via = (proxy.hostname or "", proxy.port or 80) if proxy else (server.host, server.port)
     try:
-        plain = socket.create_connection(via, to.connect_seconds)
+        plain = socket.create_connection(via, server.connect_seconds)
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none in the DNS
-        raise Unavailable(f"{via[0]}:{via[1]} cannot be reached: {said(error)}") from error
+        raise Unavailable(f"{via[0]}:{via[1]} cannot be reached: {reason(error)}") from error
     try:
-        plain.settimeout(to.read_seconds)
+        plain.settimeout(server.read_seconds)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if to.tls is None:
+        if server.tls is None:
             return plain
-        if to.proxy is not None:
-            _tunnel(plain, to, to.proxy)
-        return to.tls.wrap_socket(plain, server_hostname=to.host)
+        if proxy is not None:
+            _tunnel(plain, server, proxy)
+        return server.tls.wrap_socket(plain, server_hostname=server.host)
     except ssl.SSLCertVerificationError as error:
         plain.close()
         raise Denied(
-            f"the certificate of {to.address} is not to be trusted: {error.verify_message}"
+            f"the certificate of {server.address} is not to be trusted: {error.verify_message}"
         ) from error
     except (OSError, ValueError) as error:  # ValueError: the proxy does not speak HTTP
         plain.close()
-        raise Unavailable(f"no TLS with {to.address}: {said(error)}") from error
+        raise Unavailable(f"no TLS with {server.address}: {reason(error)}") from error
     except BaseException:
         plain.close()
         raise
 
 
-def _tunnel(plain: socket.socket, to: Peer, proxy: SplitResult) -> None:
+def _tunnel(plain: socket.socket, server: Server, proxy: SplitResult) -> None:
     """Ask the proxy to connect us (RFC 9110, 9.3.6)."""
-    target = f"{to.host}:{to.port}"
+    target = f"{server.host}:{server.port}"
     lines = (f"CONNECT {target} HTTP/1.1", f"Host: {target}", *authorization(proxy), "", "")
     plain.sendall("\r\n".join(lines).encode("latin-1"))
     received = b""

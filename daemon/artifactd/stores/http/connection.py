@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from artifactd.stores.http.bandwidth import Throttle
-from artifactd.stores.http.connect import Peer, connected
+from artifactd.stores.http.connect import Server, connected
 from artifactd.stores.http.messages import (
     ANSWER_BYTES,
     HEAD_BYTES,
@@ -16,7 +16,7 @@ from artifactd.stores.http.messages import (
     Unanswered,
     bounded,
     parsed_head,
-    said,
+    reason,
 )
 
 _PIECE: Final = 256 << 10
@@ -27,20 +27,20 @@ _AT_ONCE: Final = 1 << 30
 
 
 class Connection:
-    """A connection to the peer, opened at once. One thread at a time uses it.
+    """A connection to the server, opened at once. One thread at a time uses it.
 
     Raises:
         Unavailable, Denied: see `connected`.
     """
 
-    def __init__(self, to: Peer) -> None:
-        self._peer = to
+    def __init__(self, server: Server) -> None:
+        self._server = server
         self._received = b""
         self.reusable = False
         """whether the last exchange ended so that another can follow"""
         self.heard = False
         """whether anything came back in the last exchange"""
-        self._socket = connected(to)
+        self._socket = connected(server)
 
     def stands(self) -> bool:
         """Whether the server has neither closed it nor said anything unasked."""
@@ -53,7 +53,7 @@ class Connection:
         self._socket.close()
 
     def exchange(self, head: bytes, body: Body, throttle: Throttle | None) -> Answer:
-        """Send and receive. Raises as `Wire.send`, but for what concerns connecting."""
+        """Send and receive. Raises as `Client.send`, but for what concerns connecting."""
         self.heard = self.reusable = False
         whole = True
         try:
@@ -72,7 +72,7 @@ class Connection:
         return answer
 
     def _unanswered(self, error: Exception) -> Unanswered:
-        return Unanswered(f"{self._peer.host} did not answer: {said(error)}")
+        return Unanswered(f"{self._server.host} did not answer: {reason(error)}")
 
     # --- sending ---
 
@@ -86,7 +86,7 @@ class Connection:
             step = _step(throttle)
             for start in range(0, len(body), step):
                 self._paced(whole[start : start + step], throttle)
-        elif self._peer.tls is None and throttle is None:
+        elif self._server.tls is None and throttle is None:
             self._by_kernel(body)
         else:
             self._by_hand(body, throttle)
@@ -118,7 +118,7 @@ class Connection:
     def _wait_for_room(self) -> None:
         poll = select.poll()
         poll.register(self._socket, select.POLLOUT)
-        if not poll.poll(self._peer.read_seconds * 1000):
+        if not poll.poll(self._server.read_seconds * 1000):
             raise TimeoutError
 
     def _by_hand(self, body: Piece, throttle: Throttle | None) -> None:
@@ -166,18 +166,18 @@ class Connection:
     def _until(self, end: bytes, most: int) -> bytes:
         while end not in self._received:
             bounded(len(self._received), most)
-            self._received += self._some()
-        found, _, self._received = self._received.partition(end)
-        return found
+            self._received += self._next()
+        line, _, self._received = self._received.partition(end)
+        return line
 
     def _exactly(self, size: int) -> bytes:
         bounded(size, ANSWER_BYTES)
         while len(self._received) < size:
-            self._received += self._some()
-        found, self._received = self._received[:size], self._received[size:]
-        return found
+            self._received += self._next()
+        content, self._received = self._received[:size], self._received[size:]
+        return content
 
-    def _some(self) -> bytes:
+    def _next(self) -> bytes:
         return self._more() or _raise(ConnectionResetError(None, "it closed the connection"))
 
     def _more(self) -> bytes:

@@ -62,10 +62,10 @@ def parsed_head(head: bytes) -> tuple[int, bytes, dict[str, str]]:
         ValueError: this is no answer in HTTP.
     """
     start, *lines = head.split(b"\r\n")
-    found = _STATUS_LINE.fullmatch(start)
-    if found is None:
+    matched = _STATUS_LINE.fullmatch(start)
+    if matched is None:
         raise ValueError("it does not speak HTTP/1.1")
-    version, status = found.groups()
+    version, status = matched.groups()
     headers = {}
     for line in lines:
         name, _, value = line.decode("latin-1").partition(":")
@@ -73,7 +73,7 @@ def parsed_head(head: bytes) -> tuple[int, bytes, dict[str, str]]:
     return int(status), version, headers
 
 
-def said(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What an error of a connection says, for a person."""
     if isinstance(error, TimeoutError):
         return "it took too long"

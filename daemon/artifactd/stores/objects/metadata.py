@@ -13,13 +13,13 @@ MOST_BYTES: Final = 2_000
 _SAFE: Final = " /!#$&'()*+,:;=?@[]-._~"
 
 
-def notes(put: Put, attempt: str) -> dict[str, str]:
-    """The notes of this put, in ASCII: anything else is escaped as in a URL.
+def metadata(put: Put, attempt: str) -> dict[str, str]:
+    """The metadata of this put, in ASCII: anything else is escaped as in a URL.
 
     Names have neither "-" nor "_": Azure allows no dash, some proxies drop headers with an underscore. What
     does not fit is left out, the longest first to go: the record has it all.
     """
-    told = {
+    described = {
         "sha256": put.digest,
         "attempt": attempt,
         "size": str(put.size),
@@ -29,17 +29,17 @@ def notes(put: Put, attempt: str) -> dict[str, str]:
         "user": put.about.user,
         "source": put.about.source,
     }
-    return _fitting({name: kept for name, value in told.items() if (kept := _ascii(value))})
+    return _fitting({name: kept for name, value in described.items() if (kept := _ascii(value))})
 
 
 def _ascii(value: str) -> str:
     return quote(value, safe=_SAFE, errors="backslashreplace").strip()
 
 
-def _fitting(told: Mapping[str, str]) -> dict[str, str]:
+def _fitting(described: Mapping[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     room = MOST_BYTES
-    for name, value in told.items():
+    for name, value in described.items():
         if len(name) + len(value) <= room:
             kept[name] = value
             room -= len(name) + len(value)

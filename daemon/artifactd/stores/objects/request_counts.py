@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from threading import Lock
 
 
-class Tally:
+class RequestCounts:
     """A count for each name. Threads may count at the same time."""
 
     def __init__(self) -> None:

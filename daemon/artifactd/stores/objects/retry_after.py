@@ -13,10 +13,10 @@ _PAUSES: Final = 3
 """Times that a server's wish for a pause is granted before the store counts as unavailable."""
 
 LONGEST_PAUSE: Final = 5.0
-"""Seconds to wait with the copy in hand. Who asks for more gets it from the lane: nothing waits in memory."""
+"""Seconds to wait with the copy in hand. A longer wish is the mirror's to grant: nothing waits in memory."""
 
 
-class Patience:
+class Retry:
     """Repeats what a server was too busy for. Threads share it."""
 
     def __init__(self, clock: Clock) -> None:

@@ -1,6 +1,6 @@
 """Two ways to send one copy to a server of objects: whole, or in parts that survive a crash."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,10 +10,11 @@ from uuid import uuid4
 from artifactd import checksum
 from artifactd.stores.base import Corrupt, Parts, Put, StoreError, size_of_parts
 from artifactd.stores.http.messages import Piece, Unanswered
-from artifactd.stores.objects.metadata import notes
+from artifactd.stores.objects.metadata import metadata
+from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.server import Expected, Forgotten, Objects
-from artifactd.stores.objects.unfinished import Notebook, Unfinished
-from artifactd.stores.objects.workers import Crew
+from artifactd.stores.objects.unfinished import Unfinished, UploadLog
+from artifactd.stores.objects.workers import Workers
 
 
 class Sending(Protocol):
@@ -21,7 +22,7 @@ class Sending(Protocol):
 
     @property
     def attempt(self) -> str:
-        """Kept in the object's notes: it tells our own work from anyone else's."""
+        """Kept in the object's metadata: it tells our own work from anyone else's."""
 
     def send(self, expected: Expected) -> str:
         """Send what the server does not have yet. Returns the object's version. Raises as `Objects`."""
@@ -33,10 +34,6 @@ class Sending(Protocol):
         """The copy is not wanted any more: let the server drop what it has of it."""
 
 
-Patiently = Callable[[Callable[[], str]], str]
-"""Repeats what a busy server asks to have repeated."""
-
-
 @dataclass(slots=True)
 class Whole:
     """In one request."""
@@ -44,13 +41,13 @@ class Whole:
     server: Objects
     key: str
     put: Put
-    patiently: Patiently
+    retry: Retry
     attempt: str = field(default_factory=lambda: uuid4().hex)
 
     def send(self, expected: Expected) -> str:
         """As `Sending.send`."""
-        told = notes(self.put, self.attempt)
-        return self.patiently(partial(self.server.put, self.key, self.put, told, expected))
+        described = metadata(self.put, self.attempt)
+        return self.retry(partial(self.server.put, self.key, self.put, described, expected))
 
     def done(self) -> None:
         """As `Sending.done`: nothing is."""
@@ -69,9 +66,9 @@ class InParts:
     parts: Parts
     unfinished: Unfinished
     """what is written down of it; `upload` is empty before it is begun"""
-    notebook: Notebook
-    crew: Crew
-    patiently: Patiently
+    upload_log: UploadLog
+    workers: Workers
+    retry: Retry
 
     @property
     def attempt(self) -> str:
@@ -84,17 +81,17 @@ class InParts:
         Raises:
             Forgotten: the server has put the parts together, or dropped them. They are forgotten here, too.
         """
-        told = notes(self.put, self.attempt)
+        described = metadata(self.put, self.attempt)
         try:
             if not self.unfinished.upload:
-                self._begin(self.patiently(partial(self.server.begin, self.key, self.put, told)))
+                self._begin(self.retry(partial(self.server.begin, self.key, self.put, described)))
             names = self.unfinished.parts
             missing = [n for n in range(1, len(self.parts.digests) + 1) if n not in names]
-            self.crew.each(self._part, missing)
+            self.workers.each(self._part, missing)
             done = partial(
-                self.server.complete, self.key, self.unfinished.upload, names, self.put, told, expected
+                self.server.complete, self.key, self.unfinished.upload, names, self.put, described, expected
             )
-            version = self.patiently(done)
+            version = self.retry(done)
         except Forgotten:
             with suppress(StoreError):  # it may know the upload still, and lack a part of it
                 self.server.abandon(self.key, self.unfinished.upload)
@@ -117,7 +114,7 @@ class InParts:
 
     def _begin(self, upload: str) -> None:
         self.unfinished = self.unfinished.named(upload)
-        self.notebook.begun(self.unfinished)
+        self.upload_log.begun(self.unfinished)
 
     def _part(self, number: int) -> None:
         offset = (number - 1) * self.parts.size
@@ -125,14 +122,14 @@ class InParts:
         upload, digest = self.unfinished.upload, self.parts.digests[number - 1]
         send = partial(self.server.part, self.key, upload, number, piece, digest)
         try:
-            name = self.patiently(send)
+            name = self.retry(send)
         except Unanswered:  # a part is the same however often it is sent
-            name = self.patiently(send)
-        self.notebook.has(upload, number, name)
+            name = self.retry(send)
+        self.upload_log.has(upload, number, name)
         self.unfinished.parts[number] = name
 
     def _ended(self) -> None:
-        self.notebook.ended(self.unfinished.upload)
+        self.upload_log.ended(self.unfinished.upload)
         self.unfinished = self.unfinished.named("")
 
 

@@ -8,7 +8,7 @@ from artifactd.artifact import Digest
 from artifactd.stores.base import Proof, Put, StoreError
 from artifactd.stores.http.messages import Piece
 
-Notes = Mapping[str, str]
+Metadata = Mapping[str, str]
 """What is kept beside an object's bytes: names without "-" and "_", values in ASCII."""
 
 
@@ -43,7 +43,7 @@ class Found:
     """bytes"""
     version: str
     attempt: str
-    """which try wrote it, as its notes say; empty where they do not"""
+    """which try wrote it, as its metadata says; empty where it does not"""
     digest: Digest | None
     """what a checksum that the server has verified proves; None where it has none that says enough"""
 
@@ -65,7 +65,7 @@ class Objects(ABC):
         """Find out what the server can do. Called before the first put, and again until it succeeds."""
 
     @abstractmethod
-    def put(self, key: str, put: Put, notes: Notes, expected: Expected) -> str:
+    def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:
         """Write the object in one request. Returns its version.
 
         Raises:
@@ -75,7 +75,7 @@ class Objects(ABC):
         """
 
     @abstractmethod
-    def begin(self, key: str, put: Put, notes: Notes) -> str:
+    def begin(self, key: str, put: Put, metadata: Metadata) -> str:
         """Announce an object in parts. Returns the server's name for it. Nothing is visible yet."""
 
     @abstractmethod
@@ -89,7 +89,13 @@ class Objects(ABC):
 
     @abstractmethod
     def complete(  # noqa: PLR0917 - what is put together, as what, and when
-        self, key: str, upload: str, names: Mapping[int, str], put: Put, notes: Notes, expected: Expected
+        self,
+        key: str,
+        upload: str,
+        names: Mapping[int, str],
+        put: Put,
+        metadata: Metadata,
+        expected: Expected,
     ) -> str:
         """Put the parts together, which makes the object visible. Returns its version.
 

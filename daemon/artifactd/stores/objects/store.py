@@ -31,11 +31,11 @@ from artifactd.stores.base import (
     no_progress,
 )
 from artifactd.stores.http.messages import Unanswered
-from artifactd.stores.objects.retry_after import Patience
+from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.sending import InParts, Sending, Whole, in_parts, resumed
 from artifactd.stores.objects.server import Absent, Expected, Forgotten, Found, Holds, Objects, Taken
-from artifactd.stores.objects.unfinished import Notebook, Unfinished
-from artifactd.stores.objects.workers import Crew
+from artifactd.stores.objects.unfinished import Unfinished, UploadLog
+from artifactd.stores.objects.workers import Workers
 
 _TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put
 
@@ -59,7 +59,7 @@ class ObjectStore(Store):
         part_size: int,
         connections: int,
         abandon_after: float,
-        notebook: Notebook,
+        upload_log: UploadLog,
         clock: Clock,
     ) -> None:
         self.name = name
@@ -67,10 +67,10 @@ class ObjectStore(Store):
         self._server = server
         self._prefix = f"{prefix}/" if prefix else ""
         self._abandon_after = abandon_after
-        self._notebook = notebook
+        self._upload_log = upload_log
         self._clock = clock
-        self._crew = Crew(f"send-{name}", connections)
-        self._patiently = Patience(clock)
+        self._workers = Workers(f"send-{name}", connections)
+        self._retry = Retry(clock)
         self._readying = Lock()
         self._ready = False
         self._swept = -_SWEEP_SECONDS
@@ -93,9 +93,9 @@ class ObjectStore(Store):
             return [error] * len(puts)
         except OSError as error:
             return [_unreadable(put, error) for put in puts]
-        self._crew.each(deliver, [n for n, put in enumerate(puts) if not self._is_large(put)])
+        self._workers.each(deliver, [n for n, put in enumerate(puts) if not self._is_large(put)])
         for number in (n for n, put in enumerate(puts) if self._is_large(put)):
-            deliver(number)  # its parts keep the crew busy
+            deliver(number)  # its parts keep the workers busy
         return [results[number] for number in range(len(puts))]
 
     def _result(self, put: Put) -> Result:
@@ -177,7 +177,7 @@ class ObjectStore(Store):
             StoreError: it cannot be known.
         """
         try:
-            found = self._patiently(partial(self._server.head, self._name(put.key), put))
+            found = self._retry(partial(self._server.head, self._name(put.key), put))
         except Denied as denied:
             if isinstance(unseen, StoreError):
                 raise unseen from denied
@@ -210,8 +210,8 @@ class ObjectStore(Store):
     def _sending(self, put: Put) -> Sending:
         parts = put.source.parts
         if not self._is_large(put) or parts is None:
-            return Whole(self._server, self._name(put.key), put, self._patiently)
-        known = [one for one in self._notebook.unfinished(self.name) if one.key == put.key]
+            return Whole(self._server, self._name(put.key), put, self._retry)
+        known = [one for one in self._upload_log.unfinished(self.name) if one.key == put.key]
         begun = resumed(put, parts, known)
         for one in known:
             if one is not begun:
@@ -223,15 +223,15 @@ class ObjectStore(Store):
             put,
             parts,
             begun or fresh,
-            self._notebook,
-            self._crew,
-            self._patiently,
+            self._upload_log,
+            self._workers,
+            self._retry,
         )
 
     def _make_ready(self) -> None:
         with self._readying:
             if not self._ready:
-                self._patiently(self._server.ready)
+                self._retry(self._server.ready)
                 self._ready = True
             if self._clock.monotonic() >= self._swept + _SWEEP_SECONDS:
                 self._swept = self._clock.monotonic()
@@ -239,7 +239,7 @@ class ObjectStore(Store):
 
     def _sweep(self) -> None:
         """Drop what was begun too long ago: its file is gone, or nobody wants it any more."""
-        for one in self._notebook.unfinished(self.name):
+        for one in self._upload_log.unfinished(self.name):
             if one.began < self._clock.now() - self._abandon_after:
                 self._abandon(one)
 
@@ -247,7 +247,7 @@ class ObjectStore(Store):
         """Drop an unfinished upload of ours. If the server does not, it is tried again at the next sweep."""
         with suppress(StoreError):
             self._server.abandon(self._name(one.key), one.upload)
-            self._notebook.ended(one.upload)
+            self._upload_log.ended(one.upload)
 
     # --- reads ---
 
@@ -260,12 +260,12 @@ class ObjectStore(Store):
 
     def stat(self, key: Key) -> Stat | None:
         """As `Store.stat`."""
-        found = self._patiently(partial(self._server.head, self._name(key)))
+        found = self._retry(partial(self._server.head, self._name(key)))
         return None if found is None else Stat(found.size, found.version, found.digest)
 
     def digest(self, key: Key, progress: Callable[[int], None] = no_progress) -> Digest | None:
         """As `Store.digest`."""
-        chunks = self._patiently(partial(self._server.read, self._name(key)))
+        chunks = self._retry(partial(self._server.read, self._name(key)))
         return None if chunks is None else checksum.of_chunks(chunks, progress)
 
     def keys(self, prefix: str = "") -> Iterator[Key]:
@@ -292,8 +292,8 @@ class ObjectStore(Store):
 
     def close(self) -> None:
         """As `Store.close`. Pauses end at once."""
-        self._patiently.end()
-        self._crew.close()
+        self._retry.end()
+        self._workers.close()
         self._server.close()
 
 
@@ -307,7 +307,7 @@ def _after(put: Put, error: StoreError, expected: Expected) -> Expected | StoreE
 
 
 def _unreadable(put: Put, error: OSError) -> StoreError:
-    """Neither the source nor the notebook is the server's: both are read here."""
+    """Neither the source nor the upload log is the server's: both are read here."""
     return StoreError(f"{put.key}: what is to be sent cannot be read here: {error.strerror or error}")
 
 

@@ -20,7 +20,7 @@ class Unfinished:
     upload: str
     """the server's name for it"""
     attempt: str
-    """as in the copy's own notes"""
+    """as in the copy's own metadata"""
     began: float
     """seconds since the epoch"""
     parts: dict[int, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Unfinished:
         return replace(self, upload=upload, parts={})
 
 
-class Notebook(Protocol):
+class UploadLog(Protocol):
     """Where a store writes down its unfinished puts, durably. Threads may use it at the same time.
 
     Every method raises `Unavailable` where it cannot be read or written; nothing was changed then.
@@ -50,30 +50,30 @@ class Notebook(Protocol):
         """What is written down for this store, the oldest first."""
 
 
-class Loose(Notebook):
-    """A notebook in memory: nothing survives the process."""
+class InMemory(UploadLog):
+    """An upload log in memory: nothing survives the process."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._begun: dict[str, Unfinished] = {}
 
     def begun(self, unfinished: Unfinished) -> None:
-        """As `Notebook.begun`."""
+        """As `UploadLog.begun`."""
         with self._lock:
             self._begun[unfinished.upload] = unfinished
 
     def has(self, upload: str, number: int, name: str) -> None:
-        """As `Notebook.has`."""
+        """As `UploadLog.has`."""
         with self._lock:
-            found = self._begun[upload]
-            self._begun[upload] = replace(found, parts=found.parts | {number: name})
+            known = self._begun[upload]
+            self._begun[upload] = replace(known, parts=known.parts | {number: name})
 
     def ended(self, upload: str) -> None:
-        """As `Notebook.ended`."""
+        """As `UploadLog.ended`."""
         with self._lock:
             self._begun.pop(upload, None)
 
     def unfinished(self, store: str) -> Sequence[Unfinished]:
-        """As `Notebook.unfinished`."""
+        """As `UploadLog.unfinished`."""
         with self._lock:
             return [one for one in self._begun.values() if one.store == store]

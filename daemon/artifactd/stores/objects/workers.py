@@ -1,4 +1,4 @@
-"""Several hands for one job: as many things at once as a store has connections."""
+"""Several threads for one job: as many things at once as a store has connections."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,12 +9,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Crew:
-    """Threads that whoever has a job shares with others. The caller is a hand of its own job."""
+class Workers:
+    """Threads that whoever has a job shares with others. The caller is one of them for its own job."""
 
-    def __init__(self, name: str, hands: int) -> None:
-        self._hands = hands
-        self._pool = ThreadPoolExecutor(hands, name)
+    def __init__(self, name: str, threads: int) -> None:
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, name)
 
     def each(self, act: Callable[[T], None], items: Sequence[T]) -> None:
         """`act` on every item, several at a time; it returns when all is done.
@@ -24,7 +24,7 @@ class Crew:
         source = _Shared(iter(items))
         helpers = list[Future[None]]()
         with suppress(RuntimeError):  # closed meanwhile: then the caller does the rest alone
-            for _ in range(min(self._hands, len(items)) - 1):
+            for _ in range(min(self._threads, len(items)) - 1):
                 helpers.append(self._pool.submit(_work, act, source))
         try:
             _work(act, source)

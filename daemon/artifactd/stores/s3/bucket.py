@@ -1,4 +1,4 @@
-"""A bucket: the bytes of puts leave by our own wire, everything else is boto3's."""
+"""A bucket: the bytes of puts leave by requests of our own, everything else is boto3's."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -11,13 +11,13 @@ from artifactd.clock import Clock
 from artifactd.stores.base import CHUNK, Corrupt, Proof, Put, StoreError, Unavailable
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.messages import Piece, Unanswered
-from artifactd.stores.objects.request_counts import Tally
-from artifactd.stores.objects.retry_after import Patience
-from artifactd.stores.objects.server import Expected, Forgotten, Found, Notes, Objects, Taken
+from artifactd.stores.objects.request_counts import RequestCounts
+from artifactd.stores.objects.retry_after import Retry
+from artifactd.stores.objects.server import Expected, Forgotten, Found, Metadata, Objects, Taken
 from artifactd.stores.s3 import checksums
 from artifactd.stores.s3.answers import FOREIGN
 from artifactd.stores.s3.checksums import Verified
-from artifactd.stores.s3.direct_put import Door
+from artifactd.stores.s3.direct_put import DirectPut
 from artifactd.stores.s3.object_options import Storing
 from artifactd.stores.s3.probe import probe
 from artifactd.stores.s3.sdk_errors import answered
@@ -50,43 +50,42 @@ class Bucket(Objects):
         self._chosen = verified
         self._verified = verified or Verified.SHA256
         self._lock = Lock()
-        self._session: Opened | None = None
-        self._door: Door | None = None
-        self._sent = Tally()
-        self._patiently = Patience(clock)
+        self._session: tuple[Opened, DirectPut] | None = None
+        self._sent = RequestCounts()
+        self._retry = Retry(clock)
 
     # --- the session ---
 
-    def _opened(self) -> Opened:
+    def _opened(self) -> tuple[Opened, DirectPut]:
         with self._lock:
             if self._session is None:
-                self._session = opened(self._access, self._endpoint, self._sent.count)
-                self._door = Door(
-                    self._session, self._endpoint, self._clock, self._sent.count, self._throttle
-                )
+                session = opened(self._access, self._endpoint, self._sent.count)
+                direct = DirectPut(session, self._endpoint, self._clock, self._sent.count, self._throttle)
+                self._session = session, direct
             return self._session
 
-    def _way(self) -> Door:
-        if self._door is None:
-            self._opened()
-        assert self._door is not None, "a session opens a door"  # noqa: S101 - see _opened
-        return self._door
-
-    def _ask(self, operation: str, key: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - boto3's answers
+    def _ask(
+        self,
+        operation: str,
+        key: str,
+        *,
+        lost: type[StoreError] = Unavailable,
+        needs: tuple[str, ...] = (),
+        **options: Any,  # noqa: ANN401 - boto3's, as its answers
+    ) -> dict[str, Any]:
         """What boto3's `operation` answers. Raises what the answer means, or `lost` where it is none.
 
         An answer without any of `needs` is none of S3's, but of whoever stands between.
         """
-        lost: type[StoreError] = options.pop("lost", Unavailable)
-        needs: tuple[str, ...] = options.pop("needs", ())
-        ask = getattr(self._opened().client, operation)
+        session, _ = self._opened()
+        ask = getattr(session.client, operation)
         with answered(key, lost):
-            told: dict[str, Any] = ask(
+            response: dict[str, Any] = ask(
                 Bucket=self._endpoint.bucket, Key=key, **{**self._storing.asking, **options}
             )
-        if not all(told.get(name) is not None for name in needs):
+        if not all(response.get(name) is not None for name in needs):
             raise lost(f"{key}: {FOREIGN}")
-        return told
+        return response
 
     def requests(self) -> Mapping[str, int]:
         """As `Objects.requests`."""
@@ -94,66 +93,73 @@ class Bucket(Objects):
 
     def close(self) -> None:
         """As `Objects.close`."""
-        self._patiently.end()
+        self._retry.end()
         if self._session is not None:
-            self._session.client.close()
-        if self._door is not None:
-            self._door.close()
+            session, direct = self._session
+            session.client.close()
+            direct.close()
 
     # --- writes ---
 
     def ready(self) -> None:
         """As `Objects.ready`: by a probe of up to six small requests."""
-        door = self._way()
-        found = probe(
-            door, self._probe_key, self._storing.headers(self._clock.now()), self._chosen, self.read
-        )
-        self._verified, self.honours_conditions = found.verified, found.honours_conditions
-        self.proof = Proof.READ_BACK if found.verified is Verified.NOTHING else Proof.SERVER_CHECKSUM
+        _, direct = self._opened()
+        headers = self._storing.headers(self._clock.now())
+        probed = probe(direct, self._probe_key, headers, self._chosen, self.read)
+        self._verified, self.honours_conditions = probed.verified, probed.honours_conditions
+        self.proof = Proof.READ_BACK if probed.verified is Verified.NOTHING else Proof.SERVER_CHECKSUM
 
-    def put(self, key: str, put: Put, notes: Notes, expected: Expected) -> str:
+    def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:
         """As `Objects.put`."""
         body = checksums.whole(put, self._verified)
         headers = {
             **body.headers,
             **self._storing.headers(self._clock.now()),
-            **{f"x-amz-meta-{name}": value for name, value in notes.items()},
+            **{f"x-amz-meta-{name}": value for name, value in metadata.items()},
             **checksums.condition(expected),
         }
-        return self._way().put("PutObject", key, {}, headers, body)
+        _, direct = self._opened()
+        return direct.put("PutObject", key, {}, headers, body)
 
-    def begin(self, key: str, put: Put, notes: Notes) -> str:  # noqa: ARG002 - Azure wants the put
+    def begin(self, key: str, put: Put, metadata: Metadata) -> str:  # noqa: ARG002 - Azure wants the put
         """As `Objects.begin`."""
         summed = self._verified is Verified.SHA256
         kinds = {"ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"} if summed else {}
-        options = self._storing.options(self._clock.now())
-        told = self._ask(
+        options: dict[str, Any] = self._storing.options(self._clock.now()) | kinds
+        response = self._ask(
             "create_multipart_upload",
             key,
             needs=("UploadId",),
-            Metadata=dict(notes),
-            **{**options, **kinds},
+            Metadata=dict(metadata),
+            **options,
         )
-        return str(told["UploadId"])
+        return str(response["UploadId"])
 
     def part(self, key: str, upload: str, number: int, piece: Piece, digest: bytes) -> str:
         """As `Objects.part`. The name is the part's ETag."""
         body = checksums.part(piece, digest, self._verified, f"{key}, part {number}")
         queried = {"partNumber": str(number), "uploadId": upload}
         headers = {**body.headers, **self._storing.asking_headers}
-        return self._way().put("UploadPart", key, queried, headers, body)
+        _, direct = self._opened()
+        return direct.put("UploadPart", key, queried, headers, body)
 
     def complete(  # noqa: PLR0917 - as Objects.complete
-        self, key: str, upload: str, names: Mapping[int, str], put: Put, notes: Notes, expected: Expected
+        self,
+        key: str,
+        upload: str,
+        names: Mapping[int, str],
+        put: Put,
+        metadata: Metadata,
+        expected: Expected,
     ) -> str:
-        """As `Objects.complete`. S3 got the notes at the beginning."""
-        del notes
+        """As `Objects.complete`. S3 got the metadata at the beginning."""
+        del metadata
         summed = self._verified is Verified.SHA256
         parts = [
             {"PartNumber": number, "ETag": names[number]} | (checksums.of_part(put, number) if summed else {})
             for number in sorted(names)
         ]
-        told = self._ask(
+        response = self._ask(
             "complete_multipart_upload",
             key,
             UploadId=upload,
@@ -162,10 +168,10 @@ class Bucket(Objects):
             needs=("ETag",),
             **checksums.option(expected),
         )
-        there = told.get("ChecksumSHA256")
-        if summed and there is not None and not checksums.fits(there, put):
+        checksum = response.get("ChecksumSHA256")
+        if summed and checksum is not None and not checksums.fits(checksum, put):
             raise Corrupt(f"{key}: the server put together other bytes than were sent")
-        return str(told["ETag"])
+        return str(response["ETag"])
 
     def abandon(self, key: str, upload: str) -> None:
         """As `Objects.abandon`."""
@@ -177,34 +183,35 @@ class Bucket(Objects):
     def head(self, key: str, like: Put | None = None) -> Found | None:
         """As `Objects.head`."""
         try:
-            told = self._ask("head_object", key, needs=("ETag", "ContentLength"), ChecksumMode="ENABLED")
+            response = self._ask("head_object", key, needs=("ETag", "ContentLength"), ChecksumMode="ENABLED")
         except Taken:
             return None
-        there = told.get("ChecksumSHA256", "") if self._verified is Verified.SHA256 else ""
-        digest = checksums.proven(there, told.get("ChecksumType", ""), like)
-        attempt = told.get("Metadata", {}).get("attempt", "")
-        return Found(told["ContentLength"], told["ETag"], attempt, digest)
+        checksum = response.get("ChecksumSHA256", "") if self._verified is Verified.SHA256 else ""
+        digest = checksums.proven(checksum, response.get("ChecksumType", ""), like)
+        attempt = response.get("Metadata", {}).get("attempt", "")
+        return Found(response["ContentLength"], response["ETag"], attempt, digest)
 
     def read(self, key: str) -> Iterator[bytes] | None:
         """As `Objects.read`."""
         try:
-            told = self._ask("get_object", key)
+            response = self._ask("get_object", key)
         except Taken:
             return None
-        return _chunks(key, told["Body"])
+        return _chunks(key, response["Body"])
 
     def list(self, prefix: str) -> Iterator[str]:
         """As `Objects.list`."""
         after: dict[str, str] = {}
         while True:
-            page = self._patiently(partial(self._page, prefix, after))
-            yield from (one["Key"] for one in page.get("Contents", ()))
+            page = self._retry(partial(self._page, prefix, after))
+            yield from (listed["Key"] for listed in page.get("Contents", ()))
             if not page.get("IsTruncated"):
                 return
             after = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _page(self, prefix: str, after: Mapping[str, str]) -> dict[str, Any]:
-        ask = self._opened().client.list_objects_v2
+        session, _ = self._opened()
+        ask = session.client.list_objects_v2
         with answered(f"a list of {self._endpoint.bucket}/{prefix}"):
             page: dict[str, Any] = ask(
                 Bucket=self._endpoint.bucket, Prefix=prefix, **after, **self._storing.asking

@@ -1,12 +1,12 @@
-"""The lean way of bytes into a bucket: signed requests on our own wire, with boto3's credentials."""
+"""The lean way of bytes into a bucket: signed requests over our own connections, with boto3's credentials."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from artifactd.clock import Clock
 from artifactd.stores.http.bandwidth import Throttle
-from artifactd.stores.http.client import Wire
-from artifactd.stores.http.connect import peer
+from artifactd.stores.http.client import Client
+from artifactd.stores.http.connect import Server
 from artifactd.stores.http.messages import Unanswered
 from artifactd.stores.s3.answers import FOREIGN, meaning, of_xml
 from artifactd.stores.s3.checksums import Checked
@@ -16,7 +16,7 @@ from artifactd.stores.s3.sigv4 import path, query, signed
 _OK = 200
 
 
-class Door:
+class DirectPut:
     """Signs and sends. Threads may use it at the same time. `sent` hears each operation."""
 
     def __init__(
@@ -28,8 +28,8 @@ class Door:
         throttle: Throttle | None,
     ) -> None:
         self._session, self._clock, self._sent = session, clock, sent
-        to = peer(session.url, session.tls, endpoint.connect_seconds, endpoint.read_seconds)
-        self._wire = Wire(to, throttle)
+        server = Server.at(session.url, session.tls, endpoint.connect_seconds, endpoint.read_seconds)
+        self._client = Client(server, throttle)
 
     def put(
         self, operation: str, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Checked
@@ -37,23 +37,23 @@ class Door:
         """Send the bytes to `key`. Returns the ETag.
 
         Raises:
-            StoreError: what the answer means; see `answers` and `Wire.send`.
+            StoreError: what the answer means; see `answers` and `Client.send`.
             OSError: the source cannot be read.
         """
-        target, told = self._session.root + path(key), query(queried)
+        target, asked = self._session.root + path(key), query(queried)
         signed_headers = signed(
             "PUT",
             target,
-            told,
-            {"host": self._wire.peer.address, **headers},
+            asked,
+            {"host": self._client.server.address, **headers},
             body.sha256,
             datetime.fromtimestamp(self._clock.now(), UTC),
             self._session.credentials(),
             self._session.region,
         )
-        del signed_headers["host"]  # the wire says it
+        del signed_headers["host"]  # the client says it
         self._sent(operation)
-        answer = self._wire.send("PUT", f"{target}?{told}" if told else target, signed_headers, body.body)
+        answer = self._client.send("PUT", f"{target}?{asked}" if asked else target, signed_headers, body.body)
         if answer.status != _OK:
             code, said = of_xml(answer.body)
             raise meaning(answer.status, code, said, answer.headers, key)
@@ -64,4 +64,4 @@ class Door:
 
     def close(self) -> None:
         """Close idle connections."""
-        self._wire.close()
+        self._client.close()

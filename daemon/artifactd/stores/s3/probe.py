@@ -8,7 +8,7 @@ from artifactd.stores.base import Corrupt, Denied, Refusal
 from artifactd.stores.objects.server import Absent, Taken
 from artifactd.stores.s3 import checksums
 from artifactd.stores.s3.checksums import Verified
-from artifactd.stores.s3.direct_put import Door
+from artifactd.stores.s3.direct_put import DirectPut
 
 _CONTENT: Final = b"Written by artifactd, to see how this server keeps what it is given. It may stay.\n"
 _OTHER: Final = b"Written by artifactd with a wrong checksum. A server that checks it has not kept this.\n"
@@ -25,15 +25,17 @@ class Probed:
 Read = Callable[[str], Iterator[bytes] | None]
 
 
-def probe(door: Door, key: str, headers: Mapping[str, str], chosen: Verified | None, read: Read) -> Probed:
+def probe(
+    direct: DirectPut, key: str, headers: Mapping[str, str], chosen: Verified | None, read: Read
+) -> Probed:
     """Find out. It leaves a small object at `key`, and one beside it where nothing is verified.
 
     Raises:
         Corrupt: the server gives back other bytes than it was given.
         StoreError: it does not take a put at all.
     """
-    verified = chosen or _verified(door, key, headers)
-    honours = _refuses(door, key, headers, verified) or _refuses(door, key, headers, verified)
+    verified = chosen or _verified(direct, key, headers)
+    honours = _refuses(direct, key, headers, verified) or _refuses(direct, key, headers, verified)
     try:
         chunks = read(key)
     except Refusal:  # the account may not read, or nobody what lies in this storage class
@@ -43,23 +45,23 @@ def probe(door: Door, key: str, headers: Mapping[str, str], chosen: Verified | N
     return Probed(verified, honours)
 
 
-def _refuses(door: Door, key: str, headers: Mapping[str, str], verified: Verified) -> bool:
+def _refuses(direct: DirectPut, key: str, headers: Mapping[str, str], verified: Verified) -> bool:
     """Whether the server refuses to write where something is. The first put may be what makes it so."""
     body = checksums.of_content(_CONTENT, verified)
     try:
-        door.put("PutObject", key, {}, {**headers, **body.headers, **checksums.condition(Absent())}, body)
+        direct.put("PutObject", key, {}, {**headers, **body.headers, **checksums.condition(Absent())}, body)
     except Taken:
         return True
     return False
 
 
-def _verified(door: Door, key: str, headers: Mapping[str, str]) -> Verified:
+def _verified(direct: DirectPut, key: str, headers: Mapping[str, str]) -> Verified:
     """What the server checks, tried with the checksum of other bytes."""
     for verified in (Verified.SHA256, Verified.MD5):
         told = checksums.of_content(_CONTENT, verified).headers
         body = checksums.of_content(_OTHER, verified)
         try:
-            door.put("PutObject", f"{key}-refused", {}, {**headers, **told}, body)
+            direct.put("PutObject", f"{key}-refused", {}, {**headers, **told}, body)
         except Corrupt:
             return verified
         except Denied:

@@ -1,4 +1,4 @@
-"""A notebook of the tests' own that survives kill -9: one line of JSON for each thing written down."""
+"""An upload log of the tests' own that survives kill -9: one line of JSON for each thing written down."""
 
 import dataclasses
 import json
@@ -9,14 +9,14 @@ from threading import Lock
 from typing import Any
 
 from artifactd.artifact import Digest, Key
-from artifactd.stores.objects.unfinished import Loose, Notebook, Unfinished
+from artifactd.stores.objects.unfinished import InMemory, Unfinished, UploadLog
 
 
-class Written(Notebook):
-    """A `Loose` notebook whose calls are in a file as well; a new one on the file knows them all."""
+class Written(UploadLog):
+    """An `InMemory` upload log whose calls are in a file as well; a new one on the file knows them all."""
 
     def __init__(self, file: Path) -> None:
-        self._loose = Loose()
+        self._in_memory = InMemory()
         self._lock = Lock()
         lines = file.read_text().splitlines() if file.exists() else []
         for line in lines:
@@ -33,7 +33,7 @@ class Written(Notebook):
         self._write("ended", upload)
 
     def unfinished(self, store: str) -> Sequence[Unfinished]:
-        return self._loose.unfinished(store)
+        return self._in_memory.unfinished(store)
 
     def close(self) -> None:
         os.close(self._fd)
@@ -49,15 +49,15 @@ class Written(Notebook):
             (one,) = told
             parts = {int(number): name for number, name in one["parts"].items()}
             one = {**one, "key": Key(one["key"]), "digest": Digest(one["digest"]), "parts": parts}
-            self._loose.begun(Unfinished(**one))
+            self._in_memory.begun(Unfinished(**one))
         elif what == "has":
-            self._loose.has(*told)
+            self._in_memory.has(*told)
         else:
-            self._loose.ended(*told)
+            self._in_memory.ended(*told)
 
 
-class Torn(Notebook):
-    """A notebook that cannot be read or written: its disk is full."""
+class Torn(UploadLog):
+    """An upload log that cannot be read or written: its disk is full."""
 
     def begun(self, unfinished: Unfinished) -> None:  # noqa: ARG002 - it fails whatever it is told
         raise OSError(28, "No space left on device")
