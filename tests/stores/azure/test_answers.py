@@ -4,8 +4,9 @@ from typing import Final
 
 import pytest
 
-from artifactd.stores.azure.answers import PAUSE_SECONDS, Asked, Told, meaning, of_answer
+from artifactd.stores.azure.answers import Asked, Told, meaning, of_answer
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
+from artifactd.stores.http.answers import PAUSE_SECONDS
 from artifactd.stores.objects.server import Forgotten, Taken
 
 NOW: Final = 1_767_323_045.0  # Fri, 02 Jan 2026 03:04:05 GMT

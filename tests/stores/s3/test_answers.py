@@ -3,8 +3,9 @@
 import pytest
 
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
+from artifactd.stores.http.answers import PAUSE_SECONDS
 from artifactd.stores.objects.server import Forgotten, Taken
-from artifactd.stores.s3.answers import PAUSE_SECONDS, meaning, of_xml
+from artifactd.stores.s3.answers import meaning, of_xml
 
 TABLE: list[tuple[int, str, type[StoreError], str]] = [
     (403, "AccessDenied", Denied, "docs/s3.md"),

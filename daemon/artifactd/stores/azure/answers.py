@@ -12,10 +12,8 @@ from typing import Final
 
 from artifactd.artifact import printable
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
+from artifactd.stores.http.answers import element, pause
 from artifactd.stores.objects.server import Forgotten, Taken
-
-PAUSE_SECONDS: Final = 0.5
-"""The first pause where a busy server does not say how long."""
 
 FOREIGN: Final = "the answer is none of Azure's: is a proxy or another server in between?"
 """What is said of a success that has not what Azure sends with each success."""
@@ -170,7 +168,7 @@ def meaning(told: Told, asked: Asked) -> StoreError:
     mend = _DENIED.get(code) or _REFUSED.get(code) or (_RIGHTS if kind is Denied else "")
     sentence = shown + (f" ({said})" if said else "") + (f": {mend}" if mend else "")
     if kind is Unavailable:
-        return Unavailable(sentence, retry_after=_pause(told.headers))
+        return Unavailable(sentence, retry_after=pause(told.headers.get("retry-after", "")))
     return kind(sentence)
 
 
@@ -218,19 +216,7 @@ def _apart(skew: float) -> str:
     return f"{abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'}"
 
 
-def _pause(headers: Mapping[str, str]) -> float:
-    """Seconds that the server asks for (RFC 9110, 10.2.3); one that gives a date is taken at its usual."""
-    wish = headers.get("retry-after", "").strip()
-    return max(PAUSE_SECONDS, float(wish)) if re.fullmatch(r"[0-9]{1,6}", wish) else PAUSE_SECONDS
-
-
 def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Told:
     """What an answer says in its headers and its XML."""
-    text = body[:4096].decode("utf-8", "replace")
-    code = headers.get("x-ms-error-code") or _element("Code", text)
-    return Told(status, code, _element("Message", text), _element("AuthenticationErrorDetail", text), headers)
-
-
-def _element(name: str, text: str) -> str:
-    found = re.search(rf"<{name}>([^<]*)</{name}>", text)
-    return found.group(1) if found else ""
+    code = headers.get("x-ms-error-code") or element("Code", body)
+    return Told(status, code, element("Message", body), element("AuthenticationErrorDetail", body), headers)

@@ -22,7 +22,7 @@ from artifactd.stores.http.bodies import content_md5
 from artifactd.stores.http.messages import Body, Piece
 from artifactd.stores.objects.request_counts import RequestCounts
 from artifactd.stores.objects.retry_after import Retry
-from artifactd.stores.objects.server import Absent, Expected, Found, Holds, Metadata, Objects, Taken
+from artifactd.stores.objects.server import Absent, Expected, Found, Metadata, Objects, Taken, condition
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties
@@ -139,7 +139,7 @@ class Container(Objects):
             **self._storing.headers(self._clock.now()),
             # Whether a run of spaces is signed as it is or as one is told in two ways: here is none.
             **{f"x-ms-meta-{name}": value.replace("  ", " %20") for name, value in metadata.items()},
-            **_condition(expected),
+            **condition(expected),
         }
         _, direct = self._opened()
         return direct.put(Asked(key, operation, isinstance(expected, Absent)), key, queried, told, body)
@@ -199,15 +199,6 @@ class Container(Objects):
 def block_id(upload: str, number: int) -> str:
     """The id of a block: of one length for all blocks of a blob, and of no other upload ("Put Block")."""
     return base64.b64encode(f"{upload}-{number:06}".encode()).decode()
-
-
-def _condition(expected: Expected) -> dict[str, str]:
-    """The header under which a write happens only if the key holds what is expected."""
-    match expected:
-        case Absent():
-            return {"if-none-match": "*"}
-        case Holds(version):
-            return {"if-match": version}
 
 
 def _each(step: Callable[[], T | None]) -> Iterator[T]:

@@ -15,6 +15,7 @@ from artifactd.stores.azure.account import Access, Account, Endpoint, TokenSourc
 from artifactd.stores.azure.answers import Asked
 from artifactd.stores.azure.sdk_errors import answered
 from artifactd.stores.base import Denied
+from artifactd.stores.http.connect import trust
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -168,8 +169,6 @@ def _authorities(chosen: Path | None) -> Path:
 
 def _context(authorities: Path) -> ssl.SSLContext:
     try:
-        if authorities.is_dir():
-            return ssl.create_default_context(capath=authorities)
-        return ssl.create_default_context(cafile=authorities)
+        return trust(directory=authorities) if authorities.is_dir() else trust(authorities)
     except OSError as error:
         raise Denied(f"no certificates can be read from {authorities}: mend [azure] cert_location") from error

@@ -4,6 +4,7 @@ import base64
 import socket
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -54,6 +55,21 @@ class Server:
 
 def _with_scheme(proxy: str) -> str:
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def trust(
+    file: Path | str | None = None, directory: Path | None = None, *, verify: bool = True
+) -> ssl.SSLContext:
+    """TLS that checks a server against these certificates; without any, against those of the system.
+
+    Raises:
+        OSError: no certificates can be read there.
+    """
+    context = ssl.create_default_context(cafile=file, capath=directory)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def connected(server: Server) -> socket.socket:

@@ -27,6 +27,15 @@ class Holds:
 Expected = Absent | Holds
 
 
+def condition(expected: Expected) -> dict[str, str]:
+    """The header under which a write happens only if the key holds what is expected (RFC 9110, 13.1)."""
+    match expected:
+        case Absent():
+            return {"if-none-match": "*"}
+        case Holds(version):
+            return {"if-match": version}
+
+
 class Taken(StoreError):
     """The key does not hold what was expected. Nothing was written."""
 

@@ -3,17 +3,14 @@
 "List of error codes", Amazon S3 API Reference; what other servers say instead was seen with them.
 """
 
-import re
 from collections.abc import Mapping
 from html import unescape
 from typing import Final
 
 from artifactd.artifact import printable
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
+from artifactd.stores.http.answers import element, pause
 from artifactd.stores.objects.server import Forgotten, Taken
-
-PAUSE_SECONDS: Final = 0.5
-"""The first pause where a busy server does not say how long."""
 
 FOREIGN: Final = "the answer is none of S3's: is a proxy or another server in between?"
 """What is said of a success that has not what S3 sends with each success."""
@@ -104,14 +101,8 @@ def meaning(status: int, code: str, said: str, headers: Mapping[str, str], what:
     if kind is Denied:
         return Denied(f"{told}: {_MENDS[code]}{_region(headers)}")
     if kind is Unavailable and (code in _BUSY or code not in _KINDS):
-        return Unavailable(told, retry_after=_pause(headers))
+        return Unavailable(told, retry_after=pause(headers.get("retry-after", "")))
     return kind(told)
-
-
-def _pause(headers: Mapping[str, str]) -> float:
-    """Seconds that the server asks for (RFC 9110, 10.2.3); one that gives a date is taken at its usual."""
-    wish = headers.get("retry-after", "").strip()
-    return max(PAUSE_SECONDS, float(wish)) if re.fullmatch(r"[0-9]{1,6}", wish) else PAUSE_SECONDS
 
 
 def _region(headers: Mapping[str, str]) -> str:
@@ -121,10 +112,4 @@ def _region(headers: Mapping[str, str]) -> str:
 
 def of_xml(body: bytes) -> tuple[str, str]:
     """Code and message of an error's XML; empty where there are none."""
-    text = body[:4096].decode("utf-8", "replace")
-    return _element("Code", text), _element("Message", text)
-
-
-def _element(name: str, text: str) -> str:
-    found = re.search(rf"<{name}>([^<]*)</{name}>", text)
-    return unescape(found.group(1)) if found else ""
+    return unescape(element("Code", body)), unescape(element("Message", body))

@@ -13,7 +13,7 @@ from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.messages import Piece, Unanswered
 from artifactd.stores.objects.request_counts import RequestCounts
 from artifactd.stores.objects.retry_after import Retry
-from artifactd.stores.objects.server import Expected, Forgotten, Found, Metadata, Objects, Taken
+from artifactd.stores.objects.server import Expected, Forgotten, Found, Metadata, Objects, Taken, condition
 from artifactd.stores.s3 import checksums
 from artifactd.stores.s3.answers import FOREIGN
 from artifactd.stores.s3.checksums import Verified
@@ -116,7 +116,7 @@ class Bucket(Objects):
             **body.headers,
             **self._storing.headers(self._clock.now()),
             **{f"x-amz-meta-{name}": value for name, value in metadata.items()},
-            **checksums.condition(expected),
+            **condition(expected),
         }
         _, direct = self._opened()
         return direct.put("PutObject", key, {}, headers, body)

@@ -112,17 +112,8 @@ def of_part(put: Put, number: int) -> dict[str, str]:
 # --- conditions ---
 
 
-def condition(expected: Expected) -> dict[str, str]:
-    """The header under which a write happens only if the key holds what is expected."""
-    match expected:
-        case Absent():
-            return {"if-none-match": "*"}
-        case Holds(version):
-            return {"if-match": version}
-
-
 def option(expected: Expected) -> dict[str, str]:
-    """The same in boto3's names."""
+    """The condition of `expected` in boto3's names."""
     match expected:
         case Absent():
             return {"IfNoneMatch": "*"}

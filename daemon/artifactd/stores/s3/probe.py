@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from artifactd.stores.base import Corrupt, Denied, Refusal
-from artifactd.stores.objects.server import Absent, Taken
+from artifactd.stores.objects.server import Absent, Taken, condition
 from artifactd.stores.s3 import checksums
 from artifactd.stores.s3.checksums import Verified
 from artifactd.stores.s3.direct_put import DirectPut
@@ -49,7 +49,7 @@ def _refuses(direct: DirectPut, key: str, headers: Mapping[str, str], verified: 
     """Whether the server refuses to write where something is. The first put may be what makes it so."""
     body = checksums.of_content(_CONTENT, verified)
     try:
-        direct.put("PutObject", key, {}, {**headers, **body.headers, **checksums.condition(Absent())}, body)
+        direct.put("PutObject", key, {}, {**headers, **body.headers, **condition(Absent())}, body)
     except Taken:
         return True
     return False

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from artifactd import __version__
 from artifactd.stores.base import Denied
+from artifactd.stores.http.connect import trust
 from artifactd.stores.s3.sdk_errors import answered
 from artifactd.stores.s3.sigv4 import Credentials
 
@@ -186,12 +187,8 @@ def _context(authorities: str | None) -> ssl.SSLContext:
         Denied: the file has no certificates.
     """
     try:
-        context = ssl.create_default_context(cafile=authorities)
+        return trust(authorities, verify=authorities is not None)
     except OSError as error:
         raise Denied(
             f"the certificates in {authorities} cannot be used: {error.strerror or error}"
         ) from error
-    if authorities is None:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

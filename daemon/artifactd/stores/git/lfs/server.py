@@ -21,6 +21,8 @@ from artifactd.stores.git.address import Address, Protocol
 from artifactd.stores.git.lfs.pointer import Pointer
 from artifactd.stores.git.process import GitFailed, NoGit, Runner
 from artifactd.stores.git.remote import Remote
+from artifactd.stores.http.answers import pause
+from artifactd.stores.http.connect import trust
 
 JSON: Final = "application/vnd.git-lfs+json"
 _SECONDS: Final = 60.0
@@ -135,11 +137,8 @@ class LfsServer:
             connection.close()
 
     def _trust(self, host: str) -> ssl.SSLContext:
-        trust = ssl.create_default_context(cafile=str(self.remote.ca_file) if self.remote.ca_file else None)
-        if self.remote.skip_cert_verification and host == self.remote.address.host:
-            trust.check_hostname = False
-            trust.verify_mode = ssl.CERT_NONE
-        return trust
+        skip = self.remote.skip_cert_verification and host == self.remote.address.host
+        return trust(self.remote.ca_file, verify=not skip)
 
     def _signed(self, header: Mapping[str, str], host: str) -> dict[str, str]:
         """The header, with the password where the server gave nothing else to show, and only on its host."""
@@ -185,10 +184,9 @@ def must_be_well(answer: http.client.HTTPResponse) -> None:
         Gone, Denied, Unacceptable, Unavailable: by the status.
     """
     if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's success
-        pause = answer.headers.get("Retry-After", "")
         error = _meaning(answer.status, answer.reason)
-        if isinstance(error, Unavailable) and pause.isdigit():
-            error.retry_after = float(pause)
+        if isinstance(error, Unavailable):
+            error.retry_after = pause(answer.headers.get("Retry-After", ""), least=0.0)
         raise error
 
 
