@@ -143,9 +143,9 @@ def test_a_batch_is_answered_one_by_one_and_an_outage_is_told_once_without_its_k
     batch = [an_upload(number) for number in range(4)]
     answers: list[Result] = [
         a_receipt(),
-        Unavailable("alice/e1/mojo.zip: no room"),
-        StoreError("alice/e2/mojo.zip: reset"),
-        Denied("alice/e3/mojo.zip: expired"),
+        Unavailable("no room", "alice/e1/mojo.zip"),
+        StoreError("reset", "alice/e2/mojo.zip"),
+        Denied("expired", "alice/e3/mojo.zip"),
     ]
     outcome = upload(Scripted(answers), batch, times())
     assert [said.upload for said in outcome.delivered] == batch
@@ -155,23 +155,24 @@ def test_a_batch_is_answered_one_by_one_and_an_outage_is_told_once_without_its_k
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("error", "told"),
     [
-        ("alice/e0/mojo.zip: no room", "no room"),
-        ("a/prefix/alice/e0/mojo.zip: no room", "no room"),
-        ("a/prefix/alice/e0/mojo.zip, part 3: SlowDown: wait", "SlowDown: wait"),
-        ("https://example.org cannot be reached: refused", "https://example.org cannot be reached: refused"),
-        ("no room for alice/e0/mojo.zip", "no room for alice/e0/mojo.zip"),
+        (Unavailable("no room", "alice/e0/mojo.zip"), "no room"),
+        (Unavailable("no room", "a/prefix/alice/e0/mojo.zip"), "no room"),
+        (Unavailable("SlowDown: wait", "a/prefix/alice/e0/mojo.zip, part 3"), "SlowDown: wait"),
+        (Unavailable("example.org cannot be reached: refused"), "example.org cannot be reached: refused"),
+        (Unavailable("no room for alice/e0/mojo.zip"), "no room for alice/e0/mojo.zip"),
+        (Unavailable("not allowed", "the probe"), "the probe: not allowed"),
         (
-            "the probe: not allowed to see alice/e0/mojo.zip: no",
+            Unavailable("not allowed to see alice/e0/mojo.zip: no", "the probe"),
             "the probe: not allowed to see alice/e0/mojo.zip: no",
         ),
     ],
 )
-def test_an_outage_is_told_in_the_same_words_whichever_copy_met_it(said: str, told: str) -> None:
+def test_an_outage_is_told_in_the_same_words_whichever_copy_met_it(error: Unavailable, told: str) -> None:
     one = an_upload()
     assert one.row.key == "alice/e0/mojo.zip"
-    outcome = upload(Scripted([Unavailable(said)]), [one], times())
+    outcome = upload(Scripted([error]), [one], times())
     assert outcome.outage == Outage(told, needs_person=False)
 
 

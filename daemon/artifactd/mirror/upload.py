@@ -81,15 +81,9 @@ def _outages(batch: Sequence[Upload], results: Sequence[Result]) -> Iterator[Out
     """What speaks of the store as a whole, told without the key that happened to meet it."""
     for one, result in zip(batch, results, strict=True):
         if isinstance(result, Unavailable | Denied):
-            reason = _of_the_store(str(result), one.row.key)
+            reason = result.reason if one.row.key in result.what else str(result)
             pause = result.retry_after if isinstance(result, Unavailable) else 0.0
             yield Outage(reason, isinstance(result, Denied), pause)
-
-
-def _of_the_store(said: str, key: str) -> str:
-    """What is `said` of the key, or of a part of it, without the key: the same for whichever copy met it."""
-    before, _, after = said.partition(key)
-    return after.partition(": ")[2] or said if ": " not in before else said
 
 
 def _put(one: Upload) -> Put:

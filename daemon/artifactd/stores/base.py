@@ -23,12 +23,19 @@ CHUNK: Final = 1 << 20
 class StoreError(Exception):
     """The put or the read failed and may succeed later. Nothing half-written is visible."""
 
+    def __init__(self, reason: str, what: Key | str = "") -> None:
+        super().__init__(f"{what}: {reason}" if what else reason)
+        self.reason = reason
+        """a sentence"""
+        self.what = str(what)
+        """the key, the part or the request that met it; empty where the reason says what it is about"""
+
 
 class Unavailable(StoreError):
     """The store as a whole does not answer, has no room, or asks for a pause."""
 
-    def __init__(self, message: str, retry_after: float = 0.0) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, what: Key | str = "", retry_after: float = 0.0) -> None:
+        super().__init__(reason, what)
         self.retry_after = retry_after
         """seconds that the store asks to be left alone for"""
 
@@ -211,7 +218,7 @@ class Store(ABC):
         """
         results = [result for batch in _batches(puts) for result in self._put(batch)]
         return [
-            Corrupt(f"{put.key}: the store vouches for {result.digest}, {put.digest} was sent")
+            Corrupt(f"the store vouches for {result.digest}, {put.digest} was sent", put.key)
             if isinstance(result, Receipt) and result.digest != put.digest
             else result
             for put, result in zip(puts, results, strict=True)

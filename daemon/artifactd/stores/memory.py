@@ -43,7 +43,7 @@ class MemoryStore(Store):
             try:
                 content = b"".join(put.source.chunks())
             except OSError as error:
-                return StoreError(f"{put.key}: the source cannot be read: {error.strerror}")
+                return StoreError(f"the source cannot be read: {error.strerror}", put.key)
             receipt = Receipt(checksum.of_bytes(content), len(content), Proof.READ_BACK)
             if receipt.digest == put.digest:
                 self.copies[put.key] = content

@@ -161,15 +161,14 @@ def meaning(told: Told, asked: Asked) -> StoreError:
     """What it means that this was asked and that was told."""
     code = printable(told.code.encode()) or _BY_STATUS.get(told.status, f"HTTP {told.status}")
     kind = _kind(code, told.status, asked)
-    shown = f"{asked.what}: {code}"
     if code in _UNBELIEVED:  # its own words tell what was signed, and perhaps the signature
-        return Denied(f"{shown}: {_unbelieved(code, told, asked)}")
+        return Denied(f"{code}: {_unbelieved(code, told, asked)}", asked.what)
     said = _shown(told.said)
     mend = _DENIED.get(code) or _REFUSED.get(code) or (_RIGHTS if kind is Denied else "")
-    sentence = shown + (f" ({said})" if said else "") + (f": {mend}" if mend else "")
+    reason = code + (f" ({said})" if said else "") + (f": {mend}" if mend else "")
     if kind is Unavailable:
-        return Unavailable(sentence, retry_after=pause(told.headers.get("retry-after", "")))
-    return kind(sentence)
+        return Unavailable(reason, asked.what, retry_after=pause(told.headers.get("retry-after", "")))
+    return kind(reason, asked.what)
 
 
 def _shown(said: str) -> str:

@@ -162,7 +162,7 @@ class Container(Objects):
         except Taken:
             return None
         if not told.etag:
-            raise Unavailable(f"{key}: {FOREIGN}")
+            raise Unavailable(FOREIGN, key)
         metadata = {name.lower(): value for name, value in (told.metadata or {}).items()}
         return Found(told.size, told.etag, metadata.get("attempt", ""), None)
 

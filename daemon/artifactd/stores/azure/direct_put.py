@@ -64,7 +64,7 @@ class DirectPut:
             raise self._refused(answer, replace(asked, now=now, sas_ends=self._session.account.sas_ends))
         etag = answer.headers.get("etag", "")
         if answer.status != _CREATED or (not etag and asked.operation != "PutBlock"):
-            raise Unanswered(f"{asked.what}: {FOREIGN}")
+            raise Unanswered(FOREIGN, asked.what)
         return etag
 
     def _authorized(

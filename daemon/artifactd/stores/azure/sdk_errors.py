@@ -29,7 +29,7 @@ def answered(asked: Asked, act: Callable[[], T]) -> T:
     except AzureError as error:
         failure = _meant(error, asked)
     except ValueError:
-        failure = Denied(f"{asked.what}: the SDK does not take what is configured in [azure]")
+        failure = Denied("the SDK does not take what is configured in [azure]", asked.what)
     raise failure
 
 
@@ -39,12 +39,12 @@ def _meant(error: "AzureError", asked: Asked) -> StoreError:
     if isinstance(error, core.HttpResponseError) and error.response is not None:
         return meaning(_told(error), asked)
     if isinstance(error, core.ClientAuthenticationError):
-        return Denied(f"{asked.what}: no token: {_words(error.message)}")
+        return Denied(f"no token: {_words(error.message)}", asked.what)
     if isinstance(error, core.ServiceRequestError):
         if found := re.search(r"CERTIFICATE_VERIFY_FAILED\] ([^()]*)", str(error)):
-            return Denied(f"{asked.what}: the certificate is not to be trusted: {found.group(1).strip()}")
-        return Unavailable(f"{asked.what}: the account cannot be reached")
-    return Unavailable(f"{asked.what}: the account did not answer ({type(error).__name__})")
+            return Denied(f"the certificate is not to be trusted: {found.group(1).strip()}", asked.what)
+        return Unavailable("the account cannot be reached", asked.what)
+    return Unavailable(f"the account did not answer ({type(error).__name__})", asked.what)
 
 
 def _told(error: "AzureError") -> Told:

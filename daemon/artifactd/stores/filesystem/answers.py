@@ -7,17 +7,17 @@ from artifactd.stores.base import Conflict, Denied, StoreError, Unacceptable, Un
 
 def meaning(error: OSError, what: str) -> StoreError:
     """What `error`, met at `what`, means to whoever asked."""
-    sentence = f"{what}: {error.strerror}"
+    reason = str(error.strerror)
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT | errno.EROFS | errno.EMFILE | errno.ENFILE:
-            return Unavailable(sentence)
+            return Unavailable(reason, what)
         case errno.ESTALE | errno.ENODEV | errno.ENOTCONN | errno.EHOSTDOWN:
-            return Unavailable(f"{sentence}. Is it mounted?")
+            return Unavailable(f"{reason}. Is it mounted?", what)
         case errno.EACCES | errno.EPERM:
-            return Denied(f"{sentence}. The daemon's account needs to write there")
+            return Denied(f"{reason}. The daemon's account needs to write there", what)
         case errno.ELOOP | errno.ENOTDIR | errno.EXDEV | errno.EISDIR | errno.ENXIO:
-            return Conflict(f"{sentence}. A link, a file or a mount stands in its way")
+            return Conflict(f"{reason}. A link, a file or a mount stands in its way", what)
         case errno.ENAMETOOLONG | errno.EFBIG | errno.EILSEQ:
-            return Unacceptable(sentence)
+            return Unacceptable(reason, what)
         case _:
-            return StoreError(sentence)
+            return StoreError(reason, what)

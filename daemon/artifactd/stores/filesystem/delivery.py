@@ -75,7 +75,7 @@ class FileDelivery:
         put = self.put
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise Conflict(f"{put.key}: something that is no file stands in its place")
+            raise Conflict("something that is no file stands in its place", put.key)
         digest, size = checksum.of_file(fd)
         if digest == put.digest:
             self.result = Receipt(digest, size, Proof.READ_BACK, written=False)
@@ -109,7 +109,7 @@ class FileDelivery:
         else:
             digest, _ = checksum.of_file(fd)
         if digest != put.digest:
-            raise Corrupt(f"{put.key}: what was written reads back as sha256 {digest}, not {put.digest}")
+            raise Corrupt(f"what was written reads back as sha256 {digest}, not {put.digest}", put.key)
 
     def publish(self, temporary: int) -> None:
         """Give the copy its name. Where the key changed hands meanwhile, decide anew by what it holds now.
@@ -170,7 +170,7 @@ class FileDelivery:
             if isinstance(met, Unavailable):
                 raise met from error
             # One folder that does not let us in is that folder's trouble, not the store's.
-            self.result = StoreError(str(met)) if isinstance(met, Denied) else met
+            self.result = StoreError(met.reason, met.what) if isinstance(met, Denied) else met
         except StoreError as error:
             self.result = error
 

@@ -81,7 +81,7 @@ class FileSystemStore(Store):
             met = meaning(error, str(self._root)) if isinstance(error, OSError) else error
             for delivery in deliveries:
                 delivery.fail(met)
-        return [delivery.result or StoreError(f"{delivery.put.key}: not reached") for delivery in deliveries]
+        return [delivery.result or StoreError("not reached", delivery.put.key) for delivery in deliveries]
 
     def _deliver(self, deliveries: list[FileDelivery], temporary: int, folders: "_Folders") -> None:
         """Write, flush, publish, flush.

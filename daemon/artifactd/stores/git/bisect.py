@@ -36,7 +36,7 @@ def apart(deliveries: Sequence[Delivery], push: Callable[[Sequence[Delivery]], V
                 raise
     if refused and not _any_taken(verdicts):
         raise next(iter(refused.values()))
-    return verdicts | {one: Unacceptable(f"{one.put.key}: {error}") for one, error in refused.items()}
+    return verdicts | {one: Unacceptable(str(error), one.put.key) for one, error in refused.items()}
 
 
 def _any_taken(verdicts: Verdicts) -> bool:

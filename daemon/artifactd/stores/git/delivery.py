@@ -61,13 +61,13 @@ def named_blob(put: Put) -> str:
             sha1.update(chunk)
             size += len(chunk)
     except OSError as error:
-        raise StoreError(f"{put.key}: the source cannot be read: {error.strerror}") from error
+        raise StoreError(f"the source cannot be read: {error.strerror}", put.key) from error
     there = Digest(sha256.hexdigest())
     if there != put.digest or size != put.size:
-        raise Corrupt(f"{put.key}: the source has sha256 {there}, {put.digest} was announced")
+        raise Corrupt(f"the source has sha256 {there}, {put.digest} was announced", put.key)
     if size == len(start) and parse(start):
         raise Unacceptable(
-            f"{put.key}: it is a pointer of Git LFS itself, which would be taken for what it names"
+            "it is a pointer of Git LFS itself, which would be taken for what it names", put.key
         )
     return sha1.hexdigest()
 

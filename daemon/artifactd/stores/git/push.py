@@ -79,7 +79,7 @@ class Push:
         head = self._fetched()
         there = plumbing.entries(self.clone, head, [one.path for one in proven])
         return {
-            one: StoreError(f"{one.put.key}: somebody else took it out of {self.remote.branch} at once")
+            one: StoreError(f"somebody else took it out of {self.remote.branch} at once", one.put.key)
             for one in proven
             if one.path not in there or there[one.path].blob != one.blob
         }
@@ -101,7 +101,7 @@ class Push:
         if there is None:
             return None
         if not there.is_file:
-            return Conflict(f"{one.put.key}: something that is no file stands in its place")
+            return Conflict("something that is no file stands in its place", one.put.key)
         if there.blob == one.blob:
             return _receipt(one, base, written=False)
         digest = self.held(there)
@@ -127,13 +127,13 @@ class Push:
                 paths[one], needed = as_file(one.source, spool)
                 fds += needed
             except OSError as error:
-                verdicts[one] = StoreError(f"{one.put.key}: the source cannot be read: {error.strerror}")
+                verdicts[one] = StoreError(f"the source cannot be read: {error.strerror}", one.put.key)
         blobs = plumbing.store(self.clone, list(paths.values()), fds)
         for one, blob in zip(paths, blobs, strict=True):
             if blob == one.blob:
                 self._stored.add(blob)
             else:
-                verdicts[one] = Corrupt(f"{one.put.key}: it changed while it was read")
+                verdicts[one] = Corrupt("it changed while it was read", one.put.key)
         return verdicts
 
     def _built(self, base: str, wanted: Sequence[Delivery]) -> tuple[str, Verdicts]:
@@ -231,11 +231,9 @@ def _as_meant(found: Entry | None, meant: Entry | None) -> bool:
 def _objection(one: Delivery, astray: Collection[str], taken: Collection[str]) -> StoreError | None:
     """What is wrong with this one, by the paths that did not come out as meant, and all that were."""
     if any(path.startswith(f"{one.path}/") or one.path.startswith(f"{path}/") for path in taken):
-        return Conflict(
-            f"{one.put.key}: a file stands where it needs a folder, or a folder where it is to lie"
-        )
+        return Conflict("a file stands where it needs a folder, or a folder where it is to lie", one.put.key)
     if one.path in astray:
-        return Unacceptable(f"{one.put.key}: git does not take such a name")
+        return Unacceptable("git does not take such a name", one.put.key)
     return None
 
 

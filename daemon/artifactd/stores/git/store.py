@@ -91,7 +91,7 @@ class GitStore(Store):
         if on_their_way:
             self._gathering.join(on_their_way)
         return [
-            one if isinstance(one, StoreError) else one.result or StoreError(f"{one.put.key}: not reached")
+            one if isinstance(one, StoreError) else one.result or StoreError("not reached", one.put.key)
             for one in prepared
         ]
 
@@ -116,7 +116,7 @@ class GitStore(Store):
         except NoLfs:
             return None
         except (Unavailable, Denied) as error:  # of LFS alone: what goes into git itself need not wait for it
-            raise StoreError(f"{put.key}: {error}") from error
+            raise StoreError(str(error), put.key) from error
 
     def _too_large(self, put: Put) -> Unacceptable:
         reason = f"{put.key} has {put.size} bytes; max_file_size of [git] allows {self._max_file_size}"

@@ -46,7 +46,7 @@ def held(body: Body, digest: bytes, what: str) -> bytes:
 
 def _compare(there: str, digest: bytes, what: str) -> None:
     if there != digest.hex():
-        raise Corrupt(f"{what}: the bytes to send have sha256 {there}, not {digest.hex()}")
+        raise Corrupt(f"the bytes to send have sha256 {there}, not {digest.hex()}", what)
 
 
 def _pieces(body: Body) -> Iterator[bytes]:

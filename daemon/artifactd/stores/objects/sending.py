@@ -147,7 +147,7 @@ def in_parts(put: Put, preferred: int) -> Parts:
     if read < put.size:
         raise OSError(None, "it is shorter than it was")
     if whole != put.digest:
-        raise Corrupt(f"{put.key}: the source has sha256 {whole}, not {put.digest}")
+        raise Corrupt(f"the source has sha256 {whole}, not {put.digest}", put.key)
     return Parts(size, digests)
 
 

@@ -146,7 +146,7 @@ class ObjectStore(Store):
                 if isinstance(looked, Receipt):
                     return looked
                 if isinstance(error, Unanswered):
-                    raise Unavailable(str(error)) from error
+                    raise Unavailable(error.reason, error.what) from error
                 expected = looked
         raise StoreError(f"{put.key} is being changed by somebody else, or on its way")
 
@@ -162,8 +162,9 @@ class ObjectStore(Store):
         if self._server.honours_conditions:
             return expected
         return Denied(
-            f"{put.key}: the server ignores conditions, so each key is looked at before it is written, which "
-            "this account may not: let it read, and list"
+            "the server ignores conditions, so each key is looked at before it is written, which this "
+            "account may not: let it read, and list",
+            put.key,
         )
 
     def _look(self, put: Put, attempt: str, unseen: Expected | StoreError) -> Receipt | Expected:
@@ -308,7 +309,7 @@ def _after(put: Put, error: StoreError, expected: Expected) -> Expected | StoreE
 
 def _unreadable(put: Put, error: OSError) -> StoreError:
     """Neither the source nor the upload log is the server's: both are read here."""
-    return StoreError(f"{put.key}: what is to be sent cannot be read here: {error.strerror or error}")
+    return StoreError(f"what is to be sent cannot be read here: {error.strerror or error}", put.key)
 
 
 def _replaces(put: Put) -> bool:

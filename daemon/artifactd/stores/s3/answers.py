@@ -94,15 +94,15 @@ def meaning(status: int, code: str, said: str, headers: Mapping[str, str], what:
         code = "BadRequest" if status == 400 else ""  # noqa: PLR2004 - RFC 9110, 15.5.1
     code = code or _BY_STATUS.get(status, f"HTTP {status}")
     shown = printable(said[:_LONGEST].encode())
-    told = f"{what}: {code}" + (f" ({shown})" if shown else "")
+    answer = code + (f" ({shown})" if shown else "")
     if code.startswith("KMS."):
-        return Denied(f"{told}: the key in kms_key_id cannot be used")
+        return Denied(f"{answer}: the key in kms_key_id cannot be used", what)
     kind = _KINDS.get(code, Unavailable if status >= 500 else Refusal)  # noqa: PLR2004 - RFC 9110, 15.6
     if kind is Denied:
-        return Denied(f"{told}: {_MENDS[code]}{_region(headers)}")
+        return Denied(f"{answer}: {_MENDS[code]}{_region(headers)}", what)
     if kind is Unavailable and (code in _BUSY or code not in _KINDS):
-        return Unavailable(told, retry_after=pause(headers.get("retry-after", "")))
-    return kind(told)
+        return Unavailable(answer, what, retry_after=pause(headers.get("retry-after", "")))
+    return kind(answer, what)
 
 
 def _region(headers: Mapping[str, str]) -> str:

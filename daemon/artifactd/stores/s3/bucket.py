@@ -84,7 +84,7 @@ class Bucket(Objects):
                 Bucket=self._endpoint.bucket, Key=key, **{**self._storing.asking, **options}
             )
         if not all(response.get(name) is not None for name in needs):
-            raise lost(f"{key}: {FOREIGN}")
+            raise lost(FOREIGN, key)
         return response
 
     def requests(self) -> Mapping[str, int]:
@@ -170,7 +170,7 @@ class Bucket(Objects):
         )
         checksum = response.get("ChecksumSHA256")
         if summed and checksum is not None and not checksums.fits(checksum, put):
-            raise Corrupt(f"{key}: the server put together other bytes than were sent")
+            raise Corrupt("the server put together other bytes than were sent", key)
         return str(response["ETag"])
 
     def abandon(self, key: str, upload: str) -> None:

@@ -59,7 +59,7 @@ class DirectPut:
             raise meaning(answer.status, code, said, answer.headers, key)
         etag = answer.headers.get("etag")
         if not etag:
-            raise Unanswered(f"{key}: {FOREIGN}")
+            raise Unanswered(FOREIGN, key)
         return etag
 
     def close(self) -> None:

@@ -41,7 +41,7 @@ def probe(
     except Refusal:  # the account may not read, or nobody what lies in this storage class
         return Probed(verified, honours)  # then the server is taken at its word
     if chunks is None or b"".join(chunks) != _CONTENT:
-        raise Corrupt(f"{key}: the server gives back other bytes than it was given, or somebody wrote there")
+        raise Corrupt("the server gives back other bytes than it was given, or somebody wrote there", key)
     return Probed(verified, honours)
 
 

@@ -30,15 +30,15 @@ def answered(what: str, lost: type[StoreError] = Unavailable) -> Iterator[None]:
             what,
         ) from error
     except botocore.SSLError as error:
-        raise Denied(f"{what}: no TLS that is to be trusted: {error}") from error
+        raise Denied(f"no TLS that is to be trusted: {error}", what) from error
     except (
         botocore.ReadTimeoutError,
         botocore.ConnectionClosedError,
         botocore.IncompleteReadError,
         ResponseParserError,
     ) as error:
-        raise lost(f"{what}: {error}") from error
+        raise lost(str(error), what) from error
     except (botocore.ConnectionError, botocore.HTTPClientError) as error:  # perhaps the proxy's fault
-        raise Unavailable(f"{what}: {error}") from error
+        raise Unavailable(str(error), what) from error
     except (botocore.BotoCoreError, ValueError) as error:
-        raise Denied(f"{what}: {error}") from error
+        raise Denied(str(error), what) from error

@@ -41,9 +41,9 @@ class Lfs:
         try:
             there = self.digest(pointer)
         except Gone:
-            raise StoreError(f"{put.key}: the LFS server does not have what it just took") from None
+            raise StoreError("the LFS server does not have what it just took", put.key) from None
         if there != put.digest:
-            raise Corrupt(f"{put.key}: the LFS server holds sha256 {there} by the name of {put.digest}")
+            raise Corrupt(f"the LFS server holds sha256 {there} by the name of {put.digest}", put.key)
         return pointer
 
     def digest(self, pointer: Pointer, progress: Callable[[int], None] = no_progress) -> Digest:
@@ -94,7 +94,7 @@ def _proven(put: Put) -> Iterator[bytes]:
                 yield waiting
             waiting = chunk
     except OSError as error:
-        raise StoreError(f"{put.key}: the source cannot be read: {error.strerror}") from error
+        raise StoreError(f"the source cannot be read: {error.strerror}", put.key) from error
     if left or sha256.hexdigest() != put.digest:
-        raise Corrupt(f"{put.key}: it changed while it was uploaded")
+        raise Corrupt("it changed while it was uploaded", put.key)
     yield waiting
