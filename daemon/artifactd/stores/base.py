@@ -140,7 +140,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Where a copy's bytes come from, for stores that keep such notes beside the bytes."""
+    """Where a copy's bytes come from, for stores that keep it beside the bytes."""
 
     source: str = ""
     """path below the data directory, printable"""

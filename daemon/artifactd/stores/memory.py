@@ -33,12 +33,12 @@ class MemoryStore(Store):
 
     def _one(self, put: Put) -> Result:
         with _TURN:
-            there = self.digest(put.key)
-            if there == put.digest:
-                return Receipt(there, len(self.copies[put.key]), Proof.READ_BACK, written=False)
-            if there is not None and there not in put.ours:
+            digest = self.digest(put.key)
+            if digest == put.digest:
+                return Receipt(digest, len(self.copies[put.key]), Proof.READ_BACK, written=False)
+            if digest is not None and digest not in put.ours:
                 return Conflict(
-                    f"{put.key} holds other bytes (sha256 {there}), which artifactd did not write"
+                    f"{put.key} holds other bytes (sha256 {digest}), which artifactd did not write"
                 )
             try:
                 content = b"".join(put.source.chunks())

@@ -171,9 +171,9 @@ def meaning(told: Told, asked: Asked) -> StoreError:
     return kind(reason, asked.what)
 
 
-def _shown(said: str) -> str:
+def _shown(sentence: str) -> str:
     """The first line of a server's sentence, unless it repeats the address with the SAS token."""
-    line = said.strip().partition("\n")[0].strip()
+    line = sentence.strip().partition("\n")[0].strip()
     return "" if _SIGNATURE.search(line) else printable(line[:_LONGEST].encode())
 
 

@@ -22,7 +22,7 @@ from artifactd.stores.http.bodies import content_md5
 from artifactd.stores.http.messages import Body, Piece
 from artifactd.stores.objects.request_counts import RequestCounts
 from artifactd.stores.objects.retry_after import Retry
-from artifactd.stores.objects.server import Absent, Expected, Found, Metadata, Objects, Taken, condition
+from artifactd.stores.objects.server import Absent, Expected, Head, Metadata, Objects, Taken, condition
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties
@@ -133,7 +133,7 @@ class Container(Objects):
         expected: Expected,
     ) -> str:
         """Send what makes a blob. Returns its ETag."""
-        told = {
+        sent = {
             **headers,
             "x-ms-blob-content-type": "application/octet-stream",
             **self._storing.headers(self._clock.now()),
@@ -142,7 +142,7 @@ class Container(Objects):
             **condition(expected),
         }
         _, direct = self._opened()
-        return direct.put(Asked(key, operation, isinstance(expected, Absent)), key, queried, told, body)
+        return direct.put(Asked(key, operation, isinstance(expected, Absent)), key, queried, sent, body)
 
     def abandon(self, key: str, upload: str) -> None:
         """As `Objects.abandon`. Nothing is sent.
@@ -153,18 +153,18 @@ class Container(Objects):
 
     # --- reads ---
 
-    def head(self, key: str, like: Put | None = None) -> Found | None:  # noqa: ARG002 - MD5 proves nothing to us
+    def head(self, key: str, like: Put | None = None) -> Head | None:  # noqa: ARG002 - MD5 proves nothing to us
         """As `Objects.head`."""
         session, _ = self._opened()
         blob = session.client.get_blob_client(key)
         try:
-            told = answered(self._asked(key, "HeadBlob"), blob.get_blob_properties)
+            properties = answered(self._asked(key, "HeadBlob"), blob.get_blob_properties)
         except Taken:
             return None
-        if not told.etag:
+        if not properties.etag:
             raise Unavailable(FOREIGN, key)
-        metadata = {name.lower(): value for name, value in (told.metadata or {}).items()}
-        return Found(told.size, told.etag, metadata.get("attempt", ""), None)
+        metadata = {name.lower(): value for name, value in (properties.metadata or {}).items()}
+        return Head(properties.size, properties.etag, metadata.get("attempt", ""), None)
 
     def read(self, key: str) -> Iterator[bytes] | None:
         """As `Objects.read`: in ranges of one version, so that the bytes of two are never mixed."""
@@ -184,8 +184,8 @@ class Container(Objects):
         pages = session.client.list_blobs(name_starts_with=prefix, include=["metadata"]).by_page()
 
         def page() -> list[str] | None:
-            found = next(pages, None)
-            return None if found is None else [one.name for one in found if not _is_folder(one)]
+            blobs = next(pages, None)
+            return None if blobs is None else [blob.name for blob in blobs if not _is_folder(blob)]
 
         for names in _each(lambda: self._retry(partial(answered, asked, page))):
             yield from names
@@ -202,10 +202,10 @@ def block_id(upload: str, number: int) -> str:
 
 
 def _each(step: Callable[[], T | None]) -> Iterator[T]:
-    while (one := step()) is not None:
-        yield one
+    while (item := step()) is not None:
+        yield item
 
 
-def _is_folder(one: "BlobProperties") -> bool:
+def _is_folder(blob: "BlobProperties") -> bool:
     """As the Data Lake interface marks folders for those who do not know of them."""
-    return (one.metadata or {}).get("hdi_isfolder", "").lower() == "true"
+    return (blob.metadata or {}).get("hdi_isfolder", "").lower() == "true"

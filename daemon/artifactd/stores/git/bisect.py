@@ -3,17 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from artifactd.stores.base import Receipt, Result, Unacceptable
+from artifactd.stores.base import Receipt, Unacceptable
 from artifactd.stores.git.answers import Declined
-from artifactd.stores.git.delivery import Delivery
+from artifactd.stores.git.delivery import CommitDelivery, Verdicts
 
 _ENOUGH: Final = 3
 """Single files that are refused before any is taken: then it is not the file."""
 
-Verdicts = dict[Delivery, Result]
 
-
-def apart(deliveries: Sequence[Delivery], push: Callable[[Sequence[Delivery]], Verdicts]) -> Verdicts:
+def apart(
+    deliveries: Sequence[CommitDelivery], push: Callable[[Sequence[CommitDelivery]], Verdicts]
+) -> Verdicts:
     """Push all at once; where a rule of the server refuses that, in halves, down to the files it refuses.
 
     Raises:
@@ -21,7 +21,7 @@ def apart(deliveries: Sequence[Delivery], push: Callable[[Sequence[Delivery]], V
         StoreError: of `push`. What was pushed before is recognised at the next try.
     """
     waiting, verdicts = [list(deliveries)], Verdicts()
-    refused: dict[Delivery, Declined | Unacceptable] = {}
+    refused: dict[CommitDelivery, Declined | Unacceptable] = {}
     while waiting:
         batch = waiting.pop()
         try:

@@ -163,10 +163,10 @@ def _locked(home: Path, name: str) -> tuple[Path, int]:
 def _still_there(path: Path, fd: int) -> bool:
     """Whether `path` is the file that `fd` has open."""
     try:
-        found = path.stat(follow_symlinks=False)
+        status = path.stat(follow_symlinks=False)
     except OSError:
         return False
-    return os.path.samestat(found, os.fstat(fd))
+    return os.path.samestat(status, os.fstat(fd))
 
 
 def _left_in_order(stamp: Path) -> bool:

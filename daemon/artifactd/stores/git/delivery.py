@@ -12,7 +12,7 @@ from artifactd.stores.git.lfs.pointer import Pointer, parse
 
 
 @dataclass(slots=True, eq=False)
-class Delivery:
+class CommitDelivery:
     """What is known of one put so far."""
 
     put: Put
@@ -28,7 +28,7 @@ class Delivery:
     """None while it is on its way"""
 
     @classmethod
-    def of_pointer(cls, put: Put, path: str, pointer: Pointer) -> "Delivery":
+    def of_pointer(cls, put: Put, path: str, pointer: Pointer) -> "CommitDelivery":
         """Of a put whose bytes lie in LFS already."""
         content = pointer.content
         return cls(put, path, blob_name(content), Source(len(content), content), pointer)
@@ -42,6 +42,10 @@ class Delivery:
     def name(self) -> str:
         """The copy's name in its folder."""
         return self.put.key.name
+
+
+Verdicts = dict[CommitDelivery, Result]
+"""What becomes of each, as far as it is decided."""
 
 
 def named_blob(put: Put) -> str:
@@ -62,9 +66,9 @@ def named_blob(put: Put) -> str:
             size += len(chunk)
     except OSError as error:
         raise StoreError(f"the source cannot be read: {error.strerror}", put.key) from error
-    there = Digest(sha256.hexdigest())
-    if there != put.digest or size != put.size:
-        raise Corrupt(f"the source has sha256 {there}, {put.digest} was announced", put.key)
+    digest = Digest(sha256.hexdigest())
+    if digest != put.digest or size != put.size:
+        raise Corrupt(f"the source has sha256 {digest}, {put.digest} was announced", put.key)
     if size == len(start) and parse(start):
         raise Unacceptable(
             "it is a pointer of Git LFS itself, which would be taken for what it names", put.key

@@ -6,7 +6,7 @@ from threading import Condition, Lock
 from typing import Final
 
 from artifactd.artifact import Key
-from artifactd.stores.git.delivery import Delivery
+from artifactd.stores.git.delivery import CommitDelivery
 
 _FILES: Final = 256
 _BYTES: Final = 16 << 20
@@ -17,7 +17,7 @@ _BYTES: Final = 16 << 20
 class _Turn:
     """What one caller brings."""
 
-    deliveries: Sequence[Delivery]
+    deliveries: Sequence[CommitDelivery]
     over: bool = False
 
     @property
@@ -32,13 +32,13 @@ class Gathering:
     each delivery its result.
     """
 
-    def __init__(self, deliver: Callable[[Sequence[Delivery]], None], seconds: float) -> None:
+    def __init__(self, deliver: Callable[[Sequence[CommitDelivery]], None], seconds: float) -> None:
         self._deliver, self._seconds = deliver, seconds
         self._leading = Lock()
         self._arrival = Condition()
         self._waiting: list[_Turn] = []
 
-    def join(self, deliveries: Sequence[Delivery]) -> None:
+    def join(self, deliveries: Sequence[CommitDelivery]) -> None:
         """Return when `deliver` had these, in this thread or in another."""
         mine = _Turn(deliveries)
         with self._arrival:

@@ -36,8 +36,8 @@ class Entry:
 
 def head(clone: Clone) -> str:
     """The commit that the remote's branch was at when it was last looked at; empty: none."""
-    found = clone.git.run("for-each-ref", "--format=%(objectname)", HEAD, env=clone.local())
-    return found.decode().strip()
+    output = clone.git.run("for-each-ref", "--format=%(objectname)", HEAD, env=clone.local())
+    return output.decode().strip()
 
 
 def point(clone: Clone, new: str) -> None:
@@ -53,12 +53,12 @@ def entries(clone: Clone, commit: str, paths: Sequence[str]) -> dict[str, Entry]
     """What lies at each of these paths, where something does."""
     if not commit:
         return {}
-    found: dict[str, Entry] = {}
+    listed: dict[str, Entry] = {}
     for first in range(0, len(paths), _PATHS):
-        some = paths[first : first + _PATHS]
-        found |= _listed(clone.git.run("ls-tree", "-z", commit, "--", *some, env=clone.local()))
+        batch = paths[first : first + _PATHS]
+        listed |= _listed(clone.git.run("ls-tree", "-z", commit, "--", *batch, env=clone.local()))
     wanted = set(paths)
-    return {path: entry for path, entry in found.items() if path in wanted}
+    return {path: entry for path, entry in listed.items() if path in wanted}
 
 
 def files(clone: Clone, commit: str, folder: str = "") -> Iterator[tuple[str, Entry]]:
@@ -106,17 +106,17 @@ def changes(clone: Clone, old: str, new: str) -> dict[str, Entry | None]:
     """What became of each path between two commits: what lies there now; None: it is gone."""
     command = ("diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", old or EMPTY_TREE, new)
     parts = clone.git.run(*command, env=clone.local()).decode("utf-8", "surrogateescape").split("\0")
-    found: dict[str, Entry | None] = {}
+    changed: dict[str, Entry | None] = {}
     for described, path in zip(parts[:-1:2], parts[1::2], strict=True):
         _, mode, _, blob, status = described.split(" ")
-        found[path] = None if status == "D" else Entry(mode, blob)
-    return found
+        changed[path] = None if status == "D" else Entry(mode, blob)
+    return changed
 
 
 def _listed(output: bytes) -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for line in output.decode("utf-8", "surrogateescape").split("\0")[:-1]:
         described, _, path = line.partition("\t")
         mode, _, blob = described.split(" ")
-        found[path] = Entry(mode, blob)
-    return found
+        entries[path] = Entry(mode, blob)
+    return entries

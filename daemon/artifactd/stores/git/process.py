@@ -26,7 +26,7 @@ _NOT_FOUND: Final = 127  # what env(1) ends with
 _PROXIES: Final = ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 
 _ALWAYS: Final = {
-    "LC_ALL": "C",  # giterrors reads what git says
+    "LC_ALL": "C",  # answers.py reads what git says
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_ATTR_NOSYSTEM": "1",

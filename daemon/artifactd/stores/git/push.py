@@ -9,7 +9,7 @@ from artifactd.artifact import Digest
 from artifactd.stores.base import Conflict, Corrupt, Proof, Receipt, Result, StoreError, Unacceptable
 from artifactd.stores.git import plumbing, transport
 from artifactd.stores.git.clone import Clone
-from artifactd.stores.git.delivery import Delivery, as_file, blob_name
+from artifactd.stores.git.delivery import CommitDelivery, Verdicts, as_file, blob_name
 from artifactd.stores.git.lfs import attributes
 from artifactd.stores.git.message import Line, Signature, message
 from artifactd.stores.git.plumbing import FILE, Entry
@@ -18,8 +18,6 @@ from artifactd.stores.git.remote import Remote
 _TRIES: Final = 50
 """How often a push that came too late is built again. Each time somebody else's got through."""
 
-Verdicts = dict[Delivery, Result]
-
 
 @dataclass(slots=True)
 class Push:
@@ -27,7 +25,7 @@ class Push:
 
     clone: Clone
     remote: Remote
-    deliveries: Sequence[Delivery]
+    deliveries: Sequence[CommitDelivery]
     signature: Signature
     held: Callable[[Entry], Digest | None]
     """reads what a file of the head holds: the digest; None where its LFS object is gone"""
@@ -74,37 +72,37 @@ class Push:
             verdicts |= self._overtaken([one for one in self.deliveries if not _is_error(verdicts.get(one))])
         return {one: _receipt(one, new, written=True) for one in wanted} | verdicts
 
-    def _overtaken(self, proven: Sequence[Delivery]) -> Verdicts:
+    def _overtaken(self, proven: Sequence[CommitDelivery]) -> Verdicts:
         """Somebody pushed after us: what of ours does not lie in the new head?"""
         head = self._fetched()
-        there = plumbing.entries(self.clone, head, [one.path for one in proven])
+        entries = plumbing.entries(self.clone, head, [one.path for one in proven])
         return {
             one: StoreError(f"somebody else took it out of {self.remote.branch} at once", one.put.key)
             for one in proven
-            if one.path not in there or there[one.path].blob != one.blob
+            if one.path not in entries or entries[one.path].blob != one.blob
         }
 
     # --- what lies there ---
 
-    def _sorted(self, base: str) -> tuple[Verdicts, list[Delivery]]:
+    def _sorted(self, base: str) -> tuple[Verdicts, list[CommitDelivery]]:
         """What is decided by the head `base` alone, and what is to be written."""
-        there = plumbing.entries(self.clone, base, [one.path for one in self.deliveries])
+        entries = plumbing.entries(self.clone, base, [one.path for one in self.deliveries])
         verdicts: Verdicts = {}
         for one in self.deliveries:
-            result = self._judged(one, there.get(one.path), base)
+            result = self._judged(one, entries.get(one.path), base)
             if result is not None:
                 verdicts[one] = result
         return verdicts, [one for one in self.deliveries if one not in verdicts]
 
-    def _judged(self, one: Delivery, there: Entry | None, base: str) -> Result | None:
+    def _judged(self, one: CommitDelivery, entry: Entry | None, base: str) -> Result | None:
         """The verdict by what lies there; None: the bytes are to be written."""
-        if there is None:
+        if entry is None:
             return None
-        if not there.is_file:
+        if not entry.is_file:
             return Conflict("something that is no file stands in its place", one.put.key)
-        if there.blob == one.blob:
+        if entry.blob == one.blob:
             return _receipt(one, base, written=False)
-        digest = self.held(there)
+        digest = self.held(entry)
         if digest == one.put.digest:
             return Receipt(digest, one.put.size, Proof.READ_BACK, base, written=False)
         if digest in one.put.ours:
@@ -114,10 +112,10 @@ class Push:
 
     # --- what is written ---
 
-    def _store(self, wanted: Sequence[Delivery]) -> Verdicts:
+    def _store(self, wanted: Sequence[CommitDelivery]) -> Verdicts:
         """Make blobs of what is to be written; the verdicts on what cannot be."""
         verdicts: Verdicts = {}
-        paths: dict[Delivery, str] = {}
+        paths: dict[CommitDelivery, str] = {}
         fds: list[int] = []
         for one in wanted:
             if one.blob in self._stored:
@@ -136,7 +134,7 @@ class Push:
                 verdicts[one] = Corrupt("it changed while it was read", one.put.key)
         return verdicts
 
-    def _built(self, base: str, wanted: Sequence[Delivery]) -> tuple[str, Verdicts]:
+    def _built(self, base: str, wanted: Sequence[CommitDelivery]) -> tuple[str, Verdicts]:
         """The commit with all of `wanted` that can be in it, and the verdicts on the rest."""
         refused: Verdicts = {}
         while rest := [one for one in wanted if one not in refused]:
@@ -149,9 +147,9 @@ class Push:
             self.clone.indexed = None
         return base, refused
 
-    def _chain(self, base: str, wanted: Sequence[Delivery], rules: Mapping[str, str]) -> str:
+    def _chain(self, base: str, wanted: Sequence[CommitDelivery], rules: Mapping[str, str]) -> str:
         """A commit for each experiment, one on the other."""
-        groups: dict[tuple[str, str], list[Delivery]] = {}
+        groups: dict[tuple[str, str], list[CommitDelivery]] = {}
         for one in wanted:
             groups.setdefault((one.put.about.user, one.put.about.experiment_id), []).append(one)
         if self.clone.indexed != base:
@@ -159,24 +157,24 @@ class Push:
         self.clone.indexed = None
         new, left = base, dict(rules)
         for (user, experiment_id), group in groups.items():
-            said = message(self.signature.subject, user, experiment_id, [_line(one) for one in group])
+            text = message(self.signature.subject, user, experiment_id, [_line(one) for one in group])
             folders = {one.folder + attributes.NAME for one in group}
             blobs = {path: left.pop(path) for path in folders & left.keys()}
             blobs |= {one.path: one.blob for one in group}
             new = plumbing.commit(
-                self.clone, new, blobs, said, self.signature.author, self.signature.committer
+                self.clone, new, blobs, text, self.signature.author, self.signature.committer
             )
         self.clone.indexed = new
         return new
 
     def _objections(
-        self, base: str, new: str, wanted: Sequence[Delivery], rules: Mapping[str, str]
+        self, base: str, new: str, wanted: Sequence[CommitDelivery], rules: Mapping[str, str]
     ) -> Verdicts:
         """Whose writing did not come to what was meant: nothing else may change, and nothing be missing."""
-        found = plumbing.changes(self.clone, base, new)
+        changed = plumbing.changes(self.clone, base, new)
         meant = {one.path: Entry(FILE, one.blob) for one in wanted}
         meant |= {path: Entry(FILE, blob) for path, blob in rules.items()}
-        astray = [path for path in {*found, *meant} if not _as_meant(found.get(path), meant.get(path))]
+        astray = [path for path in {*changed, *meant} if not _as_meant(changed.get(path), meant.get(path))]
         taken = [*astray, *(one.path for one in wanted if one.path not in astray)] if astray else []
         blamed = {one: _objection(one, astray, taken) for one in wanted}
         met: Verdicts = {one: objection for one, objection in blamed.items() if objection}
@@ -184,16 +182,16 @@ class Push:
             raise StoreError(f"the commit would change {astray[0]!a}, which nobody asked for")
         return met
 
-    def _rules(self, base: str, wanted: Sequence[Delivery]) -> dict[str, str]:
+    def _rules(self, base: str, wanted: Sequence[CommitDelivery]) -> dict[str, str]:
         """The `.gitattributes` to write so that a plain clone gets these files, by path: the blobs' names."""
-        folders: dict[str, list[Delivery]] = {}
+        folders: dict[str, list[CommitDelivery]] = {}
         for one in wanted:
             folders.setdefault(one.folder, []).append(one)
-        there = plumbing.entries(self.clone, base, [folder + attributes.NAME for folder in folders])
+        entries = plumbing.entries(self.clone, base, [folder + attributes.NAME for folder in folders])
         blobs: dict[str, str] = {}
         for folder, group in folders.items():
             path = folder + attributes.NAME
-            entry = there.get(path)
+            entry = entries.get(path)
             large = [one.name for one in group if one.pointer]
             if (entry is None and not large) or (entry is not None and not entry.is_file):
                 continue
@@ -214,7 +212,7 @@ class Push:
         return blob
 
 
-def _receipt(one: Delivery, commit: str, *, written: bool) -> Receipt:
+def _receipt(one: CommitDelivery, commit: str, *, written: bool) -> Receipt:
     """Of a plain file the server knows the bytes by their name; what lies in LFS was read back before."""
     proof = Proof.READ_BACK if one.pointer else Proof.SERVER_CHECKSUM
     return Receipt(one.put.digest, one.put.size, proof, commit, written)
@@ -224,11 +222,11 @@ def _is_error(result: Result | None) -> bool:
     return isinstance(result, StoreError)
 
 
-def _as_meant(found: Entry | None, meant: Entry | None) -> bool:
-    return found is not None and found == meant
+def _as_meant(entry: Entry | None, meant: Entry | None) -> bool:
+    return entry is not None and entry == meant
 
 
-def _objection(one: Delivery, astray: Collection[str], taken: Collection[str]) -> StoreError | None:
+def _objection(one: CommitDelivery, astray: Collection[str], taken: Collection[str]) -> StoreError | None:
     """What is wrong with this one, by the paths that did not come out as meant, and all that were."""
     if any(path.startswith(f"{one.path}/") or one.path.startswith(f"{path}/") for path in taken):
         return Conflict("a file stands where it needs a folder, or a folder where it is to lie", one.put.key)
@@ -237,5 +235,5 @@ def _objection(one: Delivery, astray: Collection[str], taken: Collection[str]) -
     return None
 
 
-def _line(one: Delivery) -> Line:
+def _line(one: CommitDelivery) -> Line:
     return Line(one.path, one.put.digest, one.put.size)

@@ -92,7 +92,7 @@ def _sections(remote: Remote) -> dict[str, list[tuple[str, str]]]:
         "[core]": [
             ("repositoryFormatVersion", "1"),
             ("bare", "true"),
-            ("fsync", "none"),  # the clone is thrown away after a power cut: see gitclone
+            ("fsync", "none"),  # the clone is thrown away after a power cut: see clone.py
             ("looseCompression", "0"),
             ("bigFileThreshold", str(LARGE)),
             ("hooksPath", os.devnull),

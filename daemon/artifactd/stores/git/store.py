@@ -34,7 +34,7 @@ from artifactd.stores.git import plumbing, transport
 from artifactd.stores.git.answers import excerpt
 from artifactd.stores.git.bisect import apart
 from artifactd.stores.git.clone import Clone
-from artifactd.stores.git.delivery import Delivery, named_blob
+from artifactd.stores.git.delivery import CommitDelivery, Verdicts, named_blob
 from artifactd.stores.git.group_commit import Gathering
 from artifactd.stores.git.lfs.content import Content
 from artifactd.stores.git.lfs.files import Lfs
@@ -87,7 +87,7 @@ class GitStore(Store):
 
     def _put(self, puts: Sequence[Put]) -> list[Result]:
         prepared = [self._prepared(put) for put in puts]
-        on_their_way = [one for one in prepared if isinstance(one, Delivery)]
+        on_their_way = [one for one in prepared if isinstance(one, CommitDelivery)]
         if on_their_way:
             self._gathering.join(on_their_way)
         return [
@@ -95,15 +95,15 @@ class GitStore(Store):
             for one in prepared
         ]
 
-    def _prepared(self, put: Put) -> Delivery | StoreError:
+    def _prepared(self, put: Put) -> CommitDelivery | StoreError:
         """The put, its source read and known to be what was announced; or why it cannot be made."""
         path = self._prefix + put.key.text
         try:
             if (pointer := self._in_lfs(put)) is not None:
-                return Delivery.of_pointer(put, path, pointer)
+                return CommitDelivery.of_pointer(put, path, pointer)
             if put.size > self._max_file_size:
                 return self._too_large(put)
-            return Delivery(put, path, named_blob(put), put.source)
+            return CommitDelivery(put, path, named_blob(put), put.source)
         except StoreError as error:
             return error
 
@@ -124,10 +124,10 @@ class GitStore(Store):
             reason += ", and the server has no LFS for larger ones"
         return Unacceptable(reason)
 
-    def _deliver(self, deliveries: Sequence[Delivery]) -> None:
+    def _deliver(self, deliveries: Sequence[CommitDelivery]) -> None:
         """Give each its result."""
         try:
-            verdicts = apart(deliveries, lambda some: self._with_clone(lambda it: self._push(it, some)))
+            verdicts = apart(deliveries, lambda batch: self._with_clone(partial(self._push, batch)))
         except StoreError as error:
             for one in deliveries:
                 one.result = error
@@ -135,7 +135,7 @@ class GitStore(Store):
         for one in deliveries:
             one.result = verdicts[one]
 
-    def _push(self, clone: Clone, deliveries: Sequence[Delivery]) -> dict[Delivery, Result]:
+    def _push(self, deliveries: Sequence[CommitDelivery], clone: Clone) -> Verdicts:
         try:
             held, small = partial(self._held, clone), partial(self._small, clone)
             return Push(clone, self._remote, deliveries, self._signature, held, small).run()

@@ -25,8 +25,8 @@ _DURABLE: Final = "--receive-pack=git -c core.fsync=all receive-pack"
 def tip(clone: Clone, remote: Remote) -> str:
     """The commit that the remote's branch is at; empty: there is no such branch."""
     with _told(clone):
-        said = clone.git.run("ls-remote", "origin", remote.ref, env=clone.online(), fds=remote.credential())
-    lines = (line.partition("\t") for line in said.decode().splitlines())
+        output = clone.git.run("ls-remote", "origin", remote.ref, env=clone.online(), fds=remote.credential())
+    lines = (line.partition("\t") for line in output.decode().splitlines())
     return next((commit for commit, _, ref in lines if ref == remote.ref), "")
 
 
@@ -58,7 +58,7 @@ def push(clone: Clone, remote: Remote, commit: str, base: str) -> bool:
     durable = (_DURABLE,) if remote.address.protocol is Protocol.FILE else ()
     with _told(clone):
         try:
-            said = clone.git.run(
+            output = clone.git.run(
                 "push", "--porcelain", "--no-verify", *durable, f"--force-with-lease={remote.ref}:{base}",
                 "origin", f"{commit}:{remote.ref}", env=clone.online(), fds=remote.credential(),
             )  # fmt: skip
@@ -66,7 +66,7 @@ def push(clone: Clone, remote: Remote, commit: str, base: str) -> bool:
             if answers.rejected(failed.said):
                 return False
             raise
-    return _UP_TO_DATE not in said
+    return _UP_TO_DATE not in output
 
 
 def read(clone: Clone, remote: Remote, blob: str, take: Callable[[bytes], None]) -> None:

@@ -44,9 +44,9 @@ def held(body: Body, digest: bytes, what: str) -> bytes:
     return content
 
 
-def _compare(there: str, digest: bytes, what: str) -> None:
-    if there != digest.hex():
-        raise Corrupt(f"the bytes to send have sha256 {there}, not {digest.hex()}", what)
+def _compare(sha256: str, digest: bytes, what: str) -> None:
+    if sha256 != digest.hex():
+        raise Corrupt(f"the bytes to send have sha256 {sha256}, not {digest.hex()}", what)
 
 
 def _pieces(body: Body) -> Iterator[bytes]:

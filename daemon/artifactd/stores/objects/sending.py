@@ -153,7 +153,7 @@ def in_parts(put: Put, preferred: int) -> Parts:
 
 def resumed(put: Put, parts: Parts, known: Sequence[Unfinished]) -> Unfinished | None:
     """What can be gone on with of what is `known`: the same bytes at the same key, in the same parts."""
-    for one in known:
-        if (one.key, one.digest, one.part_size) == (put.key, put.digest, parts.size):
-            return one
+    for unfinished in known:
+        if (unfinished.key, unfinished.digest, unfinished.part_size) == (put.key, put.digest, parts.size):
+            return unfinished
     return None

@@ -45,7 +45,7 @@ class Forgotten(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Head:
     """What a server tells of an object without sending it."""
 
     size: int
@@ -118,7 +118,7 @@ class Objects(ABC):
         """Have the server drop the parts of an upload. One that it does not know is dropped already."""
 
     @abstractmethod
-    def head(self, key: str, like: Put | None = None) -> Found | None:
+    def head(self, key: str, like: Put | None = None) -> Head | None:
         """What is at `key`; None where nothing is.
 
         A checksum over parts says nothing by itself, but may prove that the object has the bytes of `like`.

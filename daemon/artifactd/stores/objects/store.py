@@ -33,7 +33,7 @@ from artifactd.stores.base import (
 from artifactd.stores.http.messages import Unanswered
 from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.sending import InParts, Sending, Whole, in_parts, resumed
-from artifactd.stores.objects.server import Absent, Expected, Forgotten, Found, Holds, Objects, Taken
+from artifactd.stores.objects.server import Absent, Expected, Forgotten, Head, Holds, Objects, Taken
 from artifactd.stores.objects.unfinished import Unfinished, UploadLog
 from artifactd.stores.objects.workers import Workers
 
@@ -178,29 +178,29 @@ class ObjectStore(Store):
             StoreError: it cannot be known.
         """
         try:
-            found = self._retry(partial(self._server.head, self._name(put.key), put))
+            head = self._retry(partial(self._server.head, self._name(put.key), put))
         except Denied as denied:
             if isinstance(unseen, StoreError):
                 raise unseen from denied
             return unseen
-        if found is None:
+        if head is None:
             return Absent()
-        return self._judged(put, found, attempt)
+        return self._judged(put, head, attempt)
 
-    def _judged(self, put: Put, found: Found, attempt: str) -> Receipt | Expected:
-        if found.version == put.version and _replaces(put):
-            return Holds(found.version)  # what was proven last: it need not be read to be known
-        sent = found.attempt == attempt and self._server.proof is Proof.SERVER_CHECKSUM
-        known = put.digest if sent else found.digest
-        if known is None and (found.size == put.size or put.ours not in ((), (put.digest,))):
-            there, proof = self.digest(put.key), Proof.READ_BACK
+    def _judged(self, put: Put, head: Head, attempt: str) -> Receipt | Expected:
+        if head.version == put.version and _replaces(put):
+            return Holds(head.version)  # what was proven last: it need not be read to be known
+        sent = head.attempt == attempt and self._server.proof is Proof.SERVER_CHECKSUM
+        known = put.digest if sent else head.digest
+        if known is None and (head.size == put.size or put.ours not in ((), (put.digest,))):
+            digest, proof = self.digest(put.key), Proof.READ_BACK
         else:
-            there, proof = known, self._server.proof
-        if there == put.digest:
-            return Receipt(put.digest, found.size, proof, found.version, written=found.attempt == attempt)
-        if there in put.ours or found.attempt == attempt:
-            return Holds(found.version)
-        what = f"(sha256 {there})" if there else f"({found.size} bytes)"
+            digest, proof = known, self._server.proof
+        if digest == put.digest:
+            return Receipt(put.digest, head.size, proof, head.version, written=head.attempt == attempt)
+        if digest in put.ours or head.attempt == attempt:
+            return Holds(head.version)
+        what = f"(sha256 {digest})" if digest else f"({head.size} bytes)"
         raise Conflict(f"{put.key} holds other bytes {what}, which artifactd did not write")
 
     # --- large copies ---
@@ -214,9 +214,9 @@ class ObjectStore(Store):
             return Whole(self._server, self._name(put.key), put, self._retry)
         known = [one for one in self._upload_log.unfinished(self.name) if one.key == put.key]
         begun = resumed(put, parts, known)
-        for one in known:
-            if one is not begun:
-                self._abandon(one)
+        for unfinished in known:
+            if unfinished is not begun:
+                self._abandon(unfinished)
         fresh = Unfinished(self.name, put.key, put.digest, parts.size, "", uuid4().hex, self._clock.now())
         return InParts(
             self._server,
@@ -240,15 +240,15 @@ class ObjectStore(Store):
 
     def _sweep(self) -> None:
         """Drop what was begun too long ago: its file is gone, or nobody wants it any more."""
-        for one in self._upload_log.unfinished(self.name):
-            if one.began < self._clock.now() - self._abandon_after:
-                self._abandon(one)
+        for unfinished in self._upload_log.unfinished(self.name):
+            if unfinished.began < self._clock.now() - self._abandon_after:
+                self._abandon(unfinished)
 
-    def _abandon(self, one: Unfinished) -> None:
+    def _abandon(self, unfinished: Unfinished) -> None:
         """Drop an unfinished upload of ours. If the server does not, it is tried again at the next sweep."""
         with suppress(StoreError):
-            self._server.abandon(self._name(one.key), one.upload)
-            self._upload_log.ended(one.upload)
+            self._server.abandon(self._name(unfinished.key), unfinished.upload)
+            self._upload_log.ended(unfinished.upload)
 
     # --- reads ---
 
@@ -261,8 +261,8 @@ class ObjectStore(Store):
 
     def stat(self, key: Key) -> Stat | None:
         """As `Store.stat`."""
-        found = self._retry(partial(self._server.head, self._name(key)))
-        return None if found is None else Stat(found.size, found.version, found.digest)
+        head = self._retry(partial(self._server.head, self._name(key)))
+        return None if head is None else Stat(head.size, head.version, head.digest)
 
     def digest(self, key: Key, progress: Callable[[int], None] = no_progress) -> Digest | None:
         """As `Store.digest`."""
@@ -277,15 +277,15 @@ class ObjectStore(Store):
 
     def doubts(self) -> Sequence[str]:
         """As `Store.doubts`."""
-        found = []
+        doubts = []
         if not self._server.honours_conditions:
-            found.append(
+            doubts.append(
                 "the server ignores If-None-Match and If-Match: what another writer puts at a key in the "
                 "same moment can be overwritten. Keep the destination to artifactd"
             )
         if self._server.proof is Proof.READ_BACK:
-            found.append("the server checks no checksum: each copy is read back, which costs a download")
-        return found
+            doubts.append("the server checks no checksum: each copy is read back, which costs a download")
+        return doubts
 
     def requests(self) -> Mapping[str, int]:
         """As `Store.requests`."""

@@ -85,15 +85,15 @@ _BY_STATUS: Final = {
 """What a status says where no code came with it, as after HEAD."""
 
 
-def meaning(status: int, code: str, said: str, headers: Mapping[str, str], what: str) -> StoreError:
+def meaning(status: int, code: str, sentence: str, headers: Mapping[str, str], what: str) -> StoreError:
     """What it means that `what` was answered with this status and code (empty: none came).
 
-    `said` is the server's own sentence; `headers` have names in lower case.
+    `sentence` is the server's own; `headers` have names in lower case.
     """
     if code.isdigit():  # what boto3 makes of an answer to HEAD, which has no body to say more
         code = "BadRequest" if status == 400 else ""  # noqa: PLR2004 - RFC 9110, 15.5.1
     code = code or _BY_STATUS.get(status, f"HTTP {status}")
-    shown = printable(said[:_LONGEST].encode())
+    shown = printable(sentence[:_LONGEST].encode())
     answer = code + (f" ({shown})" if shown else "")
     if code.startswith("KMS."):
         return Denied(f"{answer}: the key in kms_key_id cannot be used", what)

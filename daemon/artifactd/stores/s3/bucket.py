@@ -13,7 +13,7 @@ from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.messages import Piece, Unanswered
 from artifactd.stores.objects.request_counts import RequestCounts
 from artifactd.stores.objects.retry_after import Retry
-from artifactd.stores.objects.server import Expected, Forgotten, Found, Metadata, Objects, Taken, condition
+from artifactd.stores.objects.server import Expected, Forgotten, Head, Metadata, Objects, Taken, condition
 from artifactd.stores.s3 import checksums
 from artifactd.stores.s3.answers import FOREIGN
 from artifactd.stores.s3.checksums import Verified
@@ -180,7 +180,7 @@ class Bucket(Objects):
 
     # --- reads ---
 
-    def head(self, key: str, like: Put | None = None) -> Found | None:
+    def head(self, key: str, like: Put | None = None) -> Head | None:
         """As `Objects.head`."""
         try:
             response = self._ask("head_object", key, needs=("ETag", "ContentLength"), ChecksumMode="ENABLED")
@@ -189,7 +189,7 @@ class Bucket(Objects):
         checksum = response.get("ChecksumSHA256", "") if self._verified is Verified.SHA256 else ""
         digest = checksums.proven(checksum, response.get("ChecksumType", ""), like)
         attempt = response.get("Metadata", {}).get("attempt", "")
-        return Found(response["ContentLength"], response["ETag"], attempt, digest)
+        return Head(response["ContentLength"], response["ETag"], attempt, digest)
 
     def read(self, key: str) -> Iterator[bytes] | None:
         """As `Objects.read`."""

@@ -65,8 +65,8 @@ def of_content(content: bytes, verified: Verified) -> Checked:
 
 def _checked(body: Body, digest: bytes, verified: Verified, what: str) -> Checked:
     if verified is Verified.SHA256:
-        told = {SHA256_HEADER: base64.b64encode(digest).decode(), **_AS_THE_SDK}
-        return Checked(body, digest.hex(), told)
+        headers = {SHA256_HEADER: base64.b64encode(digest).decode(), **_AS_THE_SDK}
+        return Checked(body, digest.hex(), headers)
     if verified is Verified.MD5:
         return Checked(body, digest.hex(), {"content-md5": content_md5(body, digest, what)})
     return Checked(held(body, digest, what), digest.hex(), {})
@@ -81,23 +81,23 @@ def composite(digests: tuple[bytes, ...]) -> str:
     return f"{base64.b64encode(joined).decode()}-{len(digests)}"
 
 
-def fits(there: str, put: Put) -> bool:
+def fits(checksum: str, put: Put) -> bool:
     """Whether a checksum over parts is that of the parts of `put`. Some servers leave out their number."""
     parts = put.source.parts
-    return parts is not None and there.partition("-")[0] == composite(parts.digests).partition("-")[0]
+    return parts is not None and checksum.partition("-")[0] == composite(parts.digests).partition("-")[0]
 
 
-def proven(there: str, kind: str, like: Put | None) -> Digest | None:
+def proven(checksum: str, kind: str, like: Put | None) -> Digest | None:
     """The digest that an object's checksum proves.
 
     That is its own or, where it is over parts, that of `like` if those are its parts.
     """
-    if not there:
+    if not checksum:
         return None
-    if "-" in there or kind == "COMPOSITE":
-        return like.digest if like is not None and fits(there, like) else None
+    if "-" in checksum or kind == "COMPOSITE":
+        return like.digest if like is not None and fits(checksum, like) else None
     try:
-        digest = base64.b64decode(there, validate=True)
+        digest = base64.b64decode(checksum, validate=True)
     except ValueError:
         return None
     return Digest(digest.hex()) if len(digest) == _SHA256_BYTES else None

@@ -55,8 +55,8 @@ class DirectPut:
         self._sent(operation)
         answer = self._client.send("PUT", f"{target}?{asked}" if asked else target, signed_headers, body.body)
         if answer.status != _OK:
-            code, said = of_xml(answer.body)
-            raise meaning(answer.status, code, said, answer.headers, key)
+            code, sentence = of_xml(answer.body)
+            raise meaning(answer.status, code, sentence, answer.headers, key)
         etag = answer.headers.get("etag")
         if not etag:
             raise Unanswered(FOREIGN, key)

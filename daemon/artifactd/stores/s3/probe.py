@@ -58,10 +58,10 @@ def _refuses(direct: DirectPut, key: str, headers: Mapping[str, str], verified: 
 def _verified(direct: DirectPut, key: str, headers: Mapping[str, str]) -> Verified:
     """What the server checks, tried with the checksum of other bytes."""
     for verified in (Verified.SHA256, Verified.MD5):
-        told = checksums.of_content(_CONTENT, verified).headers
+        wrong = checksums.of_content(_CONTENT, verified).headers
         body = checksums.of_content(_OTHER, verified)
         try:
-            direct.put("PutObject", f"{key}-refused", {}, {**headers, **told}, body)
+            direct.put("PutObject", f"{key}-refused", {}, {**headers, **wrong}, body)
         except Corrupt:
             return verified
         except Denied:

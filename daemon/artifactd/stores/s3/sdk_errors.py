@@ -21,11 +21,11 @@ def answered(what: str, lost: type[StoreError] = Unavailable) -> Iterator[None]:
         yield
     except botocore.ClientError as error:
         metadata = error.response.get("ResponseMetadata", {})
-        told = error.response.get("Error", {})
+        details = error.response.get("Error", {})
         raise meaning(
             metadata.get("HTTPStatusCode", 0),
-            str(told.get("Code", "")),
-            str(told.get("Message", "")),
+            str(details.get("Code", "")),
+            str(details.get("Message", "")),
             metadata.get("HTTPHeaders", {}),
             what,
         ) from error

@@ -150,7 +150,7 @@ def _narrow(session: "Session", access: Access) -> None:
     core = session._session  # noqa: SLF001 - boto3 has no public way to a role to assume
     if access.instance_role:
         chain = core.get_component("credential_provider")
-        chain.providers = [one for one in chain.providers if one.METHOD == "iam-role"]
+        chain.providers = [provider for provider in chain.providers if provider.METHOD == "iam-role"]
     if access.role_arn:
         fetcher = AssumeRoleCredentialFetcher(
             core.create_client,

@@ -56,22 +56,22 @@ def signed(  # noqa: PLR0917 - the parts of a request, in their order
     the time in UTC.
     """
     moment = at.strftime("%Y%m%dT%H%M%SZ")
-    told = {**headers, "x-amz-content-sha256": payload, "x-amz-date": moment}
+    sent = {**headers, "x-amz-content-sha256": payload, "x-amz-date": moment}
     if credentials.token is not None:
-        told["x-amz-security-token"] = credentials.token
-    names = sorted(told)
+        sent["x-amz-security-token"] = credentials.token
+    names = sorted(sent)
     listed = ";".join(names)
-    lines = "".join(f"{name}:{' '.join(told[name].split())}\n" for name in names)
+    lines = "".join(f"{name}:{' '.join(sent[name].split())}\n" for name in names)
     request = f"{method}\n{target}\n{queried}\n{lines}\n{listed}\n{payload}"
     scope = f"{moment[:8]}/{region}/s3/aws4_request"
     digest = hashlib.sha256(request.encode()).hexdigest()
     key = _key(credentials.secret_key, moment[:8], region)
     signature = hmac.digest(key, f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}".encode(), "sha256").hex()
-    told["authorization"] = (
+    sent["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
         f"SignedHeaders={listed}, Signature={signature}"
     )
-    return told
+    return sent
 
 
 @lru_cache(maxsize=8)

@@ -39,11 +39,11 @@ class Lfs:
             if "verify" in actions:
                 self._verify(actions["verify"], pointer)
         try:
-            there = self.digest(pointer)
+            digest = self.digest(pointer)
         except Gone:
             raise StoreError("the LFS server does not have what it just took", put.key) from None
-        if there != put.digest:
-            raise Corrupt(f"the LFS server holds sha256 {there} by the name of {put.digest}", put.key)
+        if digest != put.digest:
+            raise Corrupt(f"the LFS server holds sha256 {digest} by the name of {put.digest}", put.key)
         return pointer
 
     def digest(self, pointer: Pointer, progress: Callable[[int], None] = no_progress) -> Digest:
@@ -71,9 +71,9 @@ class Lfs:
             must_be_well(answer)
 
     def _verify(self, action: Action, pointer: Pointer) -> None:
-        said = json.dumps({"oid": pointer.digest, "size": pointer.size}).encode()
+        body = json.dumps({"oid": pointer.digest, "size": pointer.size}).encode()
         header = {"Content-Type": JSON, **action.header}
-        with self.server.request("POST", Action(action.href, header), said) as answer:
+        with self.server.request("POST", Action(action.href, header), body) as answer:
             must_be_well(answer)
 
 

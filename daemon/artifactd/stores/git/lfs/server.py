@@ -98,7 +98,7 @@ class LfsServer:
         server, *port = _ssh_server(address)
         asked = f"git-lfs-authenticate {shlex.quote(address.path)} {operation}"
         try:
-            said = self.runner.run(*self.remote.ssh()[1:], *port, server, asked, program="ssh")
+            output = self.runner.run(*self.remote.ssh()[1:], *port, server, asked, program="ssh")
         except NoGit as error:
             raise Denied(str(error)) from error
         except GitFailed as failed:
@@ -107,7 +107,7 @@ class LfsServer:
                 raise met from failed
             raise NoLfs from failed  # git itself tells, in a moment, of all else that is wrong
         try:
-            place = json.loads(said)
+            place = json.loads(output)
             return Action(str(place["href"]).rstrip("/"), dict(place.get("header") or {}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise NoLfs from error
@@ -168,10 +168,10 @@ def _parsed(answer: bytes) -> dict[str, Action]:
         Unavailable: it is no such answer.
     """
     try:
-        (one,) = json.loads(answer)["objects"]
-        if "error" in one:
-            raise _meaning(int(one["error"]["code"]), str(one["error"].get("message", "")))
-        actions: dict[str, Any] = one.get("actions") or {}
+        (row,) = json.loads(answer)["objects"]
+        if "error" in row:
+            raise _meaning(int(row["error"]["code"]), str(row["error"].get("message", "")))
+        actions: dict[str, Any] = row.get("actions") or {}
         return {name: Action(str(a["href"]), dict(a.get("header") or {})) for name, a in actions.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unavailable(f"The LFS server says what is no answer: {type(error).__name__}") from error
@@ -190,19 +190,19 @@ def must_be_well(answer: http.client.HTTPResponse) -> None:
         raise error
 
 
-def _meaning(status: int, said: str) -> Exception:
-    words = "".join(c if c.isprintable() else "?" for c in said)[:200]
-    told = f"The LFS server says {status} {words}"
+def _meaning(status: int, reason: str) -> Exception:
+    words = "".join(c if c.isprintable() else "?" for c in reason)[:200]
+    sentence = f"The LFS server says {status} {words}"
     match status:
         case 404 | 410:
-            return Gone(told)
+            return Gone(sentence)
         case 401 | 403:
-            return Denied(f"{told}: it does not let this account in, or not write")
+            return Denied(f"{sentence}: it does not let this account in, or not write")
         case 413 | 422:
-            return Unacceptable(told)
+            return Unacceptable(sentence)
         case 507 | 509:
-            return Denied(f"{told}: make room, or raise its limit")
+            return Denied(f"{sentence}: make room, or raise its limit")
         case 301 | 302 | 303 | 307 | 308:
-            return Denied(f"{told}: it sends elsewhere, which is never followed")
+            return Denied(f"{sentence}: it sends elsewhere, which is never followed")
         case _:
-            return Unavailable(told)
+            return Unavailable(sentence)
