@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from artifactd.stores.azure.answers import Asked, Told, meaning, of_answer
+from artifactd.stores.azure.answers import Request, Response, meaning, of_answer
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
 from artifactd.stores.http.answers import PAUSE_SECONDS
 from artifactd.stores.objects.server import Forgotten, Taken
@@ -92,7 +92,7 @@ STATUSES = [
 def test_a_code_says_what_kind_of_error_it_is_and_what_to_do(
     status: int, code: str, kind: type[StoreError], told: str
 ) -> None:
-    error = meaning(Told(status, code, "Words."), Asked("the key", "PutBlob", now=NOW))
+    error = meaning(Response(status, code, "Words."), Request("the key", "PutBlob", now=NOW))
     assert type(error) is kind
     with pytest.raises(StoreError, match=told):
         raise error
@@ -101,17 +101,17 @@ def test_a_code_says_what_kind_of_error_it_is_and_what_to_do(
 
 @pytest.mark.parametrize(("status", "kind"), STATUSES)
 def test_a_status_without_a_code_is_enough(status: int, kind: type[StoreError]) -> None:
-    assert type(meaning(Told(status), Asked("key", "PutBlob"))) is kind
+    assert type(meaning(Response(status), Request("key", "PutBlob"))) is kind
 
 
 @pytest.mark.parametrize("code", ["BlobNotFound", "InvalidBlockId", "InvalidBlobOrBlock", "InvalidBlockList"])
 def test_blocks_that_cannot_be_put_together_are_forgotten(code: str) -> None:
-    assert type(meaning(Told(400, code), Asked("key", "PutBlockList"))) is Forgotten
+    assert type(meaning(Response(400, code), Request("key", "PutBlockList"))) is Forgotten
 
 
 def test_a_signature_that_may_only_create_finds_the_key_taken() -> None:
-    told = Told(403, "UnauthorizedBlobOverwrite")
-    assert type(meaning(told, Asked("key", "PutBlob", creating=True))) is Taken
+    response = Response(403, "UnauthorizedBlobOverwrite")
+    assert type(meaning(response, Request("key", "PutBlob", creating=True))) is Taken
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_signature_that_may_only_create_finds_the_key_taken() -> None:
     + [({"retry-after": wish}, PAUSE_SECONDS) for wish in ("Wed, 21 Oct 2026 07:28:00 GMT", "-1", "9" * 400)],
 )
 def test_a_busy_server_names_its_pause(headers: dict[str, str], pause: float) -> None:
-    error = meaning(Told(503, "ServerBusy", headers=headers), Asked("key", "PutBlob"))
+    error = meaning(Response(503, "ServerBusy", headers=headers), Request("key", "PutBlob"))
     assert isinstance(error, Unavailable)
     assert error.retry_after == pause
 
@@ -129,47 +129,51 @@ def test_a_busy_server_names_its_pause(headers: dict[str, str], pause: float) ->
 
 UNBELIEVED = {
     "a token that has expired": (
-        Told(403, "AuthenticationFailed"),
+        Response(403, "AuthenticationFailed"),
         NOW - 1,
         "SAS token has expired: renew it",
     ),
-    "a token that has not": (Told(403, "AuthenticationFailed"), NOW + 1, "does not believe"),
+    "a token that has not": (Response(403, "AuthenticationFailed"), NOW + 1, "does not believe"),
     "a clock that is ahead": (
-        Told(403, "AuthenticationFailed", headers={"date": "Fri, 02 Jan 2026 02:04:05 GMT"}),
+        Response(403, "AuthenticationFailed", headers={"date": "Fri, 02 Jan 2026 02:04:05 GMT"}),
         None,
         "this host's clock is 60 minutes ahead of the server's",
     ),
     "a clock that is behind": (
-        Told(403, "AuthenticationFailed", headers={"date": "Fri, 02 Jan 2026 03:34:05 GMT"}),
+        Response(403, "AuthenticationFailed", headers={"date": "Fri, 02 Jan 2026 03:34:05 GMT"}),
         None,
         "this host's clock is 30 minutes behind the server's",
     ),
     "a clock that is right": (
-        Told(403, "AuthenticationFailed", headers={"date": "Fri, 02 Jan 2026 03:05:05 GMT"}),
+        Response(403, "AuthenticationFailed", headers={"date": "Fri, 02 Jan 2026 03:05:05 GMT"}),
         None,
         "does not believe",
     ),
     "a date that is none": (
-        Told(403, "AuthenticationFailed", headers={"date": "today"}),
+        Response(403, "AuthenticationFailed", headers={"date": "today"}),
         None,
         "not believe",
     ),
     "a date that is told to be old": (
-        Told(403, "AuthenticationFailed", detail="Request date header too old: 'Fri, 02 Jan'"),
+        Response(403, "AuthenticationFailed", detail="Request date header too old: 'Fri, 02 Jan'"),
         None,
         "this host's clock differs",
     ),
     "a token out of its time": (
-        Told(403, "AuthenticationFailed", detail="Signature not valid in the specified time frame: Start"),
+        Response(
+            403, "AuthenticationFailed", detail="Signature not valid in the specified time frame: Start"
+        ),
         None,
         "does not hold at this time",
     ),
 }
 
 
-@pytest.mark.parametrize(("told", "ends", "sentence"), UNBELIEVED.values(), ids=UNBELIEVED.keys())
-def test_why_credentials_are_not_believed_is_told(told: Told, ends: float | None, sentence: str) -> None:
-    error = meaning(told, Asked("key", "PutBlob", now=NOW, sas_ends=ends))
+@pytest.mark.parametrize(("response", "ends", "sentence"), UNBELIEVED.values(), ids=UNBELIEVED.keys())
+def test_why_credentials_are_not_believed_is_told(
+    response: Response, ends: float | None, sentence: str
+) -> None:
+    error = meaning(response, Request("key", "PutBlob", now=NOW, sas_ends=ends))
     assert isinstance(error, Denied)
     assert sentence in str(error)
 
@@ -182,29 +186,33 @@ def test_an_answer_is_read_from_its_headers_first_and_its_xml() -> None:
         b"<?xml version='1.0'?><Error><Code>AuthenticationFailed</Code><Message>No.\nRequestId:1</Message>"
         b"<AuthenticationErrorDetail>Why.</AuthenticationErrorDetail></Error>"
     )
-    told = of_answer(403, {}, body)
-    assert (told.code, told.said, told.detail) == ("AuthenticationFailed", "No.\nRequestId:1", "Why.")
+    response = of_answer(403, {}, body)
+    assert (response.code, response.said, response.detail) == (
+        "AuthenticationFailed",
+        "No.\nRequestId:1",
+        "Why.",
+    )
     assert of_answer(403, {"x-ms-error-code": "Other"}, body).code == "Other"
-    assert of_answer(500, {}, b"<html>nothing") == Told(500)
+    assert of_answer(500, {}, b"<html>nothing") == Response(500)
 
 
 def test_only_the_first_line_of_what_a_server_says_is_told() -> None:
-    told = Told(400, "InvalidUri", "The first.\nRequestId:1\nTime:2")
-    assert str(meaning(told, Asked("key", "PutBlob"))) == "key: InvalidUri (The first.)"
+    response = Response(400, "InvalidUri", "The first.\nRequestId:1\nTime:2")
+    assert str(meaning(response, Request("key", "PutBlob"))) == "key: InvalidUri (The first.)"
 
 
 @pytest.mark.parametrize("said", ["http://a/?sig=secret", "http%3A%2F%2Fa%2F%3Fsig%3Dsecret", "SIG=secret"])
 def test_words_that_repeat_a_signature_are_not_told(said: str) -> None:
-    assert "secret" not in str(meaning(Told(400, "InvalidUri", said), Asked("key", "PutBlob")))
+    assert "secret" not in str(meaning(Response(400, "InvalidUri", said), Request("key", "PutBlob")))
 
 
 @pytest.mark.parametrize("code", ["AuthenticationFailed", "AuthorizationFailure"])
 def test_what_a_server_says_of_signatures_is_not_told(code: str) -> None:
-    told = Told(403, code, "The MAC signature 'secret'", "Server used secret")
-    assert "secret" not in str(meaning(told, Asked("key", "PutBlob")))
+    response = Response(403, code, "The MAC signature 'secret'", "Server used secret")
+    assert "secret" not in str(meaning(response, Request("key", "PutBlob")))
 
 
 def test_words_are_made_printable_and_short() -> None:
-    error = str(meaning(Told(400, "In\x1bvalid", "\x1b[2J" + "x" * 1000), Asked("key", "PutBlob")))
+    error = str(meaning(Response(400, "In\x1bvalid", "\x1b[2J" + "x" * 1000), Request("key", "PutBlob")))
     assert error.isprintable()
     assert len(error) < 400

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 from azure.core import exceptions as core
 
-from artifactd.stores.azure.answers import Asked
+from artifactd.stores.azure.answers import Request
 from artifactd.stores.azure.sdk_errors import answered
 from artifactd.stores.base import Denied, StoreError, Unavailable
 
 URL = "https://a.blob.core.windows.net/c/k?sv=1&sig=secret"
-ASKED = Asked("the key", "HeadBlob")
+REQUEST = Request("the key", "HeadBlob")
 
 FAILURES: dict[str, tuple[Exception, type[StoreError], str]] = {
     "no connection": (core.ServiceRequestError(f"Max retries with {URL}"), Unavailable, "cannot be reached"),
@@ -41,7 +41,7 @@ def test_a_failure_says_what_kind_it_is_and_shows_no_address(
     error: Exception, kind: type[StoreError], told: str
 ) -> None:
     with pytest.raises(StoreError, match=told) as failure:
-        answered(ASKED, raising(error))
+        answered(REQUEST, raising(error))
     assert type(failure.value) is kind
     assert str(failure.value).startswith("the key: ")
     assert "secret" not in str(failure.value)
@@ -51,9 +51,9 @@ def test_a_failure_says_what_kind_it_is_and_shows_no_address(
 def test_the_stores_own_words_pass_unchanged() -> None:
     mine = Denied("mine")
     with pytest.raises(Denied) as failure:
-        answered(ASKED, raising(mine))
+        answered(REQUEST, raising(mine))
     assert failure.value is mine
 
 
 def test_what_is_answered_is_given_back() -> None:
-    assert answered(ASKED, lambda: 7) == 7
+    assert answered(REQUEST, lambda: 7) == 7

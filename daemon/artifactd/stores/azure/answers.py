@@ -25,8 +25,8 @@ _SKEW_SECONDS: Final = 900
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a request was for."""
+class Request:
+    """What was asked for."""
 
     what: str
     """for people: a key, a part, a list"""
@@ -41,7 +41,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Response:
     """What the server said."""
 
     status: int
@@ -157,18 +157,18 @@ _BY_STATUS: Final = {
 """What a status says where no code came with it, as from what stands before the account."""
 
 
-def meaning(told: Told, asked: Asked) -> StoreError:
+def meaning(response: Response, request: Request) -> StoreError:
     """What it means that this was asked and that was told."""
-    code = printable(told.code.encode()) or _BY_STATUS.get(told.status, f"HTTP {told.status}")
-    kind = _kind(code, told.status, asked)
+    code = printable(response.code.encode()) or _BY_STATUS.get(response.status, f"HTTP {response.status}")
+    kind = _kind(code, response.status, request)
     if code in _UNBELIEVED:  # its own words tell what was signed, and perhaps the signature
-        return Denied(f"{code}: {_unbelieved(code, told, asked)}", asked.what)
-    said = _shown(told.said)
+        return Denied(f"{code}: {_unbelieved(code, response, request)}", request.what)
+    said = _shown(response.said)
     mend = _DENIED.get(code) or _REFUSED.get(code) or (_RIGHTS if kind is Denied else "")
     reason = code + (f" ({said})" if said else "") + (f": {mend}" if mend else "")
     if kind is Unavailable:
-        return Unavailable(reason, asked.what, retry_after=pause(told.headers.get("retry-after", "")))
-    return kind(reason, asked.what)
+        return Unavailable(reason, request.what, retry_after=pause(response.headers.get("retry-after", "")))
+    return kind(reason, request.what)
 
 
 def _shown(sentence: str) -> str:
@@ -177,10 +177,10 @@ def _shown(sentence: str) -> str:
     return "" if _SIGNATURE.search(line) else printable(line[:_LONGEST].encode())
 
 
-def _kind(code: str, status: int, asked: Asked) -> type[StoreError]:
-    if asked.operation == "PutBlockList" and code in _COMMITTING:
+def _kind(code: str, status: int, request: Request) -> type[StoreError]:
+    if request.operation == "PutBlockList" and code in _COMMITTING:
         return Forgotten
-    if code == "UnauthorizedBlobOverwrite" and asked.creating:
+    if code == "UnauthorizedBlobOverwrite" and request.creating:
         return Taken
     if code in _KINDS:
         return _KINDS[code]
@@ -189,16 +189,16 @@ def _kind(code: str, status: int, asked: Asked) -> type[StoreError]:
     return Unavailable if status >= 500 else Refusal  # noqa: PLR2004 - RFC 9110, 15.6
 
 
-def _unbelieved(code: str, told: Told, asked: Asked) -> str:
+def _unbelieved(code: str, response: Response, request: Request) -> str:
     """Why the server does not believe who we are, as far as that can be known."""
-    if asked.sas_ends is not None and asked.sas_ends <= asked.now:
+    if request.sas_ends is not None and request.sas_ends <= request.now:
         return "the SAS token has expired: renew it"
-    skew = _skew(told.headers.get("date", ""), asked.now)
+    skew = _skew(response.headers.get("date", ""), request.now)
     if skew is not None and abs(skew) >= _SKEW_SECONDS:
         return f"this host's clock is {_apart(skew)} the server's: set it (timedatectl set-ntp true)"
-    if "date header" in told.detail.lower():
+    if "date header" in response.detail.lower():
         return "this host's clock differs from the server's: set it (timedatectl set-ntp true)"
-    if "time frame" in told.detail.lower():
+    if "time frame" in response.detail.lower():
         return "the SAS token does not hold at this time: renew it, or set this host's clock"
     return _DENIED[code]
 
@@ -215,7 +215,9 @@ def _apart(skew: float) -> str:
     return f"{abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'}"
 
 
-def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Told:
+def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Response:
     """What an answer says in its headers and its XML."""
     code = headers.get("x-ms-error-code") or element("Code", body)
-    return Told(status, code, element("Message", body), element("AuthenticationErrorDetail", body), headers)
+    return Response(
+        status, code, element("Message", body), element("AuthenticationErrorDetail", body), headers
+    )

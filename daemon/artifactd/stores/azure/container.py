@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from artifactd.clock import Clock
 from artifactd.stores.azure.account import Access, Endpoint, account
-from artifactd.stores.azure.answers import FOREIGN, Asked
+from artifactd.stores.azure.answers import FOREIGN, Request
 from artifactd.stores.azure.blob_options import Storing
 from artifactd.stores.azure.direct_put import DirectPut
 from artifactd.stores.azure.sdk_errors import answered
@@ -63,9 +63,9 @@ class Container(Objects):
                 self._session = session, direct
             return self._session
 
-    def _asked(self, what: str, operation: str) -> Asked:
+    def _request(self, what: str, operation: str) -> Request:
         session, _ = self._opened()
-        return Asked(what, operation, now=self._clock.now(), sas_ends=session.account.sas_ends)
+        return Request(what, operation, now=self._clock.now(), sas_ends=session.account.sas_ends)
 
     def requests(self) -> Mapping[str, int]:
         """As `Objects.requests`."""
@@ -103,7 +103,7 @@ class Container(Objects):
         name, md5 = block_id(upload, number), content_md5(piece, digest, what)
         _, direct = self._opened()
         queried = {"comp": "block", "blockid": name}
-        direct.put(Asked(what, "PutBlock"), key, queried, {"content-md5": md5}, piece)
+        direct.put(Request(what, "PutBlock"), key, queried, {"content-md5": md5}, piece)
         return name
 
     def complete(  # noqa: PLR0917 - as Objects.complete
@@ -142,7 +142,7 @@ class Container(Objects):
             **condition(expected),
         }
         _, direct = self._opened()
-        return direct.put(Asked(key, operation, isinstance(expected, Absent)), key, queried, sent, body)
+        return direct.put(Request(key, operation, isinstance(expected, Absent)), key, queried, sent, body)
 
     def abandon(self, key: str, upload: str) -> None:
         """As `Objects.abandon`. Nothing is sent.
@@ -158,7 +158,7 @@ class Container(Objects):
         session, _ = self._opened()
         blob = session.client.get_blob_client(key)
         try:
-            properties = answered(self._asked(key, "HeadBlob"), blob.get_blob_properties)
+            properties = answered(self._request(key, "HeadBlob"), blob.get_blob_properties)
         except Taken:
             return None
         if not properties.etag:
@@ -169,25 +169,25 @@ class Container(Objects):
     def read(self, key: str) -> Iterator[bytes] | None:
         """As `Objects.read`: in ranges of one version, so that the bytes of two are never mixed."""
         session, _ = self._opened()
-        asked, blob = self._asked(key, "GetBlob"), session.client.get_blob_client(key)
+        request, blob = self._request(key, "GetBlob"), session.client.get_blob_client(key)
         try:
-            stream = answered(asked, partial(blob.download_blob, **RANGES))
+            stream = answered(request, partial(blob.download_blob, **RANGES))
         except Taken:
             return None
         chunks = stream.chunks()
-        return _each(lambda: answered(asked, partial(next, chunks, None)))
+        return _each(lambda: answered(request, partial(next, chunks, None)))
 
     def list(self, prefix: str) -> Iterator[str]:
         """As `Objects.list`. Folders of an account with a hierarchical namespace are no objects."""
         session, _ = self._opened()
-        asked = self._asked(f"a list of {self._endpoint.container}/{prefix}", "ListBlobs")
+        request = self._request(f"a list of {self._endpoint.container}/{prefix}", "ListBlobs")
         pages = session.client.list_blobs(name_starts_with=prefix, include=["metadata"]).by_page()
 
         def page() -> list[str] | None:
             blobs = next(pages, None)
             return None if blobs is None else [blob.name for blob in blobs if not _is_folder(blob)]
 
-        for names in _each(lambda: self._retry(partial(answered, asked, page))):
+        for names in _each(lambda: self._retry(partial(answered, request, page))):
             yield from names
 
     def uri(self, key: str) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from artifactd.clock import Clock
 from artifactd.stores.azure.account import Endpoint
-from artifactd.stores.azure.answers import FOREIGN, Asked, meaning, of_answer
+from artifactd.stores.azure.answers import FOREIGN, Request, meaning, of_answer
 from artifactd.stores.azure.blob_options import dated
 from artifactd.stores.azure.session import VERSION, Opened
 from artifactd.stores.azure.sharedkey import authorization
@@ -41,7 +41,7 @@ class DirectPut:
         self._client = Client(server, throttle)
 
     def put(
-        self, asked: Asked, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Body
+        self, request: Request, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Body
     ) -> str:
         """Send the bytes; `headers` have their MD5 for the server to check.
 
@@ -58,13 +58,13 @@ class DirectPut:
             "x-ms-version": VERSION,
         }
         sent |= self._authorized(path, queried, sent, size_of(body))
-        self._sent(asked.operation)
+        self._sent(request.operation)
         answer = self._client.send("PUT", self._target(path, queried), sent, body)
         if answer.status >= _REDIRECTION:
-            raise self._refused(answer, replace(asked, now=now, sas_ends=self._session.account.sas_ends))
+            raise self._refused(answer, replace(request, now=now, sas_ends=self._session.account.sas_ends))
         etag = answer.headers.get("etag", "")
-        if answer.status != _CREATED or (not etag and asked.operation != "PutBlock"):
-            raise Unanswered(FOREIGN, asked.what)
+        if answer.status != _CREATED or (not etag and request.operation != "PutBlock"):
+            raise Unanswered(FOREIGN, request.what)
         return etag
 
     def _authorized(
@@ -83,10 +83,10 @@ class DirectPut:
         query = "&".join((*pairs, *filter(None, [self._session.account.sas])))
         return f"{path}?{query}" if query else path
 
-    def _refused(self, answer: Answer, asked: Asked) -> StoreError:
+    def _refused(self, answer: Answer, request: Request) -> StoreError:
         if answer.status == _UNBELIEVED and self._session.bearer is not None:
             self._session.bearer.forget()
-        return meaning(of_answer(answer.status, answer.headers, answer.body), asked)
+        return meaning(of_answer(answer.status, answer.headers, answer.body), request)
 
     def close(self) -> None:
         """Close idle connections."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from artifactd.artifact import printable
-from artifactd.stores.azure.answers import Asked, Told, meaning
+from artifactd.stores.azure.answers import Request, Response, meaning
 from artifactd.stores.base import Denied, StoreError, Unavailable
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ T = TypeVar("T")
 _LONGEST = 300  # characters of an identity's own words
 
 
-def answered(asked: Asked, act: Callable[[], T]) -> T:
+def answered(request: Request, act: Callable[[], T]) -> T:
     """What `act` returns, which asks Azure by the SDK.
 
     Raises:
@@ -27,31 +27,31 @@ def answered(asked: Asked, act: Callable[[], T]) -> T:
     try:
         return act()
     except AzureError as error:
-        failure = _meant(error, asked)
+        failure = _meant(error, request)
     except ValueError:
-        failure = Denied("the SDK does not take what is configured in [azure]", asked.what)
+        failure = Denied("the SDK does not take what is configured in [azure]", request.what)
     raise failure
 
 
-def _meant(error: "AzureError", asked: Asked) -> StoreError:
+def _meant(error: "AzureError", request: Request) -> StoreError:
     from azure.core import exceptions as core  # noqa: PLC0415 - as above
 
     if isinstance(error, core.HttpResponseError) and error.response is not None:
-        return meaning(_told(error), asked)
+        return meaning(_response(error), request)
     if isinstance(error, core.ClientAuthenticationError):
-        return Denied(f"no token: {_words(error.message)}", asked.what)
+        return Denied(f"no token: {_words(error.message)}", request.what)
     if isinstance(error, core.ServiceRequestError):
         if found := re.search(r"CERTIFICATE_VERIFY_FAILED\] ([^()]*)", str(error)):
-            return Denied(f"the certificate is not to be trusted: {found.group(1).strip()}", asked.what)
-        return Unavailable("the account cannot be reached", asked.what)
-    return Unavailable(f"the account did not answer ({type(error).__name__})", asked.what)
+            return Denied(f"the certificate is not to be trusted: {found.group(1).strip()}", request.what)
+        return Unavailable("the account cannot be reached", request.what)
+    return Unavailable(f"the account did not answer ({type(error).__name__})", request.what)
 
 
-def _told(error: "AzureError") -> Told:
+def _response(error: "AzureError") -> Response:
     response = getattr(error, "response", None)
     code = getattr(error, "error_code", None) or ""
     more = getattr(error, "additional_info", None) or {}
-    return Told(
+    return Response(
         getattr(response, "status_code", 0),
         str(getattr(code, "value", code)),
         error.message,

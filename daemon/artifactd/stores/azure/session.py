@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from artifactd import __version__
 from artifactd.stores.azure.account import Access, Account, Endpoint, TokenSource, account
-from artifactd.stores.azure.answers import Asked
+from artifactd.stores.azure.answers import Request
 from artifactd.stores.azure.sdk_errors import answered
 from artifactd.stores.base import Denied
 from artifactd.stores.http.connect import trust
@@ -62,7 +62,7 @@ class Bearer(TokenSource):
         del scopes, options  # nobody asks for another scope
         with self._lock:
             if self._now() > self._ends - _EARLY:
-                self._got = answered(Asked("Entra ID", "GetToken"), lambda: self._source.get_token(_SCOPE))
+                self._got = answered(Request("Entra ID", "GetToken"), lambda: self._source.get_token(_SCOPE))
                 self._ends = float(self._got.expires_on)
             return self._got
 
@@ -98,9 +98,9 @@ def opened(
     if bearer is not None and urlsplit(found.url).scheme != "https":
         raise Denied("tokens of Entra ID go over https only: mend [azure] endpoint_url, or set a key")
     authorities = _authorities(endpoint.authorities)
-    asked = Asked("Azure cannot be used as configured", "Open")
+    request = Request("Azure cannot be used as configured", "Open")
     credential = _credential(found) if bearer is None else bearer
-    client = answered(asked, lambda: _client(found, credential, endpoint, authorities, sent))
+    client = answered(request, lambda: _client(found, credential, endpoint, authorities, sent))
     return Opened(found, client, bearer, _context(authorities))
 
 

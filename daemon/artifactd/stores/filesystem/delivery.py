@@ -10,6 +10,7 @@ from typing import Final
 from artifactd import checksum
 from artifactd.artifact import Identity
 from artifactd.linux.durable import rename_create_only
+from artifactd.linux.files import identity_of
 from artifactd.linux.open_beneath import READ
 from artifactd.stores.base import (
     Conflict,
@@ -80,7 +81,7 @@ class FileDelivery:
         if digest == put.digest:
             self.result = Receipt(digest, size, Proof.READ_BACK, written=False)
         elif digest in put.ours:
-            self.replaced = _identity(status)
+            self.replaced = identity_of(status)
         else:
             raise Conflict(f"{put.key} holds other bytes (sha256 {digest}), which artifactd did not write")
 
@@ -140,7 +141,7 @@ class FileDelivery:
             now = os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        if _identity(now) != self.replaced:
+        if identity_of(now) != self.replaced:
             return False
         os.rename(self.temporary, self.name, src_dir_fd=temporary, dst_dir_fd=self.folder)
         return True
@@ -173,7 +174,3 @@ class FileDelivery:
             self.result = StoreError(met.reason, met.what) if isinstance(met, Denied) else met
         except StoreError as error:
             self.result = error
-
-
-def _identity(status: os.stat_result) -> Identity:
-    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

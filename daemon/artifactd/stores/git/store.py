@@ -252,7 +252,7 @@ class GitStore(Store):
                 return None
             except NoLfs:  # a text that looks like a pointer, and points to nothing
                 pass
-        content.told()
+        content.report()
         return content.digest
 
     def _held(self, clone: Clone, entry: Entry) -> Digest | None:

@@ -24,7 +24,7 @@ _DURABLE: Final = "--receive-pack=git -c core.fsync=all receive-pack"
 
 def tip(clone: Clone, remote: Remote) -> str:
     """The commit that the remote's branch is at; empty: there is no such branch."""
-    with _told(clone):
+    with _answered(clone):
         output = clone.git.run("ls-remote", "origin", remote.ref, env=clone.online(), fds=remote.credential())
     lines = (line.partition("\t") for line in output.decode().splitlines())
     return next((commit for commit, _, ref in lines if ref == remote.ref), "")
@@ -35,7 +35,7 @@ def fetch(clone: Clone, remote: Remote) -> bool:
 
     False: there is no such branch.
     """
-    with _told(clone):
+    with _answered(clone):
         try:
             clone.git.run(
                 "fetch", *_QUIET, *_SHALLOW, "origin", f"+{remote.ref}:{HEAD}",
@@ -56,7 +56,7 @@ def push(clone: Clone, remote: Remote, commit: str, base: str) -> bool:
     somebody else made it: in the same second, of the same bytes.
     """
     durable = (_DURABLE,) if remote.address.protocol is Protocol.FILE else ()
-    with _told(clone):
+    with _answered(clone):
         try:
             output = clone.git.run(
                 "push", "--porcelain", "--no-verify", *durable, f"--force-with-lease={remote.ref}:{base}",
@@ -80,14 +80,14 @@ def read(clone: Clone, remote: Remote, blob: str, take: Callable[[bytes], None])
             met = answers.meaning(failed.said)
             if met is not None and "not our ref" not in failed.said:
                 raise met from failed
-            with _told(clone):
+            with _answered(clone):
                 git.run("config", "--unset", "extensions.partialClone", env=env)
                 git.run("fetch", *_QUIET, "--depth=1", "origin", remote.ref, env=env, fds=remote.credential())
         git.stream("cat-file", "blob", blob, take=take, env={"GIT_ALLOW_PROTOCOL": ""})
 
 
 @contextmanager
-def _told(clone: Clone) -> Iterator[None]:
+def _answered(clone: Clone) -> Iterator[None]:
     """Git's complaint in the block, as what it means."""
     try:
         yield

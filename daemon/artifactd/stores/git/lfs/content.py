@@ -16,7 +16,7 @@ class Content:
     progress: Callable[[int], None] = no_progress
     size: int = 0
     """bytes so far"""
-    _told: int = 0
+    _reported: int = 0
     _start: bytes = b""
     _sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
@@ -26,12 +26,12 @@ class Content:
         self._sha256.update(chunk)
         self.size += len(chunk)
         if self.size >= LONGEST:  # a pointer's bytes are not what the reader waits for
-            self.told()
+            self.report()
 
-    def told(self) -> None:
+    def report(self) -> None:
         """Tell the progress up to here."""
-        self.progress(self.size - self._told)
-        self._told = self.size
+        self.progress(self.size - self._reported)
+        self._reported = self.size
 
     @property
     def pointer(self) -> Pointer | None:

@@ -87,13 +87,13 @@ class LfsServer:
                 url = address.url.rstrip("/")
                 return Action(f"{url}/info/lfs" if url.endswith(".git") else f"{url}.git/info/lfs", {})
             case Protocol.SSH:
-                return self._told_by_ssh(operation)
+                return self._by_ssh(operation)
             case Protocol.FILE:
                 raise NoLfs
             case _:
                 assert_never(address.protocol)
 
-    def _told_by_ssh(self, operation: str) -> Action:
+    def _by_ssh(self, operation: str) -> Action:
         address = self.remote.address
         server, *port = _ssh_server(address)
         asked = f"git-lfs-authenticate {shlex.quote(address.path)} {operation}"
