@@ -117,7 +117,7 @@ def whole_tree(
                 assert_never(one)
 
 
-class NothingWanted(Exception):  # noqa: N818 - it names the thing that is so
+class NothingWanted(Exception):
     """Nothing of an experiment can be exported. The message says why."""
 
 
