@@ -1,5 +1,5 @@
 from artifactd.decisions.backoff import Backoff
-from artifactd.decisions.outage import FILES_AT_ONCE, StoreState
+from artifactd.decisions.outage import FILES_AT_ONCE, LARGE_AT_ONCE, StoreState
 
 
 def a_store() -> StoreState:
@@ -9,11 +9,18 @@ def a_store() -> StoreState:
 def test_a_store_takes_so_many_files_at_once() -> None:
     store = a_store()
     assert store.room(0.0) == FILES_AT_ONCE
-    store.under_way = FILES_AT_ONCE - 1
+    store.small = FILES_AT_ONCE - 1
     assert store.room(0.0) == 1
-    store.under_way = FILES_AT_ONCE + 1
+    store.small = FILES_AT_ONCE + 1
     assert store.room(0.0) == 0
-    assert not store.open(0.0)
+
+
+def test_large_files_take_no_room_from_small_ones_nor_these_from_them() -> None:
+    store = a_store()
+    store.large = LARGE_AT_ONCE
+    assert (store.room(0.0), store.room(0.0, large=True)) == (FILES_AT_ONCE, 0)
+    store.small, store.large = FILES_AT_ONCE, 1
+    assert (store.room(0.0), store.room(0.0, large=True)) == (0, LARGE_AT_ONCE - 1)
 
 
 def test_a_store_that_is_out_is_tried_with_one_file_after_a_wait() -> None:
@@ -22,8 +29,10 @@ def test_a_store_that_is_out_is_tried_with_one_file_after_a_wait() -> None:
     assert store.out("refused", 100.0, 0.0) == 1.0
     assert store.next_try() == 101.0
     assert [store.room(at) for at in (100.0, 100.9, 101.0, 500.0)] == [0, 0, 1, 1]
-    store.under_way = 1
-    assert not store.open(500.0)
+    assert [store.probing(at) for at in (100.9, 101.0)] == [False, True]
+    store.large = 1
+    assert store.room(500.0) == 0
+    assert not store.probing(500.0)
 
 
 def test_each_failed_try_waits_longer_and_none_gives_up() -> None:
@@ -67,5 +76,5 @@ def test_jitter_moves_the_next_try() -> None:
 def test_a_store_that_asks_for_a_longer_pause_gets_it() -> None:
     store = a_store()
     assert store.out("busy", 0.0, 0.0, at_least=30.0) == 30.0
-    assert not store.open(29.9)
-    assert store.open(30.0)
+    assert not store.probing(29.9)
+    assert store.probing(30.0)

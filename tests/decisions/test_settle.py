@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artifactd.artifact import Identity, Sighting
+from artifactd.decisions.assessment import Subject
 from artifactd.decisions.settle import Complete, Incomplete, Settled, Settler, Writers, verdict
+from tests.support.subjects import a_subject
 
 QUIET = 2.0
 MAX_WAIT = 100.0
@@ -14,8 +16,8 @@ BUSY = Incomplete("open for writing")
 A = b"u/h2oai_experiment_1/a.csv"
 
 
-def seen(version: int = 1, path: bytes = A) -> Sighting:
-    return Sighting(path, Identity(1, 2, version, version, version), stat.S_IFREG | 0o644)
+def seen(version: int = 1, path: bytes = A) -> Subject:
+    return a_subject(Sighting(path, Identity(1, 2, version, version, version), stat.S_IFREG | 0o644))
 
 
 def a_settler() -> Settler:
@@ -41,8 +43,8 @@ def rungs(settler: Settler, now: float) -> list[str]:
         ("hinted", 0.0, Writers.NONE, None, Complete("hinted+no_writer")),
         ("quiet", 9e9, Writers.SOME, None, Incomplete("open for writing")),
         ("hinted", 9e9, Writers.SOME, "torn", Incomplete("open for writing")),
-        ("hinted", 9e9, Writers.NONE, "torn", Incomplete("torn")),
-        ("quiet", 9e9, Writers.UNKNOWN, "torn", Incomplete("torn")),
+        ("hinted", 9e9, Writers.NONE, "torn", Incomplete("torn", by_its_bytes=True)),
+        ("quiet", 9e9, Writers.UNKNOWN, "torn", Incomplete("torn", by_its_bytes=True)),
         ("quiet", 10.0, Writers.UNKNOWN, None, Complete("quiet+writers_unknown")),
         (
             "hinted",

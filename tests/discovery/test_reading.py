@@ -21,6 +21,7 @@ from artifactd.discovery import evidence
 from artifactd.discovery.reading import SMALL, Missing, NotYet, Outcome, Reading, Unfit, Unreadable, read
 from artifactd.discovery.scan import Seen, root, sight
 from artifactd.stores.base import Parts
+from tests.support.subjects import a_subject
 
 PATIENCE = 20.0
 """Seconds after which what should have happened never will."""
@@ -48,7 +49,7 @@ def seen(data: Path, path: str = "file") -> Sighting:
 def look(data: Path, sighting: Sighting, max_size: int | None = None) -> Outcome:
     """What comes of the file, seen like this a quiet period and more ago."""
     with root(data) as top:
-        return read(top, Settled(sighting, "closed", 10 * QUIET, 0.0), QUIET, max_size)
+        return read(top, Settled(a_subject(sighting), "closed", 10 * QUIET, 0.0), QUIET, max_size)
 
 
 def the_reading(outcome: Outcome) -> Reading:
@@ -83,7 +84,7 @@ def test_a_file_larger_than_a_part_is_hashed_in_parts_too(data: Path) -> None:
     content = os.urandom(3 * SMALL + 7)
     (data / "file").write_bytes(content)
     with root(data) as top:
-        settled = Settled(seen(data), "closed", 10 * QUIET, 0.0)
+        settled = Settled(a_subject(seen(data)), "closed", 10 * QUIET, 0.0)
         in_parts = the_reading(read(top, settled, QUIET, None, 2 * SMALL))
         whole = the_reading(read(top, settled, QUIET, None, 4 * SMALL))
     cut = (content[: 2 * SMALL], content[2 * SMALL :])
@@ -126,7 +127,7 @@ def test_a_name_of_any_bytes_is_read(data: Path) -> None:
             status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
         )
         sighting = Sighting(os.fsencode(name), identity, status.st_mode)
-        assert isinstance(read(top, Settled(sighting, "quiet", 9.0, 0.0), QUIET, None), Reading)
+        assert isinstance(read(top, Settled(a_subject(sighting), "quiet", 9.0, 0.0), QUIET, None), Reading)
 
 
 # --- what is refused ---
@@ -296,6 +297,7 @@ import os, sys
 from pathlib import Path
 from artifactd.discovery.reading import read
 from artifactd.discovery.scan import root, sight
+from artifactd.decisions.assessment import Subject
 from artifactd.decisions.settle import Settled
 os.chdir(sys.argv[1])
 if "as nobody" in sys.argv and os.geteuid() == 0:
@@ -303,7 +305,7 @@ if "as nobody" in sys.argv and os.geteuid() == 0:
 with root(Path(".")) as top:
     sighting = sight(top, b"file").sightings[0]
     print(os.getpid(), flush=True)
-    outcome = read(top, Settled(sighting, "closed", 10.0, 0.0), 1.0, None)
+    outcome = read(top, Settled(Subject(sighting, None, None), "closed", 10.0, 0.0), 1.0, None)
     print(type(outcome).__name__, getattr(outcome, "reason", ""), getattr(outcome, "incomplete", ""))
 """
 

@@ -14,6 +14,8 @@ import pytest
 from artifactd.artifact import Identity, Sighting
 from artifactd.discovery.scan import (
     BATCH,
+    DEPTH,
+    DIRECTORIES,
     Found,
     Gone,
     Seen,
@@ -23,6 +25,7 @@ from artifactd.discovery.scan import (
     root,
     scan,
     sight,
+    walk,
 )
 from artifactd.linux.files import identity_of
 
@@ -166,11 +169,40 @@ def dug(directory: Path, name: str, levels: int) -> Iterator[int]:
         subprocess.run(["rm", "-rf", directory / name], check=True)  # too deep for pytest, which uses shutil
 
 
-def test_a_tree_of_a_thousand_levels_is_walked_to_its_end(data: Path) -> None:
-    (data / ONE).mkdir(parents=True)
+def test_directories_as_deep_as_any_real_ones_are_looked_into(data: Path) -> None:
+    write(data / ONE / ("d/" * DEPTH) / "a.csv")
+    assert paths(scan(data)) == {f"{ONE}{'/d' * DEPTH}/a.csv"}
+
+
+def test_deeper_ones_are_left_out_told_with_their_experiment_and_hide_nothing_else(data: Path) -> None:
+    write(data / ONE / "a.csv")
     with dug(data / ONE, "d", 1000) as bottom:
-        os.mknod("a.csv", dir_fd=bottom)
-        assert paths(scan(data)) == {f"{ONE}{'/d' * 1000}/a.csv"}
+        os.mknod("b.csv", dir_fd=bottom)
+        found = list(scan(data))
+    assert [sighting.path.decode() for sighting in sightings(iter(found))] == [f"{ONE}/a.csv"]
+    reason = f"directories lie more than {DEPTH} deep in it: what is in those stays"
+    assert hidden(iter(found)) == {ONE: reason}
+
+
+def test_of_too_many_directories_some_are_left_out_and_told_with_their_experiment(data: Path) -> None:
+    write(data / ONE / "a.csv")
+    for number in range(DIRECTORIES + 10):
+        (data / ONE / str(number)).mkdir()
+    found = list(scan(data))
+    assert [sighting.path.decode() for sighting in sightings(iter(found))] == [f"{ONE}/a.csv"]
+    reason = f"it holds more than {DIRECTORIES} directories: what is in the rest stays"
+    assert hidden(iter(found)) == {ONE: reason}
+
+
+def test_each_step_of_a_walk_is_short_whatever_the_folder_holds(data: Path) -> None:
+    for number in range(5000):
+        (data / ONE / "empty" / str(number)).mkdir(parents=True)
+    for number in range(1000):
+        write(data / ONE / f"{number}.csv")
+    with root(data) as top:
+        steps = [one for one in walk(top, ONE.encode()) if isinstance(one, Seen)]
+    assert max(len(one.sightings) for one in steps) == BATCH
+    assert len(steps) > 5000 / 32
 
 
 def test_what_lies_deeper_than_a_path_can_name_is_unobservable_and_hides_nothing_else(data: Path) -> None:

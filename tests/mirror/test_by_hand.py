@@ -56,22 +56,27 @@ def ask(rig: Rig, path: bytes, name: str | None = None) -> Answers:
 def test_a_hinted_experiment_is_exported_without_the_quiet_period(rig: Rig, live: FaultyStore) -> None:
     rig.new("a.csv", b"one")
     rig.new("a.csv", b"two", experiment="bob/h2oai_experiment_two")
-    assert hint(rig.mirror, rig.recorder, rig.data, b"one", "dai") == 1
+    answers = Answers()
+    hint(rig.mirror, rig.recorder, rig.data, b"one", "dai", answers.append)
     rig.until(lambda: copies(live) == {"alice/one/a.csv": b"one"}, "the export")
     told = rig.told("hint.received")[0]
     assert (told["experiment_id"], told["artifacts"], told["principal"]) == ("one", 1, "dai")
+    assert answers == [{"final": True, "ok": True, "artifacts": 1}]
 
 
 def test_a_hint_never_exports_what_is_open_for_writing(rig: Rig, live: FaultyStore) -> None:
     path = rig.new("a.csv", b"half")
     with rig.file(path).open("ab"):
-        assert hint(rig.mirror, rig.recorder, rig.data, b"one", "dai") == 1
+        hint(rig.mirror, rig.recorder, rig.data, b"one", "dai", Answers().append)
         rig.work()
+        assert [line["artifacts"] for line in rig.told("hint.received")] == [1]
         assert not copies(live)
 
 
 def test_an_unknown_experiment_is_told_and_not_fatal(rig: Rig) -> None:
-    assert hint(rig.mirror, rig.recorder, rig.data, b"\xff\nno", "dai") is None
+    answers = Answers()
+    hint(rig.mirror, rig.recorder, rig.data, b"\xff\nno", "dai", answers.append)
+    assert answers == [{"final": True, "ok": False, "artifacts": None}]
     assert rig.told("hint.unknown")[0]["experiment_id"] == "\\xff\\x0ano"
 
 
@@ -169,7 +174,7 @@ def test_what_cannot_be_exported_is_answered_at_once(rig: Rig) -> None:
         assert reason in answers[-1]["reason"]
     answers = ask(rig, b"alice/h2oai_experiment_one/a.csv", "../../bob/x")
     assert "no key can be made" in answers[-1]["reason"]
-    assert rig.mirror.intake.asked == {}
+    assert rig.mirror.selection.asked == {}
 
 
 def test_while_the_only_store_is_out_the_answer_says_so(rig: Rig, live: FaultyStore) -> None:

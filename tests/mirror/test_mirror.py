@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.decisions.lifecycle import Proven, State, Vanished
-from artifactd.mirror import mirror as mirrors
+from artifactd.decisions.settle import ROOM
 from artifactd.stores.base import Conflict, StoreError
 from artifactd.stores.memory import MemoryStore
 from tests.support.faults import FaultyStore, before
@@ -216,8 +216,10 @@ def test_new_files_that_no_event_told_of_are_counted_and_lead_to_a_doubt(rig: Ri
 
 def test_a_hint_from_driverless_ai_ends_the_quiet_period(rig: Rig, live: FaultyStore) -> None:
     rig.new("a.csv", b"one")
-    assert rig.mirror.appeared(b"alice/h2oai_experiment_one", hinted=True) == 1
+    counts: list[int] = []
+    rig.mirror.appeared(b"alice/h2oai_experiment_one", hinted=True, done=counts.append)
     rig.work()
+    assert counts == [1]
     assert copies(live) == {"alice/one/a.csv": b"one"}
     assert rig.rows()[0].evidence == "hinted+no_writer"
 
@@ -228,7 +230,7 @@ def test_what_is_waited_for_at_once_is_bounded_and_nothing_is_lost_by_it(
     rig = Rig(tmp_path, {"live": live})
     folder = rig.data / "alice/h2oai_experiment_one"
     folder.mkdir(parents=True)
-    paths = [rig.path(f"{number}.csv") for number in range(mirrors._WAITED_FOR + 2500)]  # noqa: SLF001 - the bound is what is tested
+    paths = [rig.path(f"{number}.csv") for number in range(ROOM + 2500)]
     for path in paths:
         rig.file(path).touch()
     rig.mirror.rescan("test")
@@ -236,7 +238,7 @@ def test_what_is_waited_for_at_once_is_bounded_and_nothing_is_lost_by_it(
         rig.mirror.turn(0.0)
     rig.mirror.touched(dict.fromkeys(paths, True))
     rig.mirror.appeared(b"alice")
-    assert len(rig.mirror.settler) < mirrors._WAITED_FOR + 1000  # noqa: SLF001 - as above
+    assert rig.mirror.waiting_files < ROOM + 1000
     rig.pass_time(3.0)
     rig.settle()
     assert len(copies(live)) == len(paths)
@@ -244,12 +246,12 @@ def test_what_is_waited_for_at_once_is_bounded_and_nothing_is_lost_by_it(
 
 
 def test_hints_alone_cannot_break_the_bound(rig: Rig) -> None:
-    paths = [rig.path(f"{number}.csv") for number in range(mirrors._WAITED_FOR + 2500)]  # noqa: SLF001 - as above
+    paths = [rig.path(f"{number}.csv") for number in range(ROOM + 2500)]
     rig.new("0.csv", b"")
     for path in paths:
         rig.file(path).touch()
     rig.mirror.touched(dict.fromkeys(paths, False))
-    assert len(rig.mirror.settler) < mirrors._WAITED_FOR + 1000  # noqa: SLF001 - as above
+    assert rig.mirror.waiting_files < ROOM + 1000
 
 
 def test_an_upload_that_a_crash_interrupted_is_repeated_before_anything_is_scanned(
@@ -263,7 +265,7 @@ def test_an_upload_that_a_crash_interrupted_is_repeated_before_anything_is_scann
     rig.until(lambda: live.gate.waiting == 1)
     live.gate.open()
     rig.again()
-    assert path in rig.mirror.settler
+    assert rig.mirror.attends_to(path)
     rig.finish()
     assert rig.states(path) == {"live": State.PROVEN}
     event = rig.recorded[-1].event

@@ -170,13 +170,13 @@ class MirrorMachine(RuleBasedStateMachine):
     @rule(store=stores, path=wanted)
     def somebody_else_takes_a_key(self, store: str, path: str) -> None:
         key, copies = Key(KEYS[path]), self.copies(store)
-        if key not in copies and not self.rig.mirror.pipeline.in_flight:
+        if key not in copies and not self.rig.mirror.in_flight:
             self.count += 1
             copies[key] = self.foreign[store, key.text] = b"foreign %d" % self.count
 
     @rule(store=stores, path=wanted)
     def somebody_else_takes_it_away(self, store: str, path: str) -> None:
-        if (store, KEYS[path]) in self.foreign and not self.rig.mirror.pipeline.in_flight:
+        if (store, KEYS[path]) in self.foreign and not self.rig.mirror.in_flight:
             del self.foreign[store, KEYS[path]], self.copies(store)[Key(KEYS[path])]
 
     def copies(self, store: str) -> dict[Key, bytes]:
@@ -205,9 +205,10 @@ class MirrorMachine(RuleBasedStateMachine):
     def busy_turns(self) -> None:
         """Turns until nothing is left to do but to wait for a store that hangs."""
         self.rig.mirror.turn(0.0)
-        pipeline = self.rig.mirror.pipeline
+        mirror = self.rig.mirror
+        (shaky,) = (one for one in mirror.stores() if one.store == "shaky")
         for _ in range(200):
-            hangs = self.shaky.gate.waiting > 0 and pipeline.lanes["shaky"].under_way == pipeline.in_flight
+            hangs = self.shaky.gate.waiting > 0 and shaky.under_way == mirror.in_flight
             if self.rig.idle or hangs:
                 return
             self.rig.mirror.turn(0.002)
@@ -292,7 +293,7 @@ class MirrorMachine(RuleBasedStateMachine):
             assert {row.state for row in rows.values()} == {State.REFUSED} or path in self.files.held
             assert all(row.reason for row in rows.values())
         elif self.files.incomplete(path):
-            assert os.fsencode(path) in self.rig.mirror.settler, f"{path} is incomplete, and not waited for"
+            assert self.rig.mirror.attends_to(os.fsencode(path)), f"{path} is incomplete, and not waited for"
         else:
             for store in self.stores:
                 self.mirrored(path, store, rows[store].state)

@@ -8,7 +8,8 @@ import pytest
 
 from artifactd.decisions.lifecycle import State
 from artifactd.decisions.outage import FILES_AT_ONCE
-from artifactd.mirror.pipeline import BATCH_BYTES, BATCH_FILES, batches
+from artifactd.mirror.lane import BATCH_BYTES, BATCH_FILES
+from artifactd.mirror.pipeline import batches
 from artifactd.stores.base import StoreError, Unavailable
 from artifactd.stores.memory import MemoryStore
 from tests.support.faults import FaultyStore, before, randomly
@@ -39,8 +40,9 @@ def open_artifacts(rig: Rig) -> int:
         ([5], [[5]]),
         ([0] * (BATCH_FILES + 1), [[0] * BATCH_FILES, [0]]),
         ([BATCH_BYTES - 1, 1, 7], [[BATCH_BYTES - 1, 1], [7]]),
+        ([BATCH_BYTES - 1, 2, 7], [[BATCH_BYTES - 1], [2, 7]]),
         ([3 * BATCH_BYTES, 1, 1], [[3 * BATCH_BYTES], [1, 1]]),
-        ([1, 3 * BATCH_BYTES, 1], [[1, 3 * BATCH_BYTES], [1]]),
+        ([1, 3 * BATCH_BYTES, 1], [[1], [3 * BATCH_BYTES], [1]]),
     ],
 )
 def test_a_batch_is_closed_by_its_files_or_its_bytes_whichever_comes_first(
@@ -59,10 +61,10 @@ def test_no_more_files_are_under_way_or_open_than_a_lane_takes(
     rig.mirror.rescan("test")
     rig.mirror.turn(0.0)
     rig.time.advance(3.0)
-    rig.until(lambda: rig.mirror.pipeline.room(rig.clock.monotonic()) <= 0 and rig.mirror.inbox.empty())
+    rig.until(lambda: rig.mirror.due is None and rig.mirror.inbox.empty())
     for _ in range(20):
         rig.mirror.turn(0.01)
-    assert rig.mirror.pipeline.in_flight <= FILES_AT_ONCE * len(stores)
+    assert rig.mirror.in_flight <= FILES_AT_ONCE * len(stores)
     assert open_artifacts(rig) <= FILES_AT_ONCE
     for store in stores.values():
         store.gate.open()
@@ -99,7 +101,7 @@ def test_whatever_stores_do_nothing_stays_open_or_under_way(tmp_path: Path) -> N
     for _ in range(8):
         rig.finish()
     assert open_artifacts(rig) == 0
-    assert rig.mirror.pipeline.in_flight == 0
+    assert rig.mirror.in_flight == 0
     wanted = {row.state for row in rig.rows() if row.key != "alice/one/link.csv"}
     assert wanted == {State.PROVEN}
     assert rig.breaks() == []
@@ -113,11 +115,10 @@ def test_there_is_no_room_while_every_store_is_out_and_room_for_one_when_its_pau
         store.always = before(Unavailable)
     rig.new("a.csv", b"one")
     rig.settle()
-    pipeline, now = rig.mirror.pipeline, rig.clock.monotonic()
-    assert pipeline.room(now) == 0
-    again = pipeline.next_try(now)
-    assert again is not None
-    assert pipeline.room(again) == 1
+    now = rig.clock.monotonic()
+    assert [one.room(now) for one in rig.mirror.stores()] == [0, 0]
+    again = max(one.next_try() or 0.0 for one in rig.mirror.stores())
+    assert [one.room(again) for one in rig.mirror.stores()] == [1, 1]
 
 
 def test_one_failing_artifact_takes_no_other_with_it(rig: Rig, stores: dict[str, FaultyStore]) -> None:
@@ -136,11 +137,11 @@ class Broken(MemoryStore):
         raise ZeroDivisionError(puts)
 
 
-def test_an_error_of_the_programs_own_in_a_thread_ends_the_owner_and_is_never_swallowed(
-    tmp_path: Path,
-) -> None:
-    rig = Rig(tmp_path, {"broken": Broken("broken")})
-    rig.new("a.csv", b"one")
-    with pytest.raises(ZeroDivisionError):
-        rig.settle()
+def test_an_exception_that_nobody_foresaw_costs_its_batch_a_try_and_is_told(tmp_path: Path) -> None:
+    whole = FaultyStore(MemoryStore("whole"))
+    rig = Rig(tmp_path, {"broken": Broken("broken"), "whole": whole})
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    assert rig.states(path) == {"broken": State.RETRYING, "whole": State.PROVEN}
+    assert rig.rows(path, "broken")[0].reason.startswith("unexpected ZeroDivisionError: ")
     rig.crash()

@@ -30,6 +30,7 @@ from artifactd.stores.base import (
     no_progress,
 )
 from tests.support.rows import D2, a_row, started
+from tests.support.subjects import a_subject
 
 NOW = 1_800_000_000.0
 CONTENT = b"content"
@@ -68,7 +69,7 @@ def times(wait: float | None = 8.0) -> Times:
 
 
 def a_reading(source: Source | None = None, identity: Identity = IDENTITY) -> Reading:
-    settled = Settled(Sighting(b"file", identity, 0o100644), "closed", 2.0, 100.0)
+    settled = Settled(a_subject(Sighting(b"file", identity, 0o100644)), "closed", 2.0, 100.0)
     return Reading(settled, identity, DIGEST, source or Source(len(CONTENT), CONTENT), "closed+no_writer")
 
 

@@ -103,24 +103,3 @@ def test_what_a_rule_ignores_is_not_exported_by_hand_either(tmp_path: Path) -> N
     assert found is not None
     selection.asked[found.path] = None
     assert selection.decide(found, 1) == IGNORED
-
-
-@pytest.mark.parametrize(
-    ("decision", "rows", "names"),
-    [
-        (WANTED, [], ["mojo.zip"]),
-        (UNNAMED, [], []),
-        (Unnameable("no key", "all"), [], []),
-        (UNNAMED, [by_hand("b", State.RETRYING), by_hand("a", State.UPLOADING)], ["a", "b"]),
-        (WANTED, [by_hand("a", State.RETRYING)], ["mojo.zip", "a"]),
-        (WANTED, [by_hand("mojo.zip", State.RETRYING)], ["mojo.zip"]),
-        (IGNORED, [by_hand("a", State.RETRYING)], []),
-        (UNNAMED, [by_hand("a", State.PROVEN), by_hand("b", State.REFUSED)], []),
-        (UNNAMED, [by_hand("", State.RETRYING)], []),
-        (UNNAMED, [replace(by_hand("a", State.RETRYING), rule="all")], []),
-    ],
-)
-def test_copies_that_a_person_asked_for_are_finished(
-    tmp_path: Path, decision: Wanted | LeftAlone | Unnameable, rows: list[Row], names: list[str]
-) -> None:
-    assert [copy.key.name for copy in a_selection(tmp_path).copies(decision, rows)] == names

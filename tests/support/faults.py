@@ -33,7 +33,7 @@ def none(put: Put, inner: Inner) -> Result:
 
 def before(error: type[StoreError]) -> Fault:
     """The store says so, and did nothing."""
-    return lambda put, _inner: error(f"{put.key}: injected before the put")
+    return lambda put, _inner: error("injected before the put", put.key.text)
 
 
 def after(error: type[StoreError]) -> Fault:
@@ -41,7 +41,7 @@ def after(error: type[StoreError]) -> Fault:
 
     def lost(put: Put, inner: Inner) -> Result:
         inner(put)
-        return error(f"{put.key}: injected after the put")
+        return error("injected after the put", put.key.text)
 
     return lost
 

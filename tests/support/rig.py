@@ -99,7 +99,7 @@ class Rig:
 
     def crash(self) -> None:
         """What the threads are at still happens or does not; nobody hears of it."""
-        self.mirror.pipeline.close()
+        self.mirror.close()
         self.ledger.close()
 
     def again(self) -> None:
@@ -142,10 +142,7 @@ class Rig:
     @property
     def idle(self) -> bool:
         mirror, now = self.mirror, self.clock.monotonic()
-        if mirror.pipeline.in_flight or not mirror.inbox.empty():
-            return False
-        due = mirror.settler.next_due()
-        return mirror.pipeline.room(now) == 0 or not (mirror.scanning or (due is not None and due <= now))
+        return not mirror.busy and (mirror.due is None or mirror.due > now)
 
     def settle(self) -> None:
         """Look at everything, let the quiet period pass, and do what there is to do."""

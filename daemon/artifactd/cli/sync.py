@@ -84,7 +84,7 @@ def _shown(bar: "Progress") -> Watcher:
                 pass
 
     def turned(engine: Engine) -> None:
-        waiting = len(engine.mirror.settler) - engine.mirror.pipeline.in_flight
+        waiting = engine.mirror.waiting_files
         bar.update(task, waiting=f"waiting for {waiting} to be complete" if waiting > 0 else "")
 
     return Watcher(found, recorded, turned)

@@ -7,14 +7,11 @@ decisions not to export it are news to the record.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from artifactd.artifact import Artifact, Key, Sighting
-from artifactd.decisions.lifecycle import Change, Row, State
-from artifactd.decisions.plan import Nothing, Outlook, Read, outlook
+from artifactd.artifact import Artifact, Identity, Key, Sighting
+from artifactd.decisions.lifecycle import Change, Row
+from artifactd.decisions.plan import Nothing, Outlook, Read, given_up, outlook, skipped
 from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, Wanted
 from artifactd.decisions.shares import Owner
-from artifactd.decisions.skips import given_up, skipped
-
-_UNFINISHED = (State.UPLOADING, State.RETRYING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,11 @@ class Subject:
     def path(self) -> bytes:
         """Relative to the data directory."""
         return self.sighting.path
+
+    @property
+    def identity(self) -> Identity:
+        """Of the file, when it was seen."""
+        return self.sighting.identity
 
     @property
     def owner(self) -> Owner:
@@ -99,7 +101,7 @@ def assess(
     `longest_wait` (seconds) bounds a wait for the next try that was written down before the clock was set
     back.
     """
-    identity, decision = subject.sighting.identity, subject.decision
+    identity, decision = subject.identity, subject.decision
     wanted = wanted_copies(decision, rows)
     return Assessment(
         subject,
@@ -122,6 +124,6 @@ def wanted_copies(decision: Decision, rows: Sequence[Row]) -> list[Wanted]:
     if isinstance(decision, LeftAlone) and decision.on_record:
         return []
     wanted = [decision] if isinstance(decision, Wanted) else []
-    by_hand = {row.wanted_key for row in rows if row.rule == BY_HAND and row.state in _UNFINISHED and row.key}
+    by_hand = {row.wanted_key for row in rows if row.rule == BY_HAND and row.unfinished and row.key}
     by_hand -= {copy.key.text for copy in wanted}
     return wanted + [Wanted(Key(key), BY_HAND) for key in sorted(by_hand)]

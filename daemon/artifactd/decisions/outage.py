@@ -11,7 +11,10 @@ from typing import Final
 from artifactd.decisions.backoff import Backoff
 
 FILES_AT_ONCE: Final = 512
-"""Files of one store that may be under way."""
+"""Small files of one store that may be under way."""
+
+LARGE_AT_ONCE: Final = 8
+"""Large ones. They have room of their own, so that small ones never wait for them."""
 
 
 @dataclass(slots=True)
@@ -20,7 +23,10 @@ class StoreState:
 
     store: str
     backoff: Backoff
-    under_way: int = 0
+    small: int = 0
+    """small files under way"""
+    large: int = 0
+    """large ones"""
     behind: bool = False
     """whether something was passed over while the store took nothing: the next scan has to find it"""
     out_since: float | None = None
@@ -28,15 +34,20 @@ class StoreState:
     _failures: int = 0
     _until: float = 0.0
 
-    def room(self, now: float) -> int:
-        """How many files may be sent now."""
+    @property
+    def under_way(self) -> int:
+        """Files that are being sent, or wait for their turn with their bytes read."""
+        return self.small + self.large
+
+    def room(self, now: float, *, large: bool = False) -> int:
+        """How many small files, or large ones, may be sent now."""
         if self.out_since is None:
-            return max(0, FILES_AT_ONCE - self.under_way)
+            return max(0, LARGE_AT_ONCE - self.large if large else FILES_AT_ONCE - self.small)
         return 1 if self.under_way == 0 and now >= self._until else 0
 
-    def open(self, now: float) -> bool:
-        """Whether anything may be sent now."""
-        return self.room(now) > 0
+    def probing(self, now: float) -> bool:
+        """Whether it is out, and to be tried with one file now."""
+        return self.out_since is not None and self.room(now) > 0
 
     def next_try(self) -> float | None:
         """When a store that is out is tried again; None where it is not out."""

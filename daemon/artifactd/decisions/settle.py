@@ -181,7 +181,7 @@ class _Candidate:
 
     @property
     def identity(self) -> Identity:
-        return self.subject.sighting.identity
+        return self.subject.identity
 
     def change(self, subject: Subject, since: float, due: float) -> None:
         """It is another file than it was: what was said of the old one says nothing of it."""
@@ -219,7 +219,7 @@ class Settler:
     # --- whose files ---
 
     def room(self, user: str, *, reserve: bool = False) -> bool:
-        """Whether more of this user's files can be waited for. `reserve`: files with which something happened.
+        """Whether more of this user's files can be waited for. `reserve`: that something happened to.
 
         Parked ones do not count: they give way.
         """
@@ -255,7 +255,7 @@ class Settler:
             candidate = _Candidate(subject, now, now, since, since + self.quiet_seconds)
             self._candidates[subject.path] = candidate
             self._schedule(candidate)
-        elif candidate.identity != subject.sighting.identity:
+        elif candidate.identity != subject.identity:
             # It changed after it was last seen, whatever the clock of its file system says.
             since = max(since, candidate.last_seen)
             self._changed(candidate, subject, since, math.inf)

@@ -18,13 +18,23 @@ from artifactd.decisions.layout import is_experiment, place
 from artifactd.linux.files import identity_of
 from artifactd.linux.open_beneath import directory
 
-BATCH: Final = 1000
-"""Sightings told at a time: bounds the memory of a scan, whatever the size of the tree."""
+BATCH: Final = 128
+"""Sightings told at a time."""
+
+_ENTRIES: Final = 512
+_LISTINGS: Final = 32
+"""After so many entries, or directories, that were no files a scan gives back control: some milliseconds."""
+
+DEPTH: Final = 32
+"""Directories below each other in an experiment. Driverless AI makes four; deeper ones are left out."""
+
+DIRECTORIES: Final = 10_000
+"""Directories of one experiment that are looked into. Driverless AI makes some dozens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Files that are there."""
+    """Files that are there. None in it says only that the scan goes on."""
 
     sightings: tuple[Sighting, ...]
 
@@ -69,17 +79,47 @@ def scan(data_directory: Path, skip: frozenset[tuple[int, int]] = frozenset()) -
     """
     try:
         with root(data_directory) as top:
-            yield from _walks(top, _experiments(top, skip), skip)
+            for found in folders(top):
+                match found:
+                    case Folder(path, of_a_user=True):
+                        yield from walks(top, experiments_of(top, path, skip), skip)
+                    case Folder(path):
+                        yield from walk(top, path, skip)
+                    case Unobservable():
+                        yield found
+                    case None:
+                        pass
     except OSError as error:
-        yield Unobservable(b"", _why(error))
+        yield unreadable(error)
 
 
 def experiments(data_directory: Path) -> Iterator[bytes]:
     """The folders of all experiments that can be seen, relative to the data directory."""
     with suppress(OSError), root(data_directory) as top:
-        for found in _experiments(top, frozenset()):
-            if isinstance(found, bytes):
-                yield found
+        for found in folders(top):
+            match found:
+                case Folder(path, of_a_user=True):
+                    yield from (one for one in experiments_of(top, path) if isinstance(one, bytes))
+                case Folder(path):
+                    yield path
+                case _:
+                    pass
+
+
+def experiments_called(data_directory: Path, name: bytes) -> Iterator[bytes]:
+    """The folders called `name` of experiments, of whichever users, relative to the data directory."""
+    if not is_experiment(name) or b"/" in name or b"\0" in name:
+        return
+    with suppress(OSError), root(data_directory) as top:
+        for found in folders(top):
+            match found:
+                case Folder(path, of_a_user=True):
+                    if isinstance(folder := sight(top, path + b"/" + name), Seen) and not folder.sightings:
+                        yield path + b"/" + name
+                case Folder(path) if path == name:
+                    yield path
+                case _:
+                    pass
 
 
 def below(
@@ -91,63 +131,89 @@ def below(
             if place(path + b"/") is not None:
                 yield from walk(top, path, skip)
             elif path and b"/" not in path:
-                yield from _walks(top, _experiments_of(top, path, skip), skip)
+                yield from walks(top, experiments_of(top, path, skip), skip)
     except OSError as error:
         yield Unobservable(path, _why(error))
+
+
+def unreadable(error: OSError) -> Unobservable:
+    """What `error`, met at the data directory itself, means."""
+    return Unobservable(b"", _why(error))
 
 
 def walk(
     top: int, folder: bytes, skip: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[Seen | Unobservable]:
-    """Every file below `folder`, itself below the open directory `top`. A missing folder holds none."""
+    """Every file below `folder`, itself below the open directory `top`. A missing folder holds none.
+
+    Each step takes some milliseconds, whatever the folder holds.
+    """
     return _batched(_walk(top, folder, skip))
 
 
-def _walks(
-    top: int, folders: Iterable[bytes | Unobservable], skip: frozenset[tuple[int, int]]
+def walks(
+    top: int, found: Iterable[bytes | Unobservable | None], skip: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[Seen | Unobservable]:
     """As `walk`, of several folders: small experiments share a batch, and what it costs."""
     return _batched(
-        found
-        for folder in folders
-        for found in ((folder,) if isinstance(folder, Unobservable) else _walk(top, folder, skip))
+        item
+        for folder in found
+        for item in (_walk(top, folder, skip) if isinstance(folder, bytes) else (folder,))
     )
 
 
-def _batched(found: Iterable[Sighting | Unobservable]) -> Iterator[Seen | Unobservable]:
+def _batched(found: Iterable[Sighting | Unobservable | None]) -> Iterator[Seen | Unobservable]:
+    """The sightings in batches; None counts as a directory that was looked into."""
     batch: list[Sighting] = []
+    listings = 0
     for one in found:
         if isinstance(one, Unobservable):
             yield one
             continue
-        batch.append(one)
-        if len(batch) == BATCH:
+        if one is None:
+            listings += 1
+        else:
+            batch.append(one)
+        if len(batch) == BATCH or listings == _LISTINGS:
             yield Seen(tuple(batch))
             batch.clear()
+            listings = 0
     if batch:
         yield Seen(tuple(batch))
 
 
-def _walk(top: int, folder: bytes, skip: frozenset[tuple[int, int]]) -> Iterator[Sighting | Unobservable]:
+def _walk(
+    top: int, folder: bytes, skip: frozenset[tuple[int, int]]
+) -> Iterator[Sighting | Unobservable | None]:
     waiting = [folder]
+    levels, directories, too_deep = folder.count(b"/") + DEPTH, 1, False
     while waiting:
         for found in _listed(top, waiting.pop(), skip):
-            if isinstance(found, bytes):
-                waiting.append(found)
-            else:
+            if not isinstance(found, bytes):
                 yield found
+            elif found.count(b"/") > levels:
+                too_deep = True
+            else:
+                directories += 1
+                if directories <= DIRECTORIES:
+                    waiting.append(found)
+        yield None
+    if too_deep:
+        yield Unobservable(folder, f"directories lie more than {DEPTH} deep in it: what is in those stays")
+    if directories > DIRECTORIES:
+        yield Unobservable(folder, f"it holds more than {DIRECTORIES} directories: what is in the rest stays")
 
 
 def _listed(
     top: int, here: bytes, skip: frozenset[tuple[int, int]]
-) -> Iterator[Sighting | bytes | Unobservable]:
+) -> Iterator[Sighting | bytes | Unobservable | None]:
     """What is in the directory `here`: files, paths of directories, and at most one thing unobservable."""
     hidden: OSError | None = None
     try:
         with directory(top, here) as fd, os.scandir(fd) as entries:
             if _is(fd, skip):
                 return
-            for entry in entries:
+            for number, entry in enumerate(entries, 1):
                 path = here + b"/" + os.fsencode(entry.name)
                 try:
                     if entry.is_dir(follow_symlinks=False):
@@ -159,6 +225,8 @@ def _listed(
                     pass  # deleted since it was listed
                 except OSError as error:
                     hidden = error  # one file that cannot be looked at hides no other
+                if number % (_ENTRIES // _LISTINGS) == 0:
+                    yield None
     except FileNotFoundError:
         return  # deleted since its parent was listed
     except OSError as error:
@@ -191,39 +259,57 @@ def _found(path: bytes, status: os.stat_result) -> Seen:
     )
 
 
-def _experiments(top: int, skip: frozenset[tuple[int, int]]) -> Iterator[bytes | Unobservable]:
-    """The experiments' folders, with and without a user level."""
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder at the top of the data directory."""
+
+    path: bytes
+    of_a_user: bool = False
+    """whether it may hold experiments' folders, as opposed to being one"""
+
+
+def folders(top: int) -> Iterator[Folder | Unobservable | None]:
+    """What lies in the open data directory `top`. None gives back control.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
     with os.scandir(top) as entries:
-        for entry in entries:
+        for number, entry in enumerate(entries, 1):
             name = os.fsencode(entry.name)
             if is_experiment(name):
-                yield from _experiment(entry, name)
+                found = _experiment(entry, name)
+                yield Folder(found) if isinstance(found, bytes) else found
             elif entry.is_dir(follow_symlinks=False):
-                yield from _experiments_of(top, name, skip)
+                yield Folder(name, of_a_user=True)
+            if number % _ENTRIES == 0:
+                yield None
 
 
-def _experiments_of(
-    top: int, user: bytes, skip: frozenset[tuple[int, int]]
-) -> Iterator[bytes | Unobservable]:
+def experiments_of(
+    top: int, user: bytes, skip: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[bytes | Unobservable | None]:
+    """The experiments' folders in the folder `user`. None gives back control. Only names are read."""
     try:
         with directory(top, user) as fd, os.scandir(fd) as entries:
             if _is(fd, skip):
                 return
-            for entry in entries:
+            for number, entry in enumerate(entries, 1):
                 name = os.fsencode(entry.name)
                 if is_experiment(name):
-                    yield from _experiment(entry, user + b"/" + name)
+                    yield _experiment(entry, user + b"/" + name)
+                if number % _ENTRIES == 0:
+                    yield None
     except FileNotFoundError:
         return
     except OSError as error:
         yield Unobservable(user, _why(error))
 
 
-def _experiment(entry: os.DirEntry[str], path: bytes) -> Iterator[bytes | Unobservable]:
+def _experiment(entry: os.DirEntry[str], path: bytes) -> bytes | Unobservable | None:
     if entry.is_dir(follow_symlinks=False):
-        yield path
-    elif entry.is_symlink():
-        yield Unobservable(path, "a link: links are not followed")
+        return path
+    return Unobservable(path, "a link: links are not followed") if entry.is_symlink() else None
 
 
 def _is(fd: int, skip: frozenset[tuple[int, int]]) -> bool:

@@ -79,15 +79,15 @@ class Gathered:
     def _stores(self) -> tuple[StoreFacts, ...]:
         stores = self.engine.stores
         return tuple(
-            StoreFacts(lane.store, lane.out_since, lane.reason, stores[lane.store].requests())
-            for lane in self.engine.mirror.pipeline.lanes.values()
+            StoreFacts(one.store, one.out_since, one.reason, stores[one.store].requests())
+            for one in self.engine.mirror.stores()
         )
 
     def _scan(self) -> ScanFacts | None:
         last = self.engine.mirror.last_scan
         if last is None or last.seconds is None:
             return None
-        every = scan_pause(self.engine.config.watch.rescan_seconds, last.seconds)
+        every = scan_pause(self.engine.config.watch.rescan_seconds, last.spent)
         return ScanFacts(last.since + last.seconds, last.seconds, every, last.unobservable)
 
     def _watch(self) -> WatchFacts:
@@ -106,14 +106,13 @@ class Gathered:
 
     def _queue(self) -> QueueFacts:
         mirror = self.engine.mirror
-        backlog = mirror.settler.backlog(self.engine.clock.monotonic())
-        lanes = mirror.pipeline.lanes.values()
-        passed_over = (lane.out_since for lane in lanes if lane.behind)
+        backlog = mirror.backlog()
+        passed_over = (one.out_since for one in mirror.stores() if one.behind)
         return QueueFacts(
             waiting=backlog.waiting,
             incomplete=backlog.incomplete,
             overdue=backlog.overdue,
-            in_flight=mirror.pipeline.in_flight,
+            in_flight=mirror.in_flight,
             pending_since=earlier(backlog.waiting_since, self._counts.unfinished_since(), *passed_over),
             incomplete_since=backlog.incomplete_since,
         )

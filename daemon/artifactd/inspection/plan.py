@@ -9,9 +9,9 @@ from typing import assert_never
 
 from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.config import Config
-from artifactd.decisions.lifecycle import Row
-from artifactd.decisions.plan import Nothing, Read, Wait, family, outlook
-from artifactd.decisions.policy import Decision, LeftAlone, Unnameable, Wanted
+from artifactd.decisions.assessment import Assessment, Copy, assess
+from artifactd.decisions.plan import Nothing, Read, Wait, family
+from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
 from artifactd.discovery import scan
 from artifactd.ledger.ledger import Ledger
 from artifactd.mirror.by_hand import experiments
@@ -55,46 +55,37 @@ def forecast(
     """What would be done with these files, `now` being seconds since the epoch."""
     rows = ledger.of_sources([sighting.path for sighting in sightings])
     for sighting in sightings:
-        found = selection.artifact(sighting.path)
-        if found is not None:
-            decision = selection.decide(found, sighting.identity.size)
-            yield from _of_file(sighting, found, decision, rows.get(sighting.path, []), stores, now)
+        if (subject := selection.subject(sighting)) is not None:
+            yield from _of_file(assess(subject, rows.get(sighting.path, []), stores, now, float("inf")))
 
 
-def _of_file(  # noqa: PLR0917 - each of a type of its own
-    sighting: Sighting,
-    found: Artifact,
-    decision: Decision,
-    rows: Sequence[Row],
-    stores: Sequence[str],
-    now: float,
-) -> Iterator[Forecast]:
-    size = sighting.identity.size
-    match decision:
+def _of_file(assessment: Assessment) -> Iterator[Forecast]:
+    subject, size = assessment.subject, assessment.subject.identity.size
+    match subject.decision:
         case LeftAlone(reason, rule):
-            yield Forecast(found, size, "", "", Would.LEAVE, reason, rule)
+            yield Forecast(subject.artifact, size, "", "", Would.LEAVE, reason, rule)
         case Unnameable(reason, rule):
-            yield Forecast(found, size, "", "", Would.REFUSE, reason, rule)
-        case Wanted(key, rule):
-            for store in stores:
-                would, reason = _would(sighting, decision, rows, store, now)
-                yield Forecast(found, size, store, key.text, would, reason, rule)
+            yield Forecast(subject.artifact, size, "", "", Would.REFUSE, reason, rule)
+        case Wanted():
+            pass
         case _:
-            assert_never(decision)
+            assert_never(subject.decision)
+    for copy in assessment.copies:
+        would, reason = _would(copy, assessment)
+        key, rule = copy.wanted.key.text, copy.wanted.rule
+        yield Forecast(subject.artifact, size, copy.store, key, would, reason, rule)
 
 
-def _would(
-    sighting: Sighting, wanted: Wanted, rows: Sequence[Row], store: str, now: float
-) -> tuple[Would, str]:
-    if not stat.S_ISREG(sighting.mode):
+def _would(copy: Copy, assessment: Assessment) -> tuple[Would, str]:
+    if not stat.S_ISREG(assessment.subject.sighting.mode):
         return Would.REFUSE, "no regular file"
-    match outlook(rows, store, wanted, sighting.identity, now, float("inf")):
-        case Nothing(row) as nothing:
-            return (Would.NOTHING, "proven") if nothing.done else (Would.REFUSE, row.reason)
+    match copy.outlook:
+        case Nothing(row):
+            return (Would.NOTHING, "proven") if copy.proven else (Would.REFUSE, row.reason)
         case Wait(_, reason):
             return Would.RETRY, reason
         case Read():
-            known = family(rows, store, wanted.key.text)
+            known = family(assessment.rows, copy.store, copy.wanted.key.text)
             proven = any(row.proof for row in known)
             return (Would.COMPARE, "changed since it was exported") if proven else (Would.EXPORT, "new")
         case other:
@@ -138,8 +129,7 @@ def wanted(config: Config, experiment_id: str) -> list[str]:
         paths += [
             str(config.data_directory / os.fsdecode(sighting.path))
             for sighting in found.sightings
-            if (artifact := selection.artifact(sighting.path)) is not None
-            and isinstance(selection.decide(artifact, sighting.identity.size), Wanted)
+            if (subject := selection.subject(sighting)) is not None and isinstance(subject.decision, Wanted)
         ]
     if not paths:
         raise NothingWanted(f"nothing of experiment {experiment_id} is wanted: artifactd plan --all says why")

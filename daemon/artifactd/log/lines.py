@@ -48,6 +48,8 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
     "watch.missed": ("count",),
     "scan.finished": ("reason", "files", "wanted", "new", "left_alone", "unobservable", "seconds"),
     "scan.unobservable": ("source", "reason"),
+    "daemon.fault": ("reason",),
+    "user.held_back": ("user", "reason", "retry_seconds"),
     "store.unavailable": ("store", "reason", "needs_person", "retry_seconds"),
     "store.recovered": ("store", "seconds"),
     "store.doubted": ("store", "reason"),

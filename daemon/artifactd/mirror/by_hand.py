@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from artifactd.artifact import Artifact, Sighting, printable
+from artifactd.decisions.assessment import Subject
 from artifactd.decisions.layout import EXPERIMENT
 from artifactd.decisions.lifecycle import Event, Proven, Refused, Skipped, Unchanged, Vanished
-from artifactd.decisions.plan import Nothing, outlook
+from artifactd.decisions.plan import Nothing
 from artifactd.decisions.policy import Wanted
 from artifactd.discovery import scan
 from artifactd.ledger.ledger import Recorded
@@ -34,30 +35,45 @@ class Pending(NamedTuple):
 
 def experiments(data_directory: Path, experiment_id: bytes) -> list[bytes]:
     """The folders of this experiment, of whichever users, relative to the data directory."""
-    name = EXPERIMENT + experiment_id.removeprefix(EXPERIMENT)
-    return [folder for folder in scan.experiments(data_directory) if folder.rsplit(b"/", 1)[-1] == name]
+    return list(scan.experiments_called(data_directory, EXPERIMENT + experiment_id.removeprefix(EXPERIMENT)))
 
 
-def hint(
-    mirror: Mirror, recorder: Recorder, data_directory: Path, experiment_id: bytes, principal: str
-) -> int | None:
-    """Driverless AI said that this experiment's artifacts are done. How many it waits for; None: unknown."""
+def hint(  # noqa: PLR0917 - each of a type of its own
+    mirror: Mirror,
+    recorder: Recorder,
+    data_directory: Path,
+    experiment_id: bytes,
+    principal: str,
+    answer: Answer,
+) -> None:
+    """Driverless AI said that this experiment's artifacts are done: look at them now.
+
+    The answer comes once all of them were looked at, and says how many are waited for.
+    """
     folders = experiments(data_directory, experiment_id)
+    log = recorder.log
     if not folders:
         reason = "no such experiment in the data directory"
-        recorder.log.warning(
-            "hint.unknown", experiment_id=printable(experiment_id), reason=reason, principal=principal
-        )
-        return None
-    waiting = sum(mirror.appeared(folder, hinted=True) for folder in folders)
-    recorder.log.info(
-        "hint.received",
-        experiment_id=printable(experiment_id),
-        source=printable(folders[0]),
-        artifacts=waiting,
-        principal=principal,
-    )
-    return waiting
+        unknown = printable(experiment_id)
+        log.warning("hint.unknown", experiment_id=unknown, reason=reason, principal=principal)
+        answer(final(ok=False, artifacts=None))
+        return
+    counts: list[int] = []
+
+    def looked_at(waiting: int) -> None:
+        counts.append(waiting)
+        if len(counts) == len(folders):
+            log.info(
+                "hint.received",
+                experiment_id=printable(experiment_id),
+                source=printable(folders[0]),
+                artifacts=sum(counts),
+                principal=principal,
+            )
+            answer(final(ok=True, artifacts=sum(counts)))
+
+    for folder in folders:
+        mirror.appeared(folder, hinted=True, done=looked_at)
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +103,7 @@ class ByHand:
 
     def ask(self, path: bytes, name: str | None, principal: str, answer: Answer) -> None:
         """Export the file at `path` below the data directory, under `name` if one is given."""
-        found = self.mirror.intake.artifact(path)
+        found = self.mirror.artifact(path)
         if found is None:
             answer(_final(path, ok=False, reason=_NO_PART))
             return
@@ -103,39 +119,38 @@ class ByHand:
     def take_over(self, pending: Iterable[Pending]) -> None:
         """Go on with what was asked of an earlier mirror."""
         for one in pending:
-            found = self.mirror.intake.artifact(one.path)
+            found = self.mirror.artifact(one.path)
             if found is None:
                 one.answer(_final(one.path, ok=False, reason=_NO_PART))
             else:
                 self._export(found, one.name, one.answer)
 
     def _export(self, found: Artifact, name: str | None, answer: Answer) -> None:
-        path, intake = found.path, self.mirror.intake
+        path = found.path
         sighting = self._sighting(path)
         if isinstance(sighting, str):
             answer(_final(path, ok=False, reason=sighting))
             return
-        decision = intake.policy.by_hand(found, sighting.identity.size, name)
+        decision = self.mirror.selection.policy.by_hand(found, sighting.identity.size, name)
         if not isinstance(decision, Wanted):
             answer(_final(path, ok=False, reason=decision.reason))
             return
-        intake.asked[path] = name
         asked = _Asked(decision.key.text, name, answer, self._stores())
         self._asked.setdefault(path, []).append(asked)
-        self.mirror.look_at([path], thorough=True)
-        if asked.stores and path not in self.mirror.settler:
+        self.mirror.request(path, name)
+        if asked.stores and not self.mirror.attends_to(path):
             self._end(path, asked)
-            answer(self._not_waited_for(sighting, decision))
+            answer(self._not_waited_for(Subject(sighting, found, decision, asked=True)))
 
     def _stores(self) -> set[str]:
         """The stores that take something; all where none does, because one of them may be tried just now."""
-        lanes = self.mirror.pipeline.lanes.values()
-        return {lane.store for lane in lanes if lane.out_since is None} or {lane.store for lane in lanes}
+        stores = self.mirror.stores()
+        return {one.store for one in stores if one.out_since is None} or {one.store for one in stores}
 
     def _sighting(self, path: bytes) -> Sighting | str:
         """The file, or why it cannot be seen."""
         try:
-            with scan.root(Path(os.fsdecode(self.mirror.intake.data_directory))) as root:
+            with scan.root(Path(os.fsdecode(self.mirror.selection.data_directory))) as root:
                 match scan.sight(root, path):
                     case scan.Seen((sighting,)):
                         return sighting
@@ -146,21 +161,20 @@ class ByHand:
         except OSError as error:
             return f"the data directory cannot be opened: {error.strerror}"
 
-    def _not_waited_for(self, sighting: Sighting, wanted: Wanted) -> dict[str, Any]:
+    def _not_waited_for(self, subject: Subject) -> dict[str, Any]:
         """The answer about a file that need not be read, or for which no store takes anything."""
-        rows = self.recorder.ledger.of_sources([sighting.path]).get(sighting.path, [])
-        said = _final(sighting.path, ok=True, reason="it was proven before")
-        for store, lane in self.mirror.pipeline.lanes.items():
-            match outlook(rows, store, wanted, sighting.identity, 0.0, 0.0):
-                case Nothing(row) as nothing if nothing.done:
-                    said |= {"store": store, "key": row.key, "sha256": row.digest, "rule": row.rule}
-                case _:
-                    why = (
-                        f"{store} is out: {lane.reason}"
-                        if lane.out_since is not None
-                        else "it has just changed"
-                    )
-                    return _final(sighting.path, ok=False, reason=why)
+        states = {state.store: state for state in self.mirror.stores()}
+        said = _final(subject.path, ok=True, reason="it was proven before")
+        for copy in self.mirror.assess(subject).copies:
+            if copy.wanted != subject.decision:
+                continue
+            if not isinstance(copy.outlook, Nothing) or not copy.proven:
+                state = states[copy.store]
+                out = f"{state.store} is out: {state.reason}"
+                why = "it has just changed" if state.out_since is None else out
+                return _final(subject.path, ok=False, reason=why)
+            row = copy.outlook.row
+            said |= {"store": row.store, "key": row.key, "sha256": row.digest, "rule": row.rule}
         return said
 
     def _heard(self, item: Recorded) -> None:
@@ -173,7 +187,7 @@ class ByHand:
 
     def _again(self, found: Artifact, asked: _Asked) -> None:
         """Another copy of the artifact is done with, and with it the look that was to serve this one too."""
-        if asked in self._asked.get(found.path, ()) and found.path not in self.mirror.settler:
+        if asked in self._asked.get(found.path, ()) and not self.mirror.attends_to(found.path):
             self._end(found.path, asked)
             self._export(found, asked.name, asked.answer)
 
@@ -191,7 +205,7 @@ class ByHand:
         self._asked[path].remove(asked)
         if not self._asked[path]:
             del self._asked[path]
-            self.mirror.intake.asked.pop(path, None)
+            self.mirror.withdraw(path)
 
 
 def _final(path: bytes, *, ok: bool, reason: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from artifactd.mirror.mirror import Mirror
 from artifactd.mirror.pipeline import Inbox
 from artifactd.mirror.recorder import Recorder
 from artifactd.stopping import Stopping
-from artifactd.stores.base import Receipt, Store
+from artifactd.stores.base import Store
 from artifactd.stores.objects.unfinished import UploadLog
 from artifactd.stores.open import Surroundings, open_store
 
@@ -43,27 +43,24 @@ class Engine:
         """Put the end of the record into each store, out of reach of whoever can rewrite the ledger.
 
         A store that does not take it is passed over, and one that is out is not asked: the next anchor covers
-        the same entries. Where one hangs, none is asked.
+        the same entries. Nothing is waited for; `Mirror.drain` waits.
         """
-        if self.mirror.pipeline.abandoned:
-            return
         found = anchors.anchor(self.ledger)
         if found is None or found[1].fields["action"] == "audit.anchored":
             return
         put, entry = found
-        for name, store in self.stores.items():
-            said: dict[str, Value]
-            if self.mirror.pipeline.lanes[name].out_since is not None:
-                continue  # it would be waited for here, in the thread that everything waits for
-            if isinstance(store.put([put])[0], Receipt):
-                said = {
-                    "store": name,
-                    "key": put.key.text,
-                    "anchored_seq": entry.seq,
-                    "anchored_hash": entry.hash,
-                }
-                noted = self.recorder.note({"action": "audit.anchored", "outcome": "success", **said})
-                self.log.info("audit.anchored", store=name, key=put.key.text, seq=noted.seq, hash=noted.hash)
+
+        def anchored(store: str) -> None:
+            said: dict[str, Value] = {
+                "store": store,
+                "key": put.key.text,
+                "anchored_seq": entry.seq,
+                "anchored_hash": entry.hash,
+            }
+            noted = self.recorder.note({"action": "audit.anchored", "outcome": "success", **said})
+            self.log.info("audit.anchored", store=store, key=put.key.text, seq=noted.seq, hash=noted.hash)
+
+        self.mirror.anchor(put, anchored)
 
 
 @contextmanager
@@ -103,7 +100,7 @@ def open_engine_locked(
             stack.callback(store.close)
         recorder = Recorder(ledger, log, clock, stopping)
         mirror = Mirror(config, stores, recorder, clock, eager=eager, inbox=inbox)
-        stack.callback(mirror.pipeline.close)
+        stack.callback(mirror.close)
         yield Engine(config, ledger, stores, recorder, mirror, ByHand(mirror, recorder), log, clock)
 
 

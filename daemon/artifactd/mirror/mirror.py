@@ -2,62 +2,55 @@
 
 A `Mirror` belongs to one thread, which calls `turn` until it has had enough. Whatever comes in (a thread's
 result, a hint, a person's request) comes through one inbox and is acted on here, so no decision needs a lock.
+A turn takes some milliseconds: whatever is long is done in slices, each user's in turn.
 """
 
 import os
 import queue
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Final, assert_never
+from dataclasses import dataclass
+from typing import Final
 
-from artifactd.artifact import Identity, Sighting, printable
+from artifactd.artifact import Artifact, Identity, Sighting, printable
 from artifactd.clock import Clock
 from artifactd.config import Config
+from artifactd.decisions.allowance import Allowance, Versions
+from artifactd.decisions.assessment import Assessment, Subject, assess
 from artifactd.decisions.lifecycle import Change, Row, State, Vanished
-from artifactd.decisions.plan import Nothing, Read, Wait, given_up, outlook, skipped
+from artifactd.decisions.outage import StoreState
 from artifactd.decisions.policy import LeftAlone, Wanted
-from artifactd.decisions.settle import Incomplete, Settler, Waiting
+from artifactd.decisions.settle import Backlog, Incomplete, Settled, Settler, Waiting
 from artifactd.discovery import exports, scan
 from artifactd.discovery.reading import NotYet
-from artifactd.mirror.pipeline import BATCH_FILES, Inbox, Pipeline
+from artifactd.discovery.scan import Unobservable
+from artifactd.ledger.ledger import Recorded
+from artifactd.mirror.known import Known
+from artifactd.mirror.lane import BATCH_FILES
+from artifactd.mirror.pipeline import Inbox, Pipeline
 from artifactd.mirror.recorder import Recorder
+from artifactd.mirror.scanning import BLIND, Done, Scan, Scanning
 from artifactd.mirror.wanted import Selection
-from artifactd.stores.base import Store
+from artifactd.stores.base import Put, Store
 
-_WAITED_FOR: Final = 10_000
-"""Files that are waited for at once. Past that, hints are dropped and scans pause: memory stays bounded."""
+_TURN_SECONDS: Final = 0.01
+"""For what comes in, before what is due gets its turn."""
 
-_RETRY_LOOK_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 1.0
+"""From one look to the next at what is due to be tried again, and at what is waited for too long."""
+
+_AT_ONCE: Final = 64
+"""Files that are looked at in one go because a store takes something again."""
 
 
-@dataclass(slots=True)
-class Scan:
-    """A scan under way, or the last one."""
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What of a tree costs most."""
 
-    reason: str
-    since: float
-    found: Iterator[scan.Found]
-    seconds: float | None = None
-    """how long it took; None while it is under way"""
-    files: int = 0
-    wanted: int = 0
-    new: int = 0
-    done: int = 0
-    """wanted copies that are proven already"""
-    stuck: int = 0
-    """wanted copies that wait for their next try or for a person"""
-    missed: int = 0
-    """new files that the watcher should have told of"""
-    left_alone: int = 0
-    blind: set[tuple[bytes, str]] = field(default_factory=set)
-    """what could not be looked at, and why"""
-
-    @property
-    def unobservable(self) -> int:
-        """How many directories could not be looked at."""
-        return len(self.blind)
+    folder: bytes
+    """an experiment's, relative to the data directory"""
+    seconds: float
+    """that the deciding thread spent on it since the last scan began"""
 
 
 class Mirror:
@@ -77,25 +70,27 @@ class Mirror:
         eager: bool = False,
         inbox: Inbox | None = None,
     ) -> None:
-        self.intake = Selection(os.fsencode(config.data_directory), config.policy, config.user)
-        self.settler = Settler(config.watch.quiet_seconds, config.watch.max_wait_seconds)
-        self.pipeline = Pipeline(config, stores, self.intake, recorder, clock, self, eager=eager, inbox=inbox)
-        self.inbox = self.pipeline.inbox
+        self.selection = Selection(os.fsencode(config.data_directory), config.policy, config.user)
         self.on_found: Callable[[Sighting], None] = lambda _sighting: None
         self.on_missed: Callable[[int], None] = lambda _count: None
         self.watching_since: float | None = None
         """seconds since the epoch from which events should tell of each new file; None: nobody listens"""
-        self.scan: Scan | None = None
-        self.last_scan: Scan | None = None
-        """the last one that ended"""
         self.missed = 0
         """files that scans found and events should have told of, so far"""
-        self._scan_again: str | None = None
+        self.longest_turn = 0.0
+        """seconds; set it to 0 to measure anew"""
+        self._settler = Settler(config.watch.quiet_seconds, config.watch.max_wait_seconds)
+        self._pipeline = Pipeline(config, stores, recorder, clock, self, eager=eager, inbox=inbox)
+        self._scanning = Scanning(
+            config.data_directory, exports.identities(config), self.selection.owner, self, clock
+        )
+        self._known, self._allowance, self._versions = Known(), Allowance(), Versions()
         self._blind: set[tuple[bytes, str]] = set()  # as the last scan found it, and told it
         self._config, self._recorder, self._clock = config, recorder, clock
-        self._skip = exports.identities(config)
         self._longest_wait = 0.0 if eager else config.retry.cap_seconds
-        self._retry_look = 0.0
+        self._next_look = 0.0
+        self._idle_scan = True
+        recorder.listeners.append(self._spent)
 
     # --- what its owner calls ---
 
@@ -103,16 +98,16 @@ class Mirror:
         """Take up what a crash interrupted, and look at everything."""
         interrupted = self._recorder.ledger.rows(states=[State.UPLOADING])
         rows = {row.artifact.path: row for row in interrupted}
-        self.look_at(rows, rows, thorough=True)
+        self._look_at(rows, rows, thorough=True)
         self.rescan("start")
 
     def rescan(self, reason: str) -> None:
         """Look at the whole tree; once more afterwards if a scan is under way."""
-        if self.scanning:
-            self._scan_again = reason
-        else:
-            found = scan.scan(self._config.data_directory, self._skip)
-            self.scan = Scan(reason, self._clock.monotonic(), found)
+        self._scanning.rescan(reason)
+
+    def refresh(self, every: float) -> None:
+        """Find what is new while a scan takes longer than `every` seconds."""
+        self._scanning.refresh(every)
 
     def turn(self, longest: float) -> None:
         """Do what can be done now, then wait for what comes in, at most `longest` seconds.
@@ -121,248 +116,176 @@ class Mirror:
             Stopped: the record could not be written, and the mirror was told to stop.
             Damaged: the ledger is. Nothing more was done.
         """
+        began = self._clock.monotonic()
         self._advance()
-        try:
-            self.inbox.get(timeout=self._pause(longest))()
-            while True:
+        busy = self._clock.monotonic() - began
+        with suppress(queue.Empty):
+            act = self.inbox.get(timeout=self._pause(longest))
+            began = self._clock.monotonic()
+            act()
+            while self._clock.monotonic() - began < _TURN_SECONDS:
                 self.inbox.get_nowait()()
-        except queue.Empty:
-            pass
+        self.longest_turn = max(self.longest_turn, busy + self._clock.monotonic() - began)
+
+    def hold(self, *, closing: bool) -> None:
+        """Begin nothing new while `closing`: what is in flight is the last."""
+        self._pipeline.closing = closing
+
+    def drain(self, seconds: float) -> None:
+        """Finish what is in flight within `seconds`, start nothing new. The next run repeats the rest."""
+        self._pipeline.closing = True
+        until = self._clock.monotonic() + seconds
+        with suppress(queue.Empty):
+            while self._pipeline.in_flight > 0 or self._pipeline.anchoring:
+                self.inbox.get(timeout=max(0.0, until - self._clock.monotonic()))()
+        self._pipeline.abandoned = self._pipeline.in_flight > 0 or self._pipeline.anchoring
+
+    def anchor(self, put: Put, then: Callable[[str], None]) -> None:
+        """Put the end of the record into each store that takes something; `then` hears which have it."""
+        self._pipeline.anchor(put, then)
+
+    def close(self) -> None:
+        """Wait for the threads, unless they hang."""
+        self._scanning.close()
+        self._pipeline.close()
+
+    # --- how it is ---
+
+    @property
+    def inbox(self) -> Inbox:
+        """What is to be acted on in the mirror's thread."""
+        return self._pipeline.inbox
+
+    @property
+    def in_flight(self) -> int:
+        """Files that are being read or put."""
+        return self._pipeline.in_flight
+
+    @property
+    def waiting_files(self) -> int:
+        """Files that are waited for."""
+        return len(self._settler)
 
     @property
     def scanning(self) -> bool:
         """Whether a scan is under way."""
-        return self.scan is not None and self.scan.seconds is None
+        return self._scanning.scanning
+
+    @property
+    def scan(self) -> Scan | None:
+        """The scan under way, or the last one."""
+        return self._scanning.scan
+
+    @property
+    def last_scan(self) -> Scan | None:
+        """The last one that ended."""
+        return self._scanning.last
 
     @property
     def busy(self) -> bool:
-        """Whether anything is being read, put or scanned, or has come in."""
-        return self.scanning or self.pipeline.in_flight > 0 or not self.inbox.empty()
+        """Whether anything is being read, put or looked at, or has come in."""
+        return self.in_flight > 0 or not self._scanning.idle or not self.inbox.empty()
+
+    @property
+    def due(self) -> float | None:
+        """When the next file is worth a look, in monotonic seconds; None: never, or no store takes any."""
+        now = self._clock.monotonic()
+        open_ = any(self._pipeline.room(now, large=large) > 0 for large in (False, True))
+        return self._settler.next_due() if open_ else None
+
+    def stores(self) -> Iterable[StoreState]:
+        """How it goes with each store."""
+        return tuple(lane.state for lane in self._pipeline.lanes.values())
+
+    def attends_to(self, path: bytes) -> bool:
+        """Whether the file is waited for, or under way."""
+        return path in self._settler or self._pipeline.carries(path)
 
     def waiting(self) -> list[Waiting]:
         """The files that are waited for, and why."""
-        return list(self.settler.waiting(self._clock.monotonic()))
+        return list(self._settler.waiting(self._clock.monotonic()))
 
-    def drain(self, seconds: float) -> None:
-        """Finish what is in flight within `seconds`, start nothing new. The next run repeats the rest."""
-        until = self._clock.monotonic() + seconds
-        with suppress(queue.Empty):
-            while self.pipeline.in_flight > 0:
-                self.inbox.get(timeout=max(0.0, until - self._clock.monotonic()))()
-        self.pipeline.abandoned = self.pipeline.in_flight > 0
+    def backlog(self) -> Backlog:
+        """What is waited for, in numbers."""
+        return self._settler.backlog(self._clock.monotonic())
+
+    def costs(self) -> Costs | None:
+        """The folder that costs most."""
+        found = max(self._scanning.costs.items(), key=lambda item: item[1], default=None)
+        return None if found is None else Costs(*found)
 
     # --- what comes in ---
 
     def touched(self, paths: Mapping[bytes, bool]) -> None:
         """Something happened to these files; true: the file was closed after writing, or moved into place."""
-        room = max(0, _WAITED_FOR - len(self.settler))
-        if room < len(paths):
+        if not self._scanning.touched(paths):
             self._overlooked()
-        self.look_at(islice(paths, room))
-        for path, closed in islice(paths.items(), room):
-            if closed:
-                self.settler.closed(path, self._clock.monotonic())
 
-    def appeared(self, folder: bytes, *, hinted: bool = False) -> int:
-        """A directory is at `folder`: look at everything in it. Returns how many wanted files it has waiting.
+    def appeared(self, folder: bytes, *, hinted: bool = False, done: Done | None = None) -> None:
+        """A directory is at `folder`: look at everything in it.
 
-        `hinted`: Driverless AI said that they are complete.
+        `hinted`: Driverless AI said that its files are complete. `done` hears how many are waited for then.
         """
-        waiting = 0
-        for found in scan.below(self._config.data_directory, folder, self._skip):
-            if isinstance(found, scan.Seen) and len(self.settler) < _WAITED_FOR:
-                self.sight(found.sightings)
-                for sighting in found.sightings:
-                    waiting += sighting.path in self.settler
-                    if hinted:
-                        self.settler.hinted(sighting.path, self._clock.monotonic())
-        return waiting
+        if not self._scanning.appeared(folder, hinted=hinted, done=done):
+            self._overlooked()
+            if done is not None:
+                done(0)
 
-    def look_at(
-        self, paths: Iterable[bytes], rows: Mapping[bytes, Row] | None = None, *, thorough: bool = False
-    ) -> None:
-        """Look at the files at these paths. `rows` has what is known of some; `thorough` is for `sight`."""
-        sightings: list[Sighting] = []
-        with suppress(OSError), scan.root(self._config.data_directory) as root:
-            for path in paths:
-                known = rows.get(path) if rows else None
-                match scan.sight(root, path, known.identity if known else None):
-                    case scan.Seen(seen):
-                        sightings += seen
-                    case scan.Gone():
-                        self._gone(path, os.fstat(root).st_dev)
-                    case scan.Unobservable():
-                        pass  # nothing follows from it
-        self.sight(sightings, thorough=thorough)
+    def request(self, path: bytes, name: str | None) -> None:
+        """A person wants the file at `path` exported, under `name` if one is given. Look at it now."""
+        self.selection.asked[path] = name
+        self._look_at([path], thorough=True)
 
-    def sight(
-        self, sightings: Sequence[Sighting], under: Scan | None = None, *, thorough: bool = False
-    ) -> None:
-        """These files were seen. `thorough`: ask the ledger even for what no rule names, a look-up each."""
-        decided = [
-            (sighting, found, self.intake.decide(found, sighting.identity.size))
-            for sighting in sightings
-            if (found := self.intake.artifact(sighting.path)) is not None
-        ]
-        concerned = [
-            one for one in decided if thorough or not isinstance(one[2], LeftAlone) or one[2].on_record
-        ]
-        rows = self._recorder.ledger.of_sources([sighting.path for sighting, _, _ in concerned])
-        under = under or Scan("", 0.0, iter(()))
-        under.files += len(sightings)
-        under.wanted += sum(isinstance(decision, Wanted) for _, _, decision in concerned)
-        under.left_alone += sum(isinstance(decision, LeftAlone) for _, _, decision in decided)
-        changes: list[Change] = []
-        for sighting, found, decision in concerned:
-            known = rows.get(sighting.path, [])
-            copies = self.intake.copies(decision, known)
-            if not self.settler.probing(sighting.path):
-                identity, stores = sighting.identity, tuple(self.pipeline.lanes)
-                if sighting.path not in self.intake.asked:  # else a person decided, not the policy
-                    changes += given_up(identity, decision, copies, known, stores)
-                changes += skipped(identity, found, decision, known, stores)
-            if self._needed(sighting, copies, known, under):
-                under.new += 1
-                under.missed += self._missed(sighting, known)
-                self._wait_for(sighting)
-        self._recorder.record(changes)
+    def withdraw(self, path: bytes) -> None:
+        """Nobody waits for the file's export any more."""
+        self.selection.asked.pop(path, None)
 
-    def _wait_for(self, sighting: Sighting) -> None:
-        if sighting.path not in self.settler:
-            self.on_found(sighting)
-        age = self._clock.now() - sighting.identity.ctime_ns / 1e9
-        self.settler.feed(sighting, self._clock.monotonic(), age)
+    def artifact(self, path: bytes) -> Artifact | None:
+        """The artifact at `path`; None where it is no part of an experiment, or nobody knows its user."""
+        return self.selection.artifact(path)
 
-    def _needed(self, sighting: Sighting, copies: Sequence[Wanted], rows: Sequence[Row], under: Scan) -> bool:
-        """Whether the file has to be read for a copy at a store that takes something."""
-        needed = False
-        now, longest = self._clock.now(), self._longest_wait
-        for store, lane in self.pipeline.lanes.items():
-            for wanted in copies:
-                match outlook(rows, store, wanted, sighting.identity, now, longest):
-                    case Nothing() as nothing if nothing.done:
-                        under.done += 1
-                        continue
-                    case Nothing() | Wait():
-                        under.stuck += 1
-                        if sighting.path not in self.intake.asked:
-                            continue
-                    case Read():
-                        pass
-                    case other:
-                        assert_never(other)
-                if lane.out_since is None or lane.open(self._clock.monotonic()):
-                    needed = True
-                else:
-                    lane.behind = True
-                    self._overlooked()
-        return needed
+    def assess(self, subject: Subject) -> Assessment:
+        """What follows for this file now, were nothing waited for."""
+        rows = self._recorder.ledger.of_sources([subject.path]).get(subject.path, [])
+        return assess(subject, rows, tuple(self._pipeline.lanes), 0.0, 0.0)
 
-    def _overlooked(self) -> None:
-        """New files are passed over for now. That they are not waited for is no sign of a deaf watcher."""
-        if self.watching_since is not None:
-            self.watching_since = self._clock.now()
+    # --- what is seen ---
 
-    def _missed(self, sighting: Sighting, rows: Sequence[Row]) -> bool:
-        """Whether events should have told of this new file by now, and did not."""
-        if rows or self.watching_since is None or sighting.path in self.settler:
-            return False
-        changed = sighting.identity.ctime_ns / 1e9
-        return self.watching_since < changed < self._clock.now() - self._config.watch.quiet_seconds
+    def look_at(self, paths: Mapping[bytes, bool]) -> None:
+        """As `touched`, at once."""
+        self._look_at(paths)
+        for path, closed in paths.items():
+            if closed:
+                self._settler.closed(path, self._clock.monotonic())
 
-    def _gone(self, path: bytes, device: int) -> None:
-        """Nothing is at `path` any more, in a tree on `device`. It says nothing of another device's file."""
-        if self.settler.probing(path):
-            return  # what is read or put of it is told first; two puts of one key must not be under way
-        self.settler.forget(path)
-        rows = self._recorder.ledger.of_sources([path]).get(path, [])
-        unfinished = [row for row in rows if row.unfinished]
-        gone = [row for row in unfinished if row.identity is None or row.identity.dev == device]
-        self._recorder.record([Change(row, Vanished("deleted before it was exported")) for row in gone])
+    def sight(self, sightings: Sequence[Sighting], under: Scan | None, *, hinted: bool = False) -> int:
+        """These files are there. Returns how many of them are waited for."""
+        if under is not None:
+            under.files += len(sightings)
+            sightings = [one for one in sightings if not self._counted(one, under)]
+        self._sight(sightings, under)
+        waiting = [one.path for one in sightings if one.path in self._settler]
+        if hinted:
+            for path in waiting:
+                self._settler.hinted(path, self._clock.monotonic())
+        return len(waiting)
 
-    # --- what the pipeline tells ---
+    def blind(self, found: Unobservable, under: Scan) -> None:
+        """This cannot be looked at."""
+        under.unobservable += 1
+        place = (found.path, found.reason)
+        if len(under.blind) < BLIND:
+            under.blind.add(place)
+        if place not in self._blind:
+            source = printable(found.path) or "."
+            self._recorder.log.warning("scan.unobservable", source=source, reason=found.reason)
 
-    def done(self, path: bytes, identity: Identity) -> None:
-        """The file with this identity needs nothing more for now."""
-        self.intake.asked.pop(path, None)
-        self.settler.done(path, identity)
+    def room(self, user: str, *, reserve: bool = False) -> bool:
+        """Whether more of this user's files can be waited for."""
+        return self._settler.room(user, reserve=reserve)
 
-    def postponed(self, outcome: NotYet) -> None:
-        """The file is not complete: it is looked at again."""
-        path = outcome.settled.sighting.path
-        self.settler.postpone(path, outcome.identity, outcome.incomplete, self._clock.monotonic())
-
-    def missing(self, path: bytes, identity: Identity) -> None:
-        """The file could not be found: gone, or another one by now, or not to be seen."""
-        self.settler.postpone(path, identity, Incomplete("it cannot be found"), self._clock.monotonic())
-        self.look_at([path], thorough=True)
-
-    def recovered(self, store: str) -> None:
-        """The store takes copies again, and some were passed over."""
-        self.rescan(f"{store} takes copies again")
-
-    # --- what is due ---
-
-    def _advance(self) -> None:
-        now = self._clock.monotonic()
-        for waiting in self.settler.overdue(now):
-            self._recorder.log.warning(
-                "artifact.waiting",
-                source=printable(waiting.path),
-                size=waiting.size,
-                reason=waiting.reason,
-                waited_seconds=round(waiting.seconds, 3),
-            )
-        self._retry(now)
-        if self.scan is not None and self._may_scan(now):
-            self._scan_on(self.scan)
-        if (room := self.pipeline.room(now)) > 0:
-            self.pipeline.carry(self.settler.settled(now, room))
-
-    def _may_scan(self, now: float) -> bool:
-        return self.scanning and len(self.settler) < _WAITED_FOR and self.pipeline.room(now) > 0
-
-    def _pause(self, longest: float) -> float:
-        """Seconds until there is something to do, unless something comes in before."""
-        now = self._clock.monotonic()
-        if self._may_scan(now):
-            return 0.0
-        times = [now + longest]
-        if self.pipeline.room(now) > 0 and (due := self.settler.next_due()) is not None:
-            times.append(due)
-        if (at := self.pipeline.next_try(now)) is not None:
-            times.append(at)
-        return max(0.0, min(times) - now)
-
-    def _retry(self, now: float) -> None:
-        """Look at the copies whose next try has come, at stores that take something."""
-        if now < self._retry_look:
-            return
-        self._retry_look = now + _RETRY_LOOK_SECONDS
-        stores = [store for store, lane in self.pipeline.lanes.items() if lane.open(now)]
-        due = self._recorder.ledger.due(self._clock.now(), stores, BATCH_FILES) if stores else []
-        rows = {row.artifact.path: row for row in due if row.artifact.path not in self.settler}
-        if rows:
-            self.look_at(rows, rows, thorough=True)
-
-    def _scan_on(self, under: Scan) -> None:
-        """Take the scan's next find."""
-        match next(under.found, None):
-            case scan.Seen(sightings):
-                self.sight(sightings, under)
-            case scan.Unobservable(path, reason):
-                under.blind.add((path, reason))
-                if (path, reason) not in self._blind:
-                    log = self._recorder.log
-                    log.warning("scan.unobservable", source=printable(path) or ".", reason=reason)
-            case scan.Gone():
-                pass  # a whole scan asks for no single path
-            case None:
-                self._scanned(under)
-
-    def _scanned(self, under: Scan) -> None:
-        under.seconds = self._clock.monotonic() - under.since
-        self.last_scan = under
+    def scanned(self, under: Scan) -> None:
+        """The scan has come to its end."""
         log = self._recorder.log
         news = under.reason != "timer" or under.new or under.blind != self._blind
         tell = log.info if news else log.debug
@@ -375,12 +298,217 @@ class Mirror:
             new=under.new,
             left_alone=under.left_alone,
             unobservable=under.unobservable,
-            seconds=round(under.seconds, 3),
+            seconds=round(under.seconds or 0.0, 3),
         )
         self.missed += under.missed
         if under.missed:
             log.warning("watch.missed", count=under.missed)
             self.on_missed(under.missed)
-        if self._scan_again is not None:
-            reason, self._scan_again = self._scan_again, None
-            self.rescan(reason)
+        self._known.scanned()
+
+    def _look_at(
+        self, paths: Iterable[bytes], rows: Mapping[bytes, Row] | None = None, *, thorough: bool = False
+    ) -> None:
+        """Look at the files at these paths. `rows` has what is known of some; `thorough` is for `_sight`."""
+        sightings: list[Sighting] = []
+        with suppress(OSError), scan.root(self._config.data_directory) as root:
+            for path in paths:
+                known = rows.get(path) if rows else None
+                match scan.sight(root, path, known.identity if known else None):
+                    case scan.Seen(seen):
+                        sightings += seen
+                    case scan.Gone():
+                        self._gone(path, os.fstat(root).st_dev)
+                    case scan.Unobservable():
+                        pass  # nothing follows from it
+        self._sight(sightings, None, thorough=thorough)
+
+    def _counted(self, sighting: Sighting, under: Scan) -> bool:
+        """Whether an earlier scan found that there is nothing to do for the file as it is."""
+        match self._known.of(sighting):
+            case None:
+                return False
+            case 0:
+                under.left_alone += 1
+            case copies:
+                under.wanted += 1
+                under.done += copies
+                user = self.selection.owner(sighting.path)
+                under.by_user[user] = under.by_user.get(user, 0) + 1
+        return True
+
+    def _sight(self, sightings: Sequence[Sighting], under: Scan | None, *, thorough: bool = False) -> None:
+        """These files were seen. `thorough`: ask the ledger even for what no rule names, a look-up each."""
+        subjects = [one for sighting in sightings if (one := self.selection.subject(sighting)) is not None]
+        concerned = [one for one in subjects if thorough or one.on_record]
+        rows = self._recorder.ledger.of_sources([one.path for one in concerned])
+        under = under or Scan("", 0.0)
+        now, stores = self._clock.now(), tuple(self._pipeline.lanes)
+        changes: list[Change] = []
+        for subject in concerned:
+            assessment = assess(subject, rows.get(subject.path, []), stores, now, self._longest_wait)
+            self._count(assessment, under)
+            if not self._attends_busily(subject.path):
+                changes += assessment.changes
+            if self._needed(assessment):
+                self._wait_for(assessment, under)
+            elif assessment.copies and assessment.proven == len(assessment.copies):
+                self._known.add(subject.sighting, assessment.proven)
+        for subject in subjects:
+            if not subject.on_record and not thorough:
+                under.left_alone += 1
+                self._known.add(subject.sighting, 0)
+        self._recorder.record(changes)
+
+    def _attends_busily(self, path: bytes) -> bool:
+        """Whether the file is being read or put: what follows for it is told first."""
+        return self._settler.probing(path) or self._pipeline.carries(path)
+
+    def _count(self, assessment: Assessment, under: Scan) -> None:
+        decision, user = assessment.subject.decision, assessment.subject.owner.user
+        if isinstance(decision, Wanted):
+            under.wanted += 1
+            under.by_user[user] = under.by_user.get(user, 0) + 1
+        under.left_alone += isinstance(decision, LeftAlone)
+        under.done += assessment.proven
+        under.stuck += assessment.stuck
+
+    def _needed(self, assessment: Assessment) -> bool:
+        """Whether the file has to be read for a copy at a store that takes something."""
+        subject, now, needed = assessment.subject, self._clock.monotonic(), False
+        size = subject.identity.size
+        for copy in assessment.unread:
+            lane = self._pipeline.lanes[copy.store]
+            if copy.proven or lane.carries(subject.path, subject.identity):
+                continue
+            if lane.carries(subject.path):
+                lane.pass_over(subject.path, size)  # its older version is on its way
+            elif lane.state.out_since is None or lane.takes(subject.path, size, now):
+                needed = True
+            else:
+                lane.pass_over(subject.path, size)
+                self._overlooked()
+        return needed
+
+    def _wait_for(self, assessment: Assessment, under: Scan) -> None:
+        subject, now = assessment.subject, self._clock.monotonic()
+        under.new += 1
+        under.missed += self._missed(subject.sighting, assessment.rows)
+        if subject.path not in self._settler:
+            self.on_found(subject.sighting)
+        age = self._clock.now() - subject.identity.ctime_ns / 1e9
+        if not self._settler.feed(subject, now, age):
+            self._overlooked()
+        elif not subject.asked and (until := self._versions.not_before(subject.path)) is not None:
+            self._settler.hold(subject.path, until)
+
+    def _overlooked(self) -> None:
+        """New files are passed over for now. That they are not waited for is no sign of a deaf watcher."""
+        if self.watching_since is not None:
+            self.watching_since = self._clock.now()
+
+    def _missed(self, sighting: Sighting, rows: Sequence[Row]) -> bool:
+        """Whether events should have told of this new file by now, and did not."""
+        if rows or self.watching_since is None or sighting.path in self._settler:
+            return False
+        changed = sighting.identity.ctime_ns / 1e9
+        return self.watching_since < changed < self._clock.now() - self._config.watch.quiet_seconds
+
+    def _gone(self, path: bytes, device: int) -> None:
+        """Nothing is at `path` any more, in a tree on `device`. It says nothing of another device's file."""
+        if self._attends_busily(path):
+            return  # what is read or put of it is told first; two puts of one key must not be under way
+        self._settler.forget(path)
+        rows = self._recorder.ledger.of_sources([path]).get(path, [])
+        unfinished = [row for row in rows if row.unfinished]
+        gone = [row for row in unfinished if row.identity is None or row.identity.dev == device]
+        self._recorder.record([Change(row, Vanished("deleted before it was exported")) for row in gone])
+
+    # --- what the pipeline tells ---
+
+    def carried(self, settled: Settled, *, exported: bool) -> None:
+        """Nothing more is to be done with the file for now; `exported`: its bytes are on their way."""
+        path = settled.sighting.path
+        if not any(path in lane.passed_over for lane in self._pipeline.lanes.values()):
+            self.selection.asked.pop(path, None)
+        if exported:
+            self._versions.exported(path, self._clock.monotonic())
+        self._settler.done(path, settled.sighting.identity)
+
+    def postponed(self, outcome: NotYet) -> None:
+        """The file is not complete: it is looked at again."""
+        path = outcome.settled.sighting.path
+        self._settler.postpone(path, outcome.identity, outcome.incomplete, self._clock.monotonic())
+
+    def missing(self, path: bytes, identity: Identity) -> None:
+        """The file could not be found: gone, or another one by now, or not to be seen."""
+        self._settler.postpone(path, identity, Incomplete("it cannot be found"), self._clock.monotonic())
+        self._look_at([path], thorough=True)
+
+    def recovered(self, store: str) -> None:
+        """The store takes copies again, and more were passed over than it knows."""
+        self.rescan(f"{store} takes copies again")
+
+    def blocked(self, user: str) -> bool:
+        """Whether this user has filled his share of the record for now."""
+        now = self._clock.monotonic()
+        if not self._allowance.used_up(user, self._files_of(user), now):
+            return False
+        if (seconds := self._allowance.news(user, now)) is not None:
+            reason = "this user's files have caused too many entries of the record in this hour"
+            log = self._recorder.log
+            log.warning("user.held_back", user=user, reason=reason, retry_seconds=round(seconds, 3))
+        return True
+
+    def _files_of(self, user: str) -> int:
+        """How many wanted files this user has, as far as the scans know."""
+        scans = (self.scan, self.last_scan)
+        return max((one.by_user.get(user, 0) for one in scans if one is not None), default=0)
+
+    def _spent(self, item: Recorded) -> None:
+        self._allowance.spend(item.row.artifact.user, self._clock.monotonic())
+
+    # --- what is due ---
+
+    def _advance(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_SECONDS
+            self._tell_overdue(now)
+            self._retry(now)
+        for lane in self._pipeline.lanes.values():
+            if paths := lane.next_ones(_AT_ONCE, now):
+                self._look_at(paths, thorough=True)
+        self._idle_scan = not self._scanning.step()
+        self._pipeline.carry(self._settler, now)
+
+    def _pause(self, longest: float) -> float:
+        """Seconds until there is something to do, unless something comes in before."""
+        if not self._idle_scan:
+            return 0.0
+        now = self._clock.monotonic()
+        times = [now + longest, self._pipeline.next_try(now)]
+        if (due := self.due) is not None:
+            times.append(due)
+        return max(0.0, min(times) - now)
+
+    def _tell_overdue(self, now: float) -> None:
+        for waiting in self._settler.overdue(now):
+            self._recorder.log.warning(
+                "artifact.waiting",
+                source=printable(waiting.path),
+                size=waiting.size,
+                reason=waiting.reason,
+                waited_seconds=round(waiting.seconds, 3),
+            )
+
+    def _retry(self, now: float) -> None:
+        """Look at the copies whose next try has come, at stores that take something."""
+        lanes = {name: lane for name, lane in self._pipeline.lanes.items() if lane.state.room(now) > 0}
+        due = self._recorder.ledger.due(self._clock.now(), list(lanes), BATCH_FILES) if lanes else []
+        rows = {row.artifact.path: row for row in due if not self.attends_to(row.artifact.path)}
+        if rows and all(lane.state.out_since is not None for lane in lanes.values()):
+            smallest = min(rows.values(), key=lambda row: row.size)
+            rows = {smallest.artifact.path: smallest}
+        if rows:
+            self._look_at(rows, rows, thorough=True)

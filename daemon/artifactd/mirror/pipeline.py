@@ -1,7 +1,8 @@
 """From files that may be complete to copies on record: read → plan → started → put → proven.
 
 Reading and putting happen in threads; planning and recording in the owner's thread, to which the threads'
-results come back through `inbox`. Each store has threads and a lane of its own.
+results come back through `inbox`. Each store has a lane of its own, and large files have room of their own on
+every stage. An exception that nobody foresaw costs the batch that met it a try, and nothing else.
 """
 
 import queue
@@ -11,36 +12,35 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Protocol, TypeVar, assert_never
 
-from artifactd.artifact import Artifact, Identity
+from artifactd.artifact import Identity
 from artifactd.clock import Clock
 from artifactd.config import Config
+from artifactd.decisions.assessment import Assessment, Copy, assess
 from artifactd.decisions.lifecycle import Change, Proven, Refused, Row, Started, Unchanged, Vanished
-from artifactd.decisions.outage import StoreState
-from artifactd.decisions.plan import Read, Refuse, Same, Send, outlook, plan, row_of
-from artifactd.decisions.policy import Wanted
-from artifactd.decisions.settle import Incomplete, Settled
+from artifactd.decisions.plan import Refuse, Same, Send, plan, row_of
+from artifactd.decisions.settle import Incomplete, Settled, Settler
 from artifactd.discovery import reading, scan
 from artifactd.discovery.reading import Missing, NotYet, Reading, Unfit, Unreadable
-from artifactd.mirror.recorder import Recorder
-from artifactd.mirror.upload import Outage, Outcome, Times, Upload, failure, upload
-from artifactd.mirror.wanted import Selection
-from artifactd.stores.base import Store
-
-BATCH_FILES: Final = 256
-BATCH_BYTES: Final = 16 << 20
-"""A batch shares its commits and its barriers; it is closed by whichever comes first."""
+from artifactd.ledger.schema import LedgerError
+from artifactd.mirror.lane import BATCH_BYTES, BATCH_FILES, Held, Item, Job, Lane
+from artifactd.mirror.recorder import Recorder, Stopped
+from artifactd.mirror.upload import Outage, Outcome, Times, Upload, failure, unexpected, upload
+from artifactd.stores.base import Put, Receipt, Result, Store
 
 T = TypeVar("T")
 
 Inbox = queue.SimpleQueue[Callable[[], None]]
 """What comes in from threads and signals, to be acted on in one thread."""
 
+_READ_AHEAD: Final = 2 * BATCH_FILES
+"""Small files that are being read at once, or are about to be."""
+
 
 class Owner(Protocol):
     """Who hears what became of a file."""
 
-    def done(self, path: bytes, identity: Identity) -> None:
-        """The file with this identity needs nothing more for now."""
+    def carried(self, settled: Settled, *, exported: bool) -> None:
+        """Nothing more is to be done with the file for now; `exported`: its bytes are on their way."""
 
     def postponed(self, outcome: NotYet) -> None:
         """The file is not complete."""
@@ -49,25 +49,10 @@ class Owner(Protocol):
         """The file could not be found."""
 
     def recovered(self, store: str) -> None:
-        """The store takes copies again, and some were passed over while it was out."""
+        """The store takes copies again, and more were passed over than it knows."""
 
-
-@dataclass(slots=True)
-class _Held:
-    """A reading that stays open until every lane that needs it is done with it."""
-
-    reading: Reading
-    uses: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """A file that was looked into: what it is, which copies of it are wanted, and what is known of them."""
-
-    settled: Settled
-    artifact: Artifact | None
-    copies: list[Wanted]
-    rows: list[Row]
+    def blocked(self, user: str) -> bool:
+        """Whether this user's files have to wait."""
 
 
 @dataclass(slots=True)
@@ -75,8 +60,8 @@ class _Plans:
     """What a batch comes to: changes for the record, and the puts that begin with some of them."""
 
     changes: list[Change] = field(default_factory=list)
-    starts: list[tuple[int, str, _Held]] = field(default_factory=list)
-    """index of the change that starts it, store, bytes"""
+    starts: list[tuple[int, Lane, Held]] = field(default_factory=list)
+    """index of the change that starts it, where it goes, bytes"""
     claims: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     """who has, or may have, bytes at a key of a store"""
 
@@ -85,24 +70,24 @@ class _Plans:
         claims = self.claims.get((store, key), ())
         return next((row for row in claims if row.artifact.path != path), None)
 
-    def start(self, row: Row, held: _Held) -> None:
+    def start(self, row: Row, lane: Lane, held: Held) -> None:
         """A put is to begin."""
-        reading = held.reading
-        started = Started(reading.identity, reading.digest, reading.source.size, reading.evidence)
-        self.starts.append((len(self.changes), row.store, held))
+        found = held.reading
+        started = Started(found.identity, found.digest, found.source.size, found.evidence)
+        self.starts.append((len(self.changes), lane, held))
         self.changes.append(Change(row, started))
-        self.claims.setdefault((row.store, row.key), []).append(replace(row, digest=reading.digest))
+        self.claims.setdefault((row.store, row.key), []).append(replace(row, digest=found.digest))
         held.uses += 1
+        lane.begin(row.artifact.path, found.identity, found.source.size)
 
 
 class Pipeline:
-    """Carries files to their copies. What is under way at once is bounded: see `room`."""
+    """Carries files to their copies. What is under way at once is bounded."""
 
-    def __init__(  # noqa: PLR0917 - one of each, and each of a type of its own
+    def __init__(
         self,
         config: Config,
         stores: Mapping[str, Store],
-        intake: Selection,
         recorder: Recorder,
         clock: Clock,
         owner: Owner,
@@ -110,21 +95,21 @@ class Pipeline:
         eager: bool = False,
         inbox: Inbox | None = None,
     ) -> None:
-        self.lanes = {name: StoreState(name, config.retry) for name in stores}
+        workers = config.limits.workers
+        self.lanes = {name: Lane(one, config.retry, workers, self._put) for name, one in stores.items()}
         self.inbox: Inbox = inbox or queue.SimpleQueue()
         self.closing = False
         """whether nothing new is begun: what is in flight is the last"""
-        self._config, self._stores, self._intake, self._recorder = config, stores, intake, recorder
-        self._clock, self._owner = clock, owner
-        sizes = [store.part_size for store in stores.values() if store.part_size is not None]
-        self._part_size = min(sizes, default=None)  # a store that wants others hashes for itself
-        self._readers = ThreadPoolExecutor(config.limits.workers, "read")
-        self._senders = {name: ThreadPoolExecutor(config.limits.workers, f"put-{name}") for name in stores}
-        self._longest_wait = 0.0 if eager else config.retry.cap_seconds
-        self._reading = 0
-        self._told: set[tuple[str, str]] = set()
         self.abandoned = False
         """whether what is in flight was waited for long enough, and hangs"""
+        self._config, self._recorder, self._clock, self._owner = config, recorder, clock, owner
+        sizes = [one.part_size for one in stores.values() if one.part_size is not None]
+        self._part_size = min(sizes, default=None)  # a store that wants others hashes for itself
+        self._readers = ThreadPoolExecutor(max(2, workers), "read")
+        self._most_large = max(1, workers - 1)
+        self._longest_wait = 0.0 if eager else config.retry.cap_seconds
+        self._reading = self._reading_large = 0
+        self._told: set[tuple[str, str]] = set()
         self._times = Times(
             clock.monotonic, clock.now, lambda failures: config.retry.seconds(failures, clock.chance())
         )
@@ -132,41 +117,90 @@ class Pipeline:
     @property
     def in_flight(self) -> int:
         """Files that are being read or put."""
-        return self._reading + sum(lane.under_way for lane in self.lanes.values())
+        under_way = sum(lane.state.under_way for lane in self.lanes.values())
+        return self._reading + self._reading_large + under_way
 
-    def room(self, now: float) -> int:
-        """How many more files may be carried at once; none while no store takes any, or at the end."""
+    def carries(self, path: bytes) -> bool:
+        """Whether a copy of the file is under way to any store."""
+        return any(lane.carries(path) for lane in self.lanes.values())
+
+    def room(self, now: float, *, large: bool = False) -> int:
+        """How many more small or large files may be read; none while no store takes any, or at the end."""
         if self.closing:
             return 0
-        return max((lane.room(now) for lane in self.lanes.values()), default=0) - self._reading
+        reading, most = (self._reading_large, self._most_large) if large else (self._reading, _READ_AHEAD)
+        taken = max((lane.state.room(now, large=large) for lane in self.lanes.values()), default=0)
+        return min(most, taken) - reading
 
-    def next_try(self, now: float) -> float | None:
-        """When the next store that is out is tried again, in monotonic seconds."""
-        tries = (lane.next_try() for lane in self.lanes.values())
-        return min((at for at in tries if at is not None and at > now), default=None)
+    def next_try(self, now: float) -> float:
+        """When the next store that is out is tried again, in monotonic seconds; inf: none is."""
+        return min((lane.next_try(now) for lane in self.lanes.values()), default=float("inf"))
 
-    def carry(self, files: Iterable[Settled]) -> None:
-        """Read these files, and put what is complete and wanted. Their owner hears what became of each."""
-        for batch in batches(files, lambda one: one.sighting.identity.size):
-            self._reading += len(batch)
-            future = self._readers.submit(self._read, batch)
-            future.add_done_callback(self._back(partial(self._examined, batch)))
+    def carry(self, settler: Settler, now: float) -> None:
+        """Read what is worth it, each user's in turn, and put what is complete and wanted."""
+        takers = [lane.state for lane in self.lanes.values() if lane.state.room(now) > 0]
+        if takers and all(one.out_since is not None for one in takers):
+            # They are to be tried with one file: the smallest, which tells as much as a large one.
+            if not (self.closing or self._reading or self._reading_large):
+                found = settler.smallest(now, self._owner.blocked)
+                self._submit([] if found is None else [found])
+            return
+        for large in (False, True):
+            if (room := self.room(now, large=large)) > 0:
+                ripe = settler.settled(now, room, large=large, but=self._owner.blocked)
+                for batch in batches(ripe, lambda one: one.sighting.identity.size):
+                    self._submit(batch)
 
     def close(self) -> None:
         """Wait for the threads, unless they were given up. The next run repeats what they were at."""
-        for pool in (self._readers, *self._senders.values()):
-            pool.shutdown(wait=not self.abandoned, cancel_futures=True)
+        self._readers.shutdown(wait=not self.abandoned, cancel_futures=True)
+        for lane in self.lanes.values():
+            lane.close(wait=not self.abandoned)
 
-    def _back(self, act: Callable[[T], None]) -> Callable[[Future[T]], None]:
-        """Bring a thread's result to the owner's thread, and an unexpected exception with it."""
+    def anchor(self, put: Put, then: Callable[[str], None]) -> None:
+        """Put the end of the record into each store that is not out; `then` hears of those that have it.
+
+        It goes by the lanes: a store that hangs delays its own anchor, and nothing else.
+        """
+        for name, lane in self.lanes.items():
+            if lane.state.out_since is None and not (lane.anchoring or self.abandoned):
+                lane.anchor(put).add_done_callback(self._back(partial(self._anchored, lane, name, then)))
+
+    @property
+    def anchoring(self) -> bool:
+        """Whether an end of the record is on its way."""
+        return any(lane.anchoring for lane in self.lanes.values())
+
+    def _anchored(
+        self, lane: Lane, name: str, then: Callable[[str], None], result: Future[list[Result]]
+    ) -> None:
+        lane.anchoring = False
+        if result.exception() is None and isinstance(result.result()[0], Receipt):
+            then(name)
+
+    def _back(self, act: Callable[[Future[T]], None]) -> Callable[[Future[T]], None]:
+        """Bring a thread's result to the owner's thread."""
 
         def arrive(future: Future[T]) -> None:
             if not future.cancelled():
-                self.inbox.put(lambda: act(future.result()))
+                self.inbox.put(partial(act, future))
 
         return arrive
 
     # --- read ---
+
+    def _submit(self, batch: Sequence[Settled]) -> None:
+        if not batch:
+            return
+        self._count(batch, 1)
+        future = self._readers.submit(self._read, batch)
+        future.add_done_callback(self._back(lambda result: self._examined(batch, result.result())))
+
+    def _count(self, batch: Sequence[Settled], sign: int) -> None:
+        if batch[0].sighting.identity.size > BATCH_BYTES:
+            self._reading_large += sign * len(batch)
+        else:
+            self._reading += sign * len(batch)
 
     def _read(self, batch: Sequence[Settled]) -> list[reading.Outcome]:
         quiet, largest = self._config.watch.quiet_seconds, self._config.limits.max_file_size
@@ -179,148 +213,181 @@ class Pipeline:
 
     def _examined(self, batch: Sequence[Settled], outcomes: Sequence[reading.Outcome]) -> None:
         """Decide what is to be put, have it on record as started, and send it."""
-        rows = self._recorder.ledger.of_sources([settled.sighting.path for settled in batch])
-        subjects = [self._subject(settled, rows.get(settled.sighting.path, [])) for settled in batch]
-        plans, held = _Plans(claims=self._claims(subjects)), []
-        for settled, outcome, subject in zip(batch, outcomes, subjects, strict=True):
+        self._count(batch, -1)
+        plans = _Plans()
+        held = [Held(outcome) for outcome in outcomes if isinstance(outcome, Reading)]
+        try:
+            self._decide(batch, outcomes, held, plans)
+            recorded = self._recorder.record(plans.changes)
+        except (LedgerError, Stopped):
+            raise
+        except Exception as error:  # noqa: BLE001 - told as this batch's trouble, and tried again
+            self._failed(batch, held, plans, error)
+            return
+        for index, lane, one in plans.starts:
+            lane.send(Item(one, Upload(recorded[index].row, one.reading)))
+        for lane in self.lanes.values():
+            lane.start()
+        for one in held:
+            self._release(one, 0)
+        for settled, outcome in zip(batch, outcomes, strict=True):
             match outcome:
-                case Reading():
-                    held.append(_Held(outcome))
-                    self._plan(held[-1], subject, plans)
-                case Unfit() | Unreadable():
-                    self._unread(outcome, subject, plans)
+                case Reading() | Unfit() | Unreadable():
+                    self._owner.carried(settled, exported=isinstance(outcome, Reading))
                 case NotYet():
                     self._owner.postponed(outcome)
                 case Missing():
                     self._owner.missing(settled.sighting.path, settled.sighting.identity)
                 case _:
                     assert_never(outcome)
-        recorded = self._recorder.record(plans.changes)
-        self._reading -= len(batch)
-        for name in self.lanes:
-            self._send(
-                name,
-                [(h, Upload(recorded[i].row, h.reading)) for i, store, h in plans.starts if store == name],
-            )
+
+    def _failed(
+        self, batch: Sequence[Settled], held: Sequence[Held], plans: _Plans, error: Exception
+    ) -> None:
+        """What was decided for the batch is undone; its files are looked at again."""
+        self._recorder.log.error("daemon.fault", reason=unexpected(error))
+        for _, lane, one in plans.starts:
+            lane.gave_up(one.reading.settled.sighting.path, one.reading.source.size)
         for one in held:
-            self._release(one, 0)
-        for outcome in outcomes:
-            if isinstance(outcome, Unfit | Unreadable):
-                self._owner.done(outcome.settled.sighting.path, outcome.settled.sighting.identity)
+            one.reading.close()
+        for settled in batch:
+            reason = Incomplete(unexpected(error))
+            self._owner.postponed(NotYet(settled, settled.sighting.identity, reason))
 
     # --- plan ---
 
-    def _subject(self, settled: Settled, rows: list[Row]) -> _Subject:
-        found = self._intake.artifact(settled.sighting.path)
-        if found is None:
-            return _Subject(settled, None, [], rows)
-        decision = self._intake.decide(found, settled.sighting.identity.size)
-        return _Subject(settled, found, self._intake.copies(decision, rows), rows)
+    def _decide(
+        self,
+        batch: Sequence[Settled],
+        outcomes: Sequence[reading.Outcome],
+        held: Sequence[Held],
+        plans: _Plans,
+    ) -> None:
+        rows = self._recorder.ledger.of_sources([settled.sighting.path for settled in batch])
+        now, stores = self._clock.now(), tuple(self.lanes)
+        assessed = [
+            assess(one.subject, rows.get(one.sighting.path, []), stores, now, self._longest_wait)
+            for one in batch
+        ]
+        plans.claims = self._claims(assessed)
+        readings = iter(held)
+        for outcome, assessment in zip(outcomes, assessed, strict=True):
+            match outcome:
+                case Reading():
+                    self._plan(next(readings), assessment, plans)
+                case Unfit() | Unreadable():
+                    self._unread(outcome, assessment, plans)
+                case NotYet() | Missing():
+                    pass
+                case _:
+                    assert_never(outcome)
 
-    def _claims(self, subjects: Sequence[_Subject]) -> dict[tuple[str, str], list[Row]]:
+    def _claims(self, assessed: Sequence[Assessment]) -> dict[tuple[str, str], list[Row]]:
         """Who claims the keys that these files want: asked for all at once, because each question costs."""
-        keys = [wanted.key.text for subject in subjects for wanted in subject.copies]
+        keys = [copy.wanted.key.text for one in assessed for copy in one.copies]
+        unique = list(dict.fromkeys(keys))
         return {
             (store, key): rows
             for store in self.lanes
-            for key, rows in self._recorder.ledger.claimants(store, keys).items()
+            for key, rows in self._recorder.ledger.claimants(store, unique).items()
         }
 
-    def _plan(self, held: _Held, subject: _Subject, plans: _Plans) -> None:
+    def _plan(self, held: Held, assessment: Assessment, plans: _Plans) -> None:
         """What the bytes that were read mean for each copy that is wanted of them."""
-        reading = held.reading
-        for found, wanted, store in self._targets(subject):
-            claimant = plans.claimant(store, wanted.key.text, found.path)
-            match plan(found, wanted, store, subject.rows, claimant, reading.digest, self._config.on_change):
+        found, artifact = held.reading, assessment.subject.artifact
+        for lane, copy in list(self._targets(assessment)):
+            claimant = plans.claimant(copy.store, copy.wanted.key.text, artifact.path)
+            rows, change = assessment.rows, self._config.on_change
+            match plan(artifact, copy.wanted, copy.store, rows, claimant, found.digest, change):
                 case Send(row):
-                    self.lanes[store].under_way += 1  # now: a store that is out takes one file, not one batch
-                    plans.changes += _superseded(subject.rows, row)
-                    plans.start(row, held)
+                    plans.changes += _superseded(rows, row)
+                    plans.start(row, lane, held)
                 case Same(row):
-                    plans.changes.append(Change(row, Unchanged(reading.identity)))
+                    plans.changes.append(Change(row, Unchanged(found.identity)))
                 case Refuse(row, reason):
-                    plans.changes.append(Change(row, Refused(reason, reading.identity)))
+                    plans.changes.append(Change(row, Refused(reason, found.identity)))
                 case other:
                     assert_never(other)
 
-    def _unread(self, outcome: Unfit | Unreadable, subject: _Subject, plans: _Plans) -> None:
+    def _unread(self, outcome: Unfit | Unreadable, assessment: Assessment, plans: _Plans) -> None:
         """What it means for each wanted copy that the bytes could not be read."""
         identity = outcome.settled.sighting.identity
-        for found, wanted, store in self._targets(subject):
-            row = row_of(subject.rows, store, found, wanted)
+        for _, copy in self._targets(assessment):
+            row = row_of(assessment.rows, copy.store, assessment.subject.artifact, copy.wanted)
             if isinstance(outcome, Unfit):
                 plans.changes.append(Change(row, Refused(outcome.reason, identity)))
             else:
                 plans.changes.append(Change(row, failure(outcome.reason, row, identity, self._times)))
 
-    def _targets(self, subject: _Subject) -> Iterator[tuple[Artifact, Wanted, str]]:
+    def _targets(self, assessment: Assessment) -> Iterator[tuple[Lane, Copy]]:
         """The copies that are wanted of the file, at stores that take something and do not have it."""
-        found, identity, now = subject.artifact, subject.settled.sighting.identity, self._clock.now()
-        if found is None:
-            return
-        asked = found.path in self._intake.asked
-        for wanted in subject.copies:
-            for store, lane in self.lanes.items():
-                needed = asked or isinstance(
-                    outlook(subject.rows, store, wanted, identity, now, self._longest_wait), Read
-                )
-                if needed and not lane.open(self._clock.monotonic()):
-                    lane.behind = True
-                elif needed:
-                    yield found, wanted, store
+        subject, now = assessment.subject, self._clock.monotonic()
+        size = subject.identity.size
+        taken = {name: lane.takes(subject.path, size, now) for name, lane in self.lanes.items()}
+        for copy in assessment.unread:
+            lane = self.lanes[copy.store]
+            if taken[copy.store]:
+                yield lane, copy
+            else:
+                lane.pass_over(subject.path, size)
 
     # --- put ---
 
-    def _send(self, store: str, uploads: Sequence[tuple[_Held, Upload]]) -> None:
-        for batch in batches(uploads, lambda one: one[1].reading.source.size):
-            job = [one for _, one in batch]
-            future = self._senders[store].submit(upload, self._stores[store], job, self._times)
-            future.add_done_callback(self._back(partial(self._delivered, store, [held for held, _ in batch])))
+    def _put(self, lane: Lane, job: Job) -> None:
+        future = lane.threads.submit(upload, lane.store, [item.upload for item in job.items], self._times)
+        future.add_done_callback(self._back(lambda result: self._delivered(lane, job, result.result())))
 
-    def _delivered(self, store: str, batch: Sequence[_Held], outcome: Outcome) -> None:
-        """Have on record what became of the batch."""
-        self._recorder.record([Change(one.upload.row, one.event) for one in outcome.delivered])
-        self.lanes[store].under_way -= len(batch)
-        for held in batch:
-            self._release(held, 1)
+    def _delivered(self, lane: Lane, job: Job, outcome: Outcome) -> None:
+        """Have on record what became of the job."""
+        try:
+            self._recorder.record([Change(one.upload.row, one.event) for one in outcome.delivered])
+        except (LedgerError, Stopped):
+            raise
+        except Exception as error:  # noqa: BLE001 - the copies stay begun, and are begun again at the next look
+            self._recorder.log.error("daemon.fault", reason=unexpected(error))
+        lane.ended(job)
+        for item in job.items:
+            self._release(item.held, 1)
         if outcome.outage is not None:
-            self._out(self.lanes[store], outcome.outage)
+            self._out(lane, outcome.outage)
         elif any(isinstance(one.event, Proven) for one in outcome.delivered):
-            self._back_again(self.lanes[store])
-        self._tell_doubts(store)
+            self._back_again(lane)
+        self._tell_doubts(lane)
+        lane.start()
 
-    def _tell_doubts(self, store: str) -> None:
+    def _tell_doubts(self, lane: Lane) -> None:
         """Say once what the destination makes impossible to promise."""
-        for doubt in self._stores[store].doubts():
-            if (store, doubt) not in self._told:
-                self._told.add((store, doubt))
-                self._recorder.log.warning("store.doubted", store=store, reason=doubt)
+        for doubt in lane.store.doubts():
+            if (lane.store.name, doubt) not in self._told:
+                self._told.add((lane.store.name, doubt))
+                self._recorder.log.warning("store.doubted", store=lane.store.name, reason=doubt)
 
-    def _release(self, held: _Held, uses: int) -> None:
+    def _release(self, held: Held, uses: int) -> None:
         """Let go of the bytes once no lane needs them."""
         held.uses -= uses
         if held.uses == 0:
             held.reading.close()
-            self._owner.done(held.reading.settled.sighting.path, held.reading.identity)
 
-    def _out(self, lane: StoreState, outage: Outage) -> None:
-        seconds = lane.out(outage.reason, self._clock.monotonic(), self._clock.chance(), outage.retry_after)
+    def _out(self, lane: Lane, outage: Outage) -> None:
+        state = lane.state
+        seconds = state.out(outage.reason, self._clock.monotonic(), self._clock.chance(), outage.retry_after)
         if seconds is not None:
             self._recorder.log.error(
                 "store.unavailable",
-                store=lane.store,
+                store=state.store,
                 reason=outage.reason,
                 needs_person=outage.needs_person,
                 retry_seconds=round(seconds, 3),
             )
 
-    def _back_again(self, lane: StoreState) -> None:
-        seconds = lane.back(self._clock.monotonic())
+    def _back_again(self, lane: Lane) -> None:
+        state = lane.state
+        seconds = state.back(self._clock.monotonic())
         if seconds is not None:
-            self._recorder.log.info("store.recovered", store=lane.store, seconds=round(seconds, 3))
-        if lane.behind and lane.open(self._clock.monotonic()):
-            lane.behind = False
-            self._owner.recovered(lane.store)
+            self._recorder.log.info("store.recovered", store=state.store, seconds=round(seconds, 3))
+        if state.behind and not lane.passed_over:
+            state.behind = False
+            self._owner.recovered(state.store)
 
 
 def _superseded(rows: Sequence[Row], by: Row) -> Iterator[Change]:
@@ -338,18 +405,18 @@ def _read(
     try:
         return reading.read(root, settled, quiet_seconds, max_size, part_size)
     except Exception as error:  # noqa: BLE001 - told as this file's trouble, and tried again
-        return Unreadable(settled, f"unexpected {type(error).__name__}: {error}")
+        return Unreadable(settled, unexpected(error))
 
 
 def batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
-    """The items in order, in batches of at most BATCH_FILES; one is closed when it reaches BATCH_BYTES."""
+    """The items in order, in batches of at most BATCH_FILES and BATCH_BYTES. A larger one goes alone."""
     batch: list[T] = []
     total = 0
     for item in items:
-        batch.append(item)
-        total += size(item)
-        if len(batch) == BATCH_FILES or total >= BATCH_BYTES:
+        if batch and (len(batch) == BATCH_FILES or total + size(item) > BATCH_BYTES):
             yield batch
             batch, total = [], 0
+        batch.append(item)
+        total += size(item)
     if batch:
         yield batch

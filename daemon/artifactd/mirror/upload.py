@@ -69,7 +69,21 @@ class Times:
 
 
 def upload(store: Store, batch: Sequence[Upload], times: Times) -> Outcome:
-    """Put the batch. Never raises for what a store or a source can meet."""
+    """Put the batch. Never raises: an exception that nobody foresaw is a failed try of each of its copies."""
+    try:
+        return _uploaded(store, batch, times)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it costs this batch a try, and nothing else
+        reason = unexpected(error)
+        events = (failure(reason, one.row, one.reading.identity, times) for one in batch)
+        return Outcome(tuple(Delivered(one, event) for one, event in zip(batch, events, strict=True)), None)
+
+
+def unexpected(error: Exception) -> str:
+    """What to say of an exception that nobody foresaw."""
+    return f"unexpected {type(error).__name__}: {error}"
+
+
+def _uploaded(store: Store, batch: Sequence[Upload], times: Times) -> Outcome:
     results = store.put([_put(one) for one in batch])
     delivered = tuple(
         Delivered(one, _event(one, result, store, times)) for one, result in zip(batch, results, strict=True)

@@ -1,13 +1,12 @@
 """What a sighting means: which artifact it is, and which copies of it the policy or a person wants."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from artifactd.artifact import Artifact, Key
+from artifactd.artifact import Artifact, Sighting
+from artifactd.decisions.assessment import Subject
 from artifactd.decisions.layout import Place, artifact, place
-from artifactd.decisions.lifecycle import Row
-from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, Policy, Wanted
+from artifactd.decisions.policy import Decision, Policy
 from artifactd.linux.files import account
 
 
@@ -36,17 +35,19 @@ class Selection:
             return self.policy.by_hand(found, size, self.asked[found.path])
         return self.policy.decide(found, size)
 
-    def copies(self, decision: Decision, rows: Sequence[Row]) -> list[Wanted]:
-        """The copies that `decision` asks for, and unfinished ones that a person asked for earlier.
+    def subject(self, sighting: Sighting) -> Subject | None:
+        """The file with what is wanted of it; None as for `artifact`."""
+        found = self.artifact(sighting.path)
+        if found is None:
+            return None
+        decision = self.decide(found, sighting.identity.size)
+        return Subject(sighting, found, decision, asked=sighting.path in self.asked)
 
-        A rule that ignores the artifact now ends those too.
-        """
-        if isinstance(decision, LeftAlone) and decision.on_record:
-            return []
-        wanted = [decision] if isinstance(decision, Wanted) else []
-        by_hand = {row.wanted_key for row in rows if row.rule == BY_HAND and row.unfinished and row.key}
-        by_hand -= {copy.key.text for copy in wanted}
-        return wanted + [Wanted(Key(key), BY_HAND) for key in sorted(by_hand)]
+    def owner(self, path: bytes) -> str:
+        """Who takes turns for what is at `path`: its user, or the folder at the top that it lies in."""
+        found = place(path)
+        user = None if found is None else self._user(found)
+        return os.fsdecode(path.partition(b"/")[0]) if user is None else user
 
     def _user(self, found: Place) -> str | None:
         if found.user is not None:

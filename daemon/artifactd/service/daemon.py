@@ -65,16 +65,12 @@ class Daemon:
 
     def status(self) -> str:
         """How it goes, in a sentence."""
-        pipeline = self._mirror.pipeline
-        out = [
-            f"{lane.store} is out: {lane.reason}"
-            for lane in pipeline.lanes.values()
-            if lane.out_since is not None
-        ]
-        waiting = len(self._mirror.settler)
+        mirror = self._mirror
+        stores = (one for one in mirror.stores() if one.out_since is not None)
+        out = [f"{one.store} is out: {one.reason}" for one in stores]
         counts = (
-            f"{pipeline.in_flight} files in flight, {waiting} waiting"
-            if waiting
+            f"{mirror.in_flight} files in flight, {mirror.waiting_files} waiting"
+            if mirror.waiting_files or mirror.in_flight
             else "everything seen is dealt with"
         )
         return "; ".join((counts, *out))
@@ -94,11 +90,12 @@ class Daemon:
         """What the time brings: the watcher's proofs, the scan on the timer, an anchor."""
         now = self._clock.monotonic()
         self.watch.check(now)
-        last = self._mirror.scan
-        if last is not None and last.seconds is not None:
-            pause = scan_pause(self.engine.config.watch.rescan_seconds, last.seconds)
-            if now - (last.since + last.seconds) >= pause:
+        if (last := self._mirror.scan) is not None:
+            pause = scan_pause(self.engine.config.watch.rescan_seconds, last.spent)
+            if last.seconds is None:
+                self._mirror.refresh(pause)
+            elif now - (last.since + last.seconds) >= pause:
                 self._mirror.rescan("timer")
-        if now - self._anchored >= _ANCHOR_SECONDS and not self._mirror.busy:
+        if now - self._anchored >= _ANCHOR_SECONDS:
             self._anchored = now
             self.engine.anchor()

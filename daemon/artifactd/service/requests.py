@@ -18,8 +18,7 @@ def answer(request: Request, engine: Engine, watch: Watch) -> None:
     match request.action:
         case "hint":
             experiment_id = os.fsencode(str(fields.get("experiment", "")))
-            found = hint(engine.mirror, engine.recorder, root, experiment_id, request.principal)
-            request.answer(final(ok=found is not None, artifacts=found))
+            hint(engine.mirror, engine.recorder, root, experiment_id, request.principal, request.answer)
         case _ if not request.trusted:
             reason = f"{request.principal} may hint, and ask for nothing else"
             request.answer(final(ok=False, reason=reason))
@@ -36,7 +35,6 @@ def answer(request: Request, engine: Engine, watch: Watch) -> None:
 
 
 def _waiting(engine: Engine, watch: Watch) -> Mapping[str, Any]:
-    lanes = engine.mirror.pipeline.lanes.values()
     return {
         "waiting": [
             {
@@ -49,6 +47,6 @@ def _waiting(engine: Engine, watch: Watch) -> Mapping[str, Any]:
             }
             for one in engine.mirror.waiting()
         ],
-        "out": {lane.store: lane.reason for lane in lanes if lane.out_since is not None},
+        "out": {one.store: one.reason for one in engine.mirror.stores() if one.out_since is not None},
         "watcher": watch.reason,
     }

@@ -128,17 +128,17 @@ class Service:
                 self._manager.alive()
                 self._published.turned(self._daemon.gathered)
                 self._manager.status(self._daemon.status())
-                engine.mirror.pipeline.closing = self._reload.asked is not None
-                asked = self._due(engine.mirror.pipeline.in_flight)
+                engine.mirror.hold(closing=self._reload.asked is not None)
+                asked = self._due(engine.mirror.in_flight)
             if self._reason is not None:
                 self._leave()
         if asked is not None:
             self._adopt(asked)
             self._pending = engine.by_hand.hand_over()
         else:
-            engine.mirror.drain(_DRAIN_SECONDS)
             engine.anchor()
-        return engine.mirror.pipeline.in_flight
+            engine.mirror.drain(_DRAIN_SECONDS)
+        return engine.mirror.in_flight
 
     def _waits(self, engine: Engine) -> None:
         """The record cannot be written, and everything waits for it."""
@@ -203,7 +203,7 @@ class Service:
         return Reload(load, self._config, self.log, self._clock, engine.recorder.note)
 
     def _examine(self, principal: str, answer: Answer) -> None:
-        in_flight = 0 if self._daemon is None else self._daemon.engine.mirror.pipeline.in_flight
+        in_flight = 0 if self._daemon is None else self._daemon.engine.mirror.in_flight
         self._manager.reloading()
         self._reload.ask(principal, answer, in_flight)
 

@@ -16,6 +16,9 @@ from artifactd.log.log import Log
 from artifactd.mirror.engine import Engine, open_engine
 from artifactd.stopping import Stopping, signals
 
+_ANCHOR_SECONDS: Final = 60.0
+"""For the end of the record to reach the stores."""
+
 _TURN_SECONDS: Final = 0.2
 """How late it can be to notice that it is done, or that waiting takes too long."""
 
@@ -95,10 +98,12 @@ def sync(
             engine.mirror.begin()
             _turns(engine, report, wait_seconds, watcher)
             engine.mirror.drain(wait_seconds)
-            report.in_flight = engine.mirror.pipeline.in_flight
+            report.in_flight = engine.mirror.in_flight
         _close(engine, report)
         report.seconds = clock.monotonic() - began
-        engine.anchor()
+        if not report.in_flight:
+            engine.anchor()
+            engine.mirror.drain(_ANCHOR_SECONDS)
         report.requests = sum(sum(store.requests().values()) for store in engine.stores.values())
         log.info("sync.finished", **report.fields())
     return report
@@ -106,17 +111,17 @@ def sync(
 
 def _turns(engine: Engine, report: Report, wait_seconds: float, watcher: Watcher) -> None:
     """Go on until all is done, or for `wait_seconds` nothing was found or proven any more."""
-    mirror, lanes = engine.mirror, engine.mirror.pipeline.lanes.values()
+    mirror = engine.mirror
     since, exported = engine.clock.monotonic(), 0
     while report.stopped is None:
-        mirror.turn(_TURN_SECONDS if mirror.pipeline.in_flight or len(mirror.settler) else 0.0)
+        mirror.turn(_TURN_SECONDS if mirror.in_flight or mirror.waiting_files else 0.0)
         watcher.turned(engine)
-        if all(lane.out_since is not None and not lane.under_way for lane in lanes):
+        if all(one.out_since is not None and not one.under_way for one in mirror.stores()):
             return  # no store takes anything: waiting for files would be for nothing
         if mirror.scanning or report.exported > exported:
             since, exported = engine.clock.monotonic(), report.exported
         elif not mirror.busy and (
-            len(mirror.settler) == 0 or engine.clock.monotonic() - since >= wait_seconds
+            mirror.waiting_files == 0 or engine.clock.monotonic() - since >= wait_seconds
         ):
             return
 
@@ -147,9 +152,9 @@ def _close(engine: Engine, report: Report) -> None:
     for waiting in engine.mirror.waiting():
         if (source := printable(waiting.path)) not in told:
             report.left[source, ""] = waiting.reason
-    for lane in engine.mirror.pipeline.lanes.values():
-        if lane.out_since is not None:
-            report.left.setdefault(("everything else", lane.store), lane.reason)
+    for state in engine.mirror.stores():
+        if state.out_since is not None:
+            report.left.setdefault(("everything else", state.store), state.reason)
     if (scan := engine.mirror.scan) is not None:
         report.unchanged, report.stuck, report.unobservable = scan.done, scan.stuck, scan.unobservable
         if scan.seconds is None:
