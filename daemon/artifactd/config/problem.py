@@ -29,7 +29,7 @@ class Problem:
     def __str__(self) -> str:
         said = self.mend if self.found is None else f"found {self.found}; {self.mend}"
         line = ": ".join(part for part in (self.source, self.key, said) if part is not None)
-        return printable(line.encode("utf-8", "surrogateescape"))
+        return printable(line)
 
 
 class ConfigError(Exception):

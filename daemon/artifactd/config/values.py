@@ -242,6 +242,6 @@ def shown(value: object) -> str:
         case tuple() | list():
             return "[" + ", ".join(map(shown, value)) + "]"
         case str() | Path():
-            return printable(json.dumps(str(value), ensure_ascii=False).encode("utf-8", "surrogateescape"))
+            return printable(json.dumps(str(value), ensure_ascii=False))
         case _:
             return repr(value)
