@@ -28,5 +28,5 @@ def replay(config: Config, paths: Collection[bytes | None] | None, at: float) ->
     ]
     recorded = ledger.record([Change(row, Replayed(at, account())) for row in rows], at)
     ledger.close()
-    was = {(row.artifact.path, row.store, row.key): row for row in rows}
-    return [(was[row.artifact.path, row.store, row.key], row) for row in (item.row for item in recorded)]
+    was = {row.name: row for row in rows}
+    return [(was[item.row.name], item.row) for item in recorded]
