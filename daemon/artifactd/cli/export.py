@@ -9,7 +9,6 @@ import typer
 
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit, leave
-from artifactd.cli.log import log_of
 from artifactd.cli.state import ends_well
 from artifactd.cli.terminal import AsJson, fail, lines
 from artifactd.clock import SYSTEM
@@ -19,6 +18,7 @@ from artifactd.mirror.answers import DISABLED
 from artifactd.mirror.by_hand import relative
 from artifactd.service import control
 from artifactd.service.control import NoDaemon
+from artifactd.service.process_log import log_of
 from artifactd.service.sync import by_hand
 
 _FIRST_ANSWER_SECONDS: Final = 5.0

@@ -4,12 +4,12 @@ import os
 
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit, leave
-from artifactd.cli.log import log_of
 from artifactd.cli.state import ends_well
 from artifactd.cli.terminal import fail
 from artifactd.clock import SYSTEM
 from artifactd.config import load_beside
 from artifactd.health.http import Unbound
+from artifactd.service.process_log import log_of
 from artifactd.service.service import Service, Sources
 from artifactd.service.systemd_notify import ServiceManager
 

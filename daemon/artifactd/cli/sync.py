@@ -9,13 +9,13 @@ import typer
 from artifactd.artifact import Sighting, printable
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit, leave
-from artifactd.cli.log import log_of
 from artifactd.cli.state import ends_well
 from artifactd.cli.terminal import on_terminal, progress, size_of
 from artifactd.decisions.lifecycle import Failed, Postponed, Proven, Refused, Unchanged
 from artifactd.ledger.ledger import Recorded
 from artifactd.mirror.answers import DISABLED
 from artifactd.mirror.engine import Engine
+from artifactd.service.process_log import log_of
 from artifactd.service.sync import Watcher
 from artifactd.service.sync import sync as one_pass
 

@@ -1,4 +1,4 @@
-"""The log of a command that exports."""
+"""The log of a process that exports, in the form that its configuration and its output ask for."""
 
 import os
 import socket
@@ -6,7 +6,6 @@ import sys
 from typing import assert_never
 
 from artifactd import __version__
-from artifactd.cli.terminal import on_terminal
 from artifactd.clock import SYSTEM
 from artifactd.config import Config, Format
 from artifactd.log import journald
@@ -34,7 +33,7 @@ def _form(chosen: Format) -> Form:
             return Form.JSON
         case Format.CONSOLE:
             return Form.CONSOLE
-        case Format.AUTO if on_terminal():
+        case Format.AUTO if sys.stdout.isatty():
             return Form.CONSOLE
         case Format.AUTO:
             return Form.JOURNAL if journald.listens(os.environ, sys.stdout) else Form.JSON
