@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.discovery.watch import STEADY, Appeared, Doubt, Hint, Touched, Watch
+from artifactd.discovery.watch import LOOK_AGAIN, STEADY, UNDER_WAY, Appeared, Doubt, Hint, Touched, Watch
 from artifactd.linux.inotify import inotify_watches, limits
+from tests.support.trees import chain, remove
 
 PATIENCE = 20.0
 """Seconds after which what is awaited will not come."""
+
+ONE = "h2oai_experiment_one"
+IN = b"h2oai_experiment_one/"
 
 
 class Heard:
@@ -38,6 +42,10 @@ class Heard:
         with self._changed:
             came = self._changed.wait_for(condition, PATIENCE)
         assert came, f"heard no more than {self.hints}"
+
+    @property
+    def paths(self) -> set[bytes]:
+        return {hint.path for hint in self.hints if not isinstance(hint, Doubt)}
 
     @property
     def doubts(self) -> list[str]:
@@ -62,6 +70,14 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def experiment(data: Path) -> Path:
+    """Its folder is there before anybody watches."""
+    directory = data / ONE
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
 def outside(tmp_path: Path) -> Path:
     directory = tmp_path / "outside"
     directory.mkdir()
@@ -75,10 +91,13 @@ def watching(
     *,
     beat: float = 1e9,
     patience: float = 1e6,
+    wait: float = PATIENCE,
     ignored: frozenset[bytes] = frozenset(),
 ) -> Iterator[Watch]:
     """By default without a heartbeat that could fail, so that a test may invent the time."""
-    watch = Watch(root, sink, beat_seconds=beat, patience_seconds=patience, ignored=ignored)
+    watch = Watch(
+        root, sink, beat_seconds=beat, patience_seconds=patience, wait_seconds=wait, ignored=ignored
+    )
     watch.start()
     try:
         yield watch
@@ -87,87 +106,147 @@ def watching(
 
 
 HINTS: dict[str, tuple[Callable[[Path, Path], object], Hint]] = {
-    "a written file": (lambda d, _: (d / "old/new").write_bytes(b"x"), Touched(b"old/new", closed=True)),
-    "a file opened for writing": (lambda d, _: (d / "open").touch(), Touched(b"open", closed=False)),
-    "a second link": (lambda d, _: (d / "link").hardlink_to(d / "old/file"), Touched(b"link", closed=False)),
-    "a renamed file": (lambda d, _: (d / "old/file").rename(d / "b"), Touched(b"b", closed=True)),
-    "a file moved in": (lambda d, o: (o / "file").rename(d / "in"), Touched(b"in", closed=True)),
-    "a new directory": (lambda d, _: (d / "made").mkdir(), Appeared(b"made")),
-    "a directory moved in": (lambda d, o: (o / "tree").rename(d / "tree"), Appeared(b"tree")),
-    "a renamed directory": (lambda d, _: (d / "old").rename(d / "young"), Appeared(b"young")),
+    "a written file": (lambda e, _: (e / "old/new").write_bytes(b"x"), Touched(IN + b"old/new", closed=True)),
+    "a file opened for writing": (lambda e, _: (e / "open").touch(), Touched(IN + b"open", closed=False)),
+    "a second link": (
+        lambda e, _: (e / "link").hardlink_to(e / "old/file"),
+        Touched(IN + b"link", closed=False),
+    ),
+    "a renamed file": (lambda e, _: (e / "old/file").rename(e / "b"), Touched(IN + b"b", closed=True)),
+    "a file moved in": (lambda e, o: (o / "file").rename(e / "in"), Touched(IN + b"in", closed=True)),
+    "a new directory": (lambda e, _: (e / "made").mkdir(), Appeared(IN + b"made")),
+    "a directory moved in": (lambda e, o: (o / "tree").rename(e / "tree"), Appeared(IN + b"tree")),
+    "a renamed directory": (lambda e, _: (e / "old").rename(e / "young"), Appeared(IN + b"young")),
+    "an experiment that moves to a user": (
+        lambda e, _: e.rename(e.parent / "user" / ONE),
+        Appeared(b"user/" + IN[:-1]),
+    ),
+    "a user's folder": (lambda e, _: (e.parent / "alice").mkdir(), Appeared(b"alice")),
     "a name that is no UTF-8": (
-        lambda d, _: Path(os.fsdecode(os.fsencode(d) + b"/\xff\xfe")).touch(),
-        Touched(b"\xff\xfe", closed=True),
+        lambda e, _: Path(os.fsdecode(os.fsencode(e) + b"/\xff\xfe")).touch(),
+        Touched(IN + b"\xff\xfe", closed=True),
     ),
     "a directory whose name is no UTF-8": (
-        lambda d, _: Path(os.fsdecode(os.fsencode(d) + b"/\xe4")).mkdir(),
-        Appeared(b"\xe4"),
+        lambda e, _: Path(os.fsdecode(os.fsencode(e) + b"/\xe4")).mkdir(),
+        Appeared(IN + b"\xe4"),
     ),
 }
 
 
 @pytest.mark.parametrize("name", HINTS)
-def test_what_happens_in_the_data_directory_becomes_a_hint(name: str, data: Path, outside: Path) -> None:
-    (data / "old").mkdir()
-    (data / "old/file").touch()
+def test_what_happens_in_the_data_directory_becomes_a_hint(
+    name: str, data: Path, experiment: Path, outside: Path
+) -> None:
+    (data / "user").mkdir()
+    (experiment / "old").mkdir()
+    (experiment / "old/file").touch()
     (outside / "tree/sub").mkdir(parents=True)
     (outside / "file").touch()
     act, hint = HINTS[name]
     heard = Heard()
     with watching(data, heard):
-        act(data, outside)
+        act(experiment, outside)
         heard.wait(hint)
 
 
 def test_a_file_written_later_into_a_directory_that_was_moved_in_is_heard(data: Path, outside: Path) -> None:
-    (outside / "tree/sub").mkdir(parents=True)
+    (outside / "tree" / ONE / "sub").mkdir(parents=True)
     heard = Heard()
     with watching(data, heard):
         (outside / "tree").rename(data / "tree")
         heard.wait(Appeared(b"tree"))
-        (data / "tree/sub/late").touch()
-        heard.wait(Touched(b"tree/sub/late", closed=True))
+        (data / "tree" / ONE / "sub/late").touch()
+        heard.wait(Touched(b"tree/" + IN + b"sub/late", closed=True))
+
+
+def test_a_file_written_later_into_a_directory_that_was_renamed_is_heard_under_its_new_path(
+    data: Path, experiment: Path
+) -> None:
+    (experiment / "a/b").mkdir(parents=True)
+    (experiment / "a/b/c").mkdir()
+    heard = Heard()
+    with watching(data, heard) as watch:
+        (experiment / "a").rename(experiment / "z")
+        heard.wait(Appeared(IN + b"z"))
+        (experiment / "z/b/c/late").touch()
+        heard.wait(Touched(IN + b"z/b/c/late", closed=True))
+        assert watch.hears(IN + b"z/b/c/late")
+        assert not watch.hears(IN + b"a/b/c/late")
 
 
 def test_no_file_in_directories_made_a_moment_before_stays_unheard(data: Path) -> None:
-    """Its closing may: the file can be older than its directory's watch."""
+    """It is told of, or it is there already when the caller is told to look."""
+    found: set[str] = set()
     heard = Heard()
-    with watching(data, heard):
+
+    def sink(hint: Hint) -> None:
+        if isinstance(hint, Appeared):
+            found.update(str(path) for path in (data / os.fsdecode(hint.path)).rglob("file"))
+        elif isinstance(hint, Touched):
+            found.add(str(data / os.fsdecode(hint.path)))
+        heard(hint)
+
+    with watching(data, sink):
         for number in range(50):
-            (data / f"{number}/sub").mkdir(parents=True)
-            (data / f"{number}/sub/file").touch()
-        heard.wait_for(
-            lambda: (
-                {h.path for h in heard.hints if isinstance(h, Touched)}
-                == {b"%d/sub/file" % number for number in range(50)}
-            )
-        )
+            (data / f"{number}/{ONE}/sub").mkdir(parents=True)
+            (data / f"{number}/{ONE}/sub/file").touch()
+        heard.wait_for(lambda: found == {str(data / f"{number}/{ONE}/sub/file") for number in range(50)})
 
 
-def test_reading_listing_deleting_and_moving_out_make_no_hint(data: Path, outside: Path) -> None:
-    (data / "sub").mkdir()
+def test_neighbours_of_experiments_get_no_watch_and_make_no_hint(data: Path, experiment: Path) -> None:
+    for neighbour in ("user/dataset/parts", "uploads/a/b"):
+        (data / neighbour).mkdir(parents=True)
+    heard = Heard()
+    with watching(data, heard) as watch:
+        (data / "master.db").touch()
+        (data / "user/notes.zip").touch()
+        (data / "user/mli_experiment_one").mkdir()
+        (data / "user/dataset/parts/one.csv").touch()
+        (experiment / "last").touch()
+        heard.wait(Touched(IN + b"last", closed=True))
+        assert heard.paths == {IN + b"last"}
+        assert not watch.hears(b"user/dataset/parts/one.csv")
+
+
+def test_reading_listing_deleting_and_moving_out_make_no_hint(
+    data: Path, experiment: Path, outside: Path
+) -> None:
+    (experiment / "sub").mkdir()
     for name in ("read", "deleted", "leaving"):
-        (data / "sub" / name).write_bytes(b"x")
+        (experiment / "sub" / name).write_bytes(b"x")
     heard = Heard()
     with watching(data, heard):
-        (data / "sub/read").read_bytes()
-        list((data / "sub").iterdir())
-        (data / "sub/deleted").unlink()
-        (data / "sub/leaving").rename(outside / "left")
-        (data / "last").touch()
-        heard.wait(Touched(b"last", closed=True))
-        assert {hint.path for hint in heard.hints if not isinstance(hint, Doubt)} == {b"last"}
+        (experiment / "sub/read").read_bytes()
+        list((experiment / "sub").iterdir())
+        (experiment / "sub/deleted").unlink()
+        (experiment / "sub/leaving").rename(outside / "left")
+        (experiment / "last").touch()
+        heard.wait(Touched(IN + b"last", closed=True))
+        assert heard.paths == {IN + b"last"}
+
+
+def test_a_directory_that_was_moved_out_is_heard_no_more(data: Path, experiment: Path, outside: Path) -> None:
+    (experiment / "sub/sub").mkdir(parents=True)
+    heard = Heard()
+    with watching(data, heard):
+        (experiment / "sub").rename(outside / "left")
+        (experiment / "then").touch()
+        heard.wait(Touched(IN + b"then", closed=True))
+        (outside / "left/sub/unheard").touch()
+        (experiment / "last").touch()
+        heard.wait(Touched(IN + b"last", closed=True))
+        assert heard.paths == {IN + b"then", IN + b"last"}
 
 
 def test_an_ignored_directory_gives_no_hint_and_its_namesake_does(data: Path) -> None:
-    (data / "exports").mkdir()
-    (data / "exports2").mkdir()
+    (data / "exports" / ONE).mkdir(parents=True)
+    (data / "exports2" / ONE).mkdir(parents=True)
     heard = Heard()
     with watching(data, heard, ignored=frozenset({b"exports"})):
-        (data / "exports/copy").touch()
-        (data / "exports2/file").touch()
-        heard.wait(Touched(b"exports2/file", closed=True))
-        assert Touched(b"exports/copy", closed=True) not in heard.hints
+        (data / "exports" / ONE / "copy").touch()
+        (data / "exports2" / ONE / "file").touch()
+        heard.wait(Touched(b"exports2/" + IN + b"file", closed=True))
+        assert Touched(b"exports/" + IN + b"copy", closed=True) not in heard.hints
 
 
 def test_the_heartbeat_is_heard_again_and_again_and_adds_nothing_to_the_data_directory(data: Path) -> None:
@@ -226,8 +305,8 @@ def test_a_data_directory_that_became_another_one_is_doubted_and_listened_to_ane
         until(lambda: watch.rebuilds == 1, watch)
         assert watch.healthy
         assert len(heard.doubts) == 1
-        (data / "file").touch()
-        heard.wait(Touched(b"file", closed=True))
+        (data / "user").mkdir()
+        heard.wait(Appeared(b"user"))
 
 
 def test_a_link_that_points_elsewhere_now_is_another_data_directory(data: Path, tmp_path: Path) -> None:
@@ -240,8 +319,8 @@ def test_a_link_that_points_elsewhere_now_is_another_data_directory(data: Path, 
         link.unlink()
         link.symlink_to(other)
         until(lambda: watch.rebuilds == 1, watch)
-        (other / "file").touch()
-        heard.wait(Touched(b"file", closed=True))
+        (other / "user").mkdir()
+        heard.wait(Appeared(b"user"))
 
 
 @pytest.mark.parametrize("from_the_start", [True, False])
@@ -263,8 +342,8 @@ def test_a_missing_data_directory_is_told_once_and_heals_when_it_is_there_again(
         watch.check(5.0)
         assert watch.healthy
         assert len(heard.doubts) == 2
-        (data / "file").touch()
-        heard.wait(Touched(b"file", closed=True))
+        (data / "user").mkdir()
+        heard.wait(Appeared(b"user"))
 
 
 def test_a_data_directory_that_is_a_file_is_a_doubt(data: Path) -> None:
@@ -275,10 +354,7 @@ def test_a_data_directory_that_is_a_file_is_a_doubt(data: Path) -> None:
         assert heard.doubts == ["the data directory cannot be read: Not a directory"]
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
-)  # the death that is tested
-def test_directories_of_one_name_that_were_moved_out_and_deleted_end_in_a_doubt_not_in_silence(
+def test_directories_of_one_name_that_were_moved_out_and_deleted_leave_the_watch_sound(
     data: Path, outside: Path
 ) -> None:
     heard = Heard()
@@ -290,24 +366,25 @@ def test_directories_of_one_name_that_were_moved_out_and_deleted_end_in_a_doubt_
             (data / "same").rename(outside / turn)
         (outside / "second").rmdir()
         (outside / "first").rmdir()
-        until(lambda: watch.rebuilds == 1, watch)
-        assert "InotifyFD has ended" in heard.doubts[-1]
-        (data / "file").touch()
-        heard.wait(Touched(b"file", closed=True))
+        (data / "user").mkdir()
+        heard.wait(Appeared(b"user"))
+        watch.check(0.0)
+        assert watch.healthy
+        assert heard.doubts == []
 
 
-def test_a_sink_that_raises_costs_one_hint_and_brings_a_doubt(data: Path) -> None:
+def test_a_sink_that_raises_costs_one_hint_and_brings_a_doubt(data: Path, experiment: Path) -> None:
     heard = Heard()
 
     def sink(hint: Hint) -> None:
-        if hint == Touched(b"bad", closed=True):
+        if hint == Touched(IN + b"bad", closed=True):
             raise RuntimeError("no room")
         heard(hint)
 
     with watching(data, sink) as watch:
-        (data / "bad").touch()
-        (data / "good").touch()
-        heard.wait(Touched(b"good", closed=True))
+        (experiment / "bad").touch()
+        (experiment / "good").touch()
+        heard.wait(Touched(IN + b"good", closed=True))
         watch.check(0.0)
         assert heard.doubts == [
             "listening anew, after: a hint could not be delivered: RuntimeError('no room')"
@@ -317,35 +394,47 @@ def test_a_sink_that_raises_costs_one_hint_and_brings_a_doubt(data: Path) -> Non
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnhandledThreadExceptionWarning"
 )  # the death that is tested
-def test_the_death_of_a_thread_of_watchdog_is_noticed(data: Path) -> None:
+@pytest.mark.parametrize(
+    ("deadly", "thread"),
+    [
+        (Touched(IN + b"deadly", closed=False), "watchdog's thread InotifyFD has ended"),
+        (Appeared(IN + b"deadly"), "the thread that adds watches has ended"),
+    ],
+)
+def test_the_death_of_a_thread_is_noticed(deadly: Hint, thread: str, data: Path, experiment: Path) -> None:
     heard = Heard()
 
     def sink(hint: Hint) -> None:
         heard(hint)
-        if hint == Touched(b"deadly", closed=True):
+        if hint == deadly:
             raise SystemExit  # ends a thread without a word
 
     with watching(data, sink) as watch:
-        (data / "deadly").touch()
+        if isinstance(deadly, Appeared):
+            (experiment / "deadly").mkdir()
+        else:
+            (experiment / "deadly").touch()
         until(lambda: watch.rebuilds == 1, watch)
-        assert heard.doubts == ["listening anew, after: watchdog's thread InotifyObserver has ended"]
+        assert heard.doubts == [f"listening anew, after: {thread}"]
 
 
-def test_a_heartbeat_that_is_not_heard_is_a_doubt_even_while_the_old_observer_cannot_stop(data: Path) -> None:
+def test_a_heartbeat_that_is_not_heard_is_a_doubt_even_while_the_old_observer_cannot_stop(
+    data: Path, experiment: Path
+) -> None:
     heard = Heard()
     release = threading.Event()
 
     def sink(hint: Hint) -> None:
-        if hint == Touched(b"blocking", closed=True):
+        if hint == Touched(IN + b"blocking", closed=True):
             release.wait(PATIENCE)
         heard(hint)
 
     with watching(data, sink, beat=0.01, patience=0.1) as watch:
-        (data / "blocking").touch()
+        (experiment / "blocking").touch()
         until(lambda: watch.rebuilds >= 1, watch)
         assert any("the heartbeat was not heard" in reason for reason in heard.doubts)
-        (data / "after").touch()
-        heard.wait(Touched(b"after", closed=True))
+        (data / "after").mkdir()
+        heard.wait(Appeared(b"after"))
         release.set()
 
 
@@ -395,10 +484,12 @@ def test_after_a_steady_while_the_pause_is_short_again(data: Path) -> None:
 
 
 def test_rebuilding_leaves_no_descriptor_thread_watch_or_directory_behind(data: Path, tmp_path: Path) -> None:
-    (data / "a/b").mkdir(parents=True)
+    (data / "a" / ONE).mkdir(parents=True)
     private = tmp_path / "private"
     private.mkdir()
-    watch = Watch(data, Heard(), private=private, beat_seconds=1e9, patience_seconds=PATIENCE)
+    watch = Watch(
+        data, Heard(), private=private, beat_seconds=1e9, patience_seconds=PATIENCE, wait_seconds=PATIENCE
+    )
 
     def held() -> tuple[int, int, int | None, int]:
         return (
@@ -411,7 +502,7 @@ def test_rebuilding_leaves_no_descriptor_thread_watch_or_directory_behind(data: 
     idle = held()
     watch.start()
     running = held()
-    assert running[2] == (idle[2] or 0) + 4  # data, a, b, heartbeat
+    assert running[2] == (idle[2] or 0) + 4  # data, a, its experiment, heartbeat
     for now in (0.0, 10.0, 30.0):
         watch.doubt("on purpose")
         watch.check(now)
@@ -425,22 +516,66 @@ def test_nothing_is_heard_after_stop_and_all_is_heard_after_another_start(data: 
     heard = Heard()
     with watching(data, heard) as watch:
         watch.stop()
-        (data / "unheard").touch()
+        (data / "unheard").mkdir()
         watch.doubt("unheard")
         watch.check(0.0)
         assert heard.hints == []
         watch.start()
-        (data / "heard").touch()
-        heard.wait(Touched(b"heard", closed=True))
-        assert Touched(b"unheard", closed=True) not in heard.hints
+        (data / "heard").mkdir()
+        heard.wait(Appeared(b"heard"))
+        assert Appeared(b"unheard") not in heard.hints
+
+
+def test_while_watches_are_added_nobody_waits_and_it_says_so(data: Path) -> None:
+    """The new observer waits for the end of the old one, which its sink holds."""
+    heard = Heard()
+    release = threading.Event()
+
+    def sink(hint: Hint) -> None:
+        heard(hint)
+        if hint == Appeared(b"held"):
+            release.wait(PATIENCE)
+
+    with watching(data, sink, wait=0.0) as watch:
+        until(lambda: watch.healthy, watch)
+        heard.hints.clear()
+        (data / "held").mkdir()
+        heard.wait(Appeared(b"held"))
+        watch.doubt("on purpose")
+        watch.check(0.0)
+        watch.check(0.5)
+        assert (watch.reason, heard.doubts) == (UNDER_WAY, [])
+        release.set()
+        until(lambda: watch.healthy, watch)
+        assert heard.doubts == ["listening anew, after: on purpose"]
+        (data / "user").mkdir()
+        heard.wait(Appeared(b"user"))
+
+
+def test_a_chain_of_directories_without_an_end_leaves_the_watch_sound_and_is_named(data: Path) -> None:
+    experiment = data / "alice" / ONE
+    experiment.mkdir(parents=True)
+    heard = Heard()
+    with chain(experiment, 5_000) as first, watching(data, heard) as watch:
+        assert watch.healthy
+        assert watch.beyond == {b"alice/" + IN[:-1]: "deeper than 16 directories"}
+        watch.doubt("on purpose")
+        watch.check(0.0)
+        assert watch.beyond.keys() == {b"alice/" + IN[:-1]}
+        remove(first)
+        watch.check(LOOK_AGAIN + 1.0)
+        until(lambda: watch.beyond == {}, watch)
+        assert heard.doubts == ["listening anew, after: on purpose"]
 
 
 CHILD = """
 import select, sys, time
 from pathlib import Path
-from artifactd.discovery.watch import Watch
+from artifactd.discovery.watch import UNDER_WAY, Watch
 watch = Watch(Path(sys.argv[1]), lambda hint: print(repr(hint), flush=True), beat_seconds=0.05)
 watch.start()
+while watch.reason == UNDER_WAY:
+    watch.check(time.monotonic())
 print("ready", flush=True)
 while not select.select([sys.stdin], [], [], 0.02)[0]:
     watch.check(time.monotonic())
@@ -485,16 +620,16 @@ def child(root: Path, *launcher: str) -> Iterator[Child]:
         started.process.communicate()
 
 
-def test_more_events_than_the_kernel_keeps_are_a_doubt_and_are_counted(data: Path) -> None:
+def test_more_events_than_the_kernel_keeps_are_a_doubt_and_are_counted(data: Path, experiment: Path) -> None:
     with child(data) as watcher:
         watcher.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, watcher.process.pid, os.WSTOPPED | os.WNOWAIT)
         for number in range(limits().queued_events // 2 + 100):  # two events each: created, closed
-            os.close(os.open(data / str(number), os.O_CREAT | os.O_WRONLY))
+            os.close(os.open(experiment / str(number), os.O_CREAT | os.O_WRONLY))
         watcher.process.send_signal(signal.SIGCONT)
         watcher.read_until("filesystem events were lost")
-        (data / "after").touch()
-        watcher.read_until("Touched(path=b'after', closed=True)")
+        (data / "after").mkdir()
+        watcher.read_until("Appeared(path=b'after')")
         assert "overflows 1 healthy True" in watcher.finish()
 
 
@@ -518,7 +653,9 @@ import os, sys
 from pathlib import Path
 from artifactd.discovery.watch import Watch
 root = Path(sys.argv[1])
-watch = Watch(root, lambda hint: print(repr(hint), flush=True), beat_seconds=1e9, patience_seconds=1e6)
+watch = Watch(
+    root, lambda hint: print(repr(hint), flush=True), beat_seconds=1e9, patience_seconds=1e6, wait_seconds=60
+)
 root.chmod(0)
 privileged = os.geteuid() == 0
 if privileged:

@@ -1,40 +1,41 @@
-"""One supervised watchdog observer → hints. It says when it doubts itself. Linux only.
+"""One supervised observer of the data directory → hints. It says when it doubts itself. Linux only.
 
-watchdog 7.1 can go deaf while it looks alive. So what can be proven is proven again and again: its threads
-live, its log is quiet, a private heartbeat is heard, the data directory is the one that was watched, one more
-inotify watch can be had. On any doubt the observer is replaced and the caller is told to scan.
+What reads the kernel's events can go deaf while it looks alive. So what can be proven is proven again and
+again: its threads live, watchdog's log is quiet, a private heartbeat is heard, the data directory is the one
+that was watched, one more inotify watch can be had. On any doubt the observer is replaced and the caller is
+told to scan.
 
 Left to the caller's scan, because nothing tells of it:
+    - what lies beyond the bounds of an experiment or a user (see `Watch.beyond`);
     - a subdirectory that could not be watched: it was unreadable, or the limit was reached only for a moment;
     - another file system mounted over a subdirectory;
     - what other hosts write to a network file system (see `inotify.remote_file_system`).
-A directory that was moved out is still heard, under its old path, until the next rebuild: a hint is no proof.
+A directory that is moved out just when it gets its watch may be heard under its old path until the next
+rebuild: a hint is no proof.
 """
 
 import logging
 import os
 import tempfile
 import threading
-import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from watchdog.events import (
-    DirCreatedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
+from watchdog.observers.inotify_c import (
+    CallbackId,
+    InotifyConstants,
+    InotifyEvent,
+    InotifyFD,
+    WatchCallback,
+    WatchDescriptor,
 )
-from watchdog.observers.inotify import InotifyObserver
-from watchdog.utils import BaseThread
 
-from artifactd.linux.inotify import shortage
+from artifactd.decisions.watched import Bounds, shares
+from artifactd.discovery.watches import Watches
+from artifactd.linux.inotify import limits, shortage
 
 FIRST_PAUSE = 1.0
 """Seconds between the first two rebuilds; doubled each time."""
@@ -45,14 +46,11 @@ LONGEST_PAUSE = 600.0
 STEADY = 60.0
 """Seconds without a doubt after which the pause is short again."""
 
-_EVENTS: list[type[FileSystemEvent]] = [
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileMovedEvent,
-    DirCreatedEvent,
-    DirMovedEvent,
-]
-"""The kernel is asked for no more. Opening and reading are not among them: a scan makes no events."""
+LOOK_AGAIN = 300.0
+"""Seconds until a folder that was beyond its bounds is looked at again."""
+
+UNDER_WAY = "directories are still being added to what is watched"
+"""Why a watch that has just begun is not healthy. What is watched already is told of."""
 
 _LOST = "filesystem events were lost"
 """In watchdog 7.1's warning of IN_Q_OVERFLOW. It logs this line once each time."""
@@ -90,48 +88,30 @@ Hint = Touched | Appeared | Doubt
 Sink = Callable[[Hint], None]
 
 
-def _hint(event: FileSystemEvent, prefix: bytes) -> Touched | Appeared | None:
-    """What `event` means, or None. Synthetic events are of what lies below a directory that appeared."""
-    moved_out = isinstance(event, FileMovedEvent | DirMovedEvent) and not event.dest_path
-    if event.is_synthetic or moved_out:
-        return None
-    path = os.fsencode(event.dest_path or event.src_path).removeprefix(prefix)
-    match event:
-        case FileClosedEvent() | FileMovedEvent():
-            return Touched(path, closed=True)
-        case FileCreatedEvent():
-            return Touched(path, closed=False)
-        case DirCreatedEvent() | DirMovedEvent():
-            return Appeared(path)
-        case _:
-            return None
+class _Teller:
+    """Makes hints of what happened. No exception leaves it: watchdog's thread must live."""
 
-
-class _TreeHandler(FileSystemEventHandler):
-    """Turns events of the data directory into hints. No I/O, and no exception leaves it."""
-
-    def __init__(
-        self, root: str, sink: Sink, ignored: frozenset[bytes], suspect: Callable[[str], None]
-    ) -> None:
-        self._prefix = os.fsencode(root).rstrip(b"/") + b"/"
-        self._ignored = tuple(path.rstrip(b"/") + b"/" for path in ignored)
+    def __init__(self, sink: Sink, suspect: Callable[[str], None]) -> None:
         self._sink = sink
         self._suspect = suspect
         self.muted = False
 
-    def dispatch(self, event: FileSystemEvent) -> None:
-        """Called by watchdog, in its thread, for each event."""
+    def touched(self, path: bytes, closed: bool) -> None:  # noqa: FBT001 - as `Touched` has it
+        self._tell(Touched(path, closed))
+
+    def appeared(self, path: bytes) -> None:
+        self._tell(Appeared(path))
+
+    def _tell(self, hint: Hint) -> None:
         if self.muted:
             return
         try:
-            hint = _hint(event, self._prefix)
-            if hint is not None and not (hint.path + b"/").startswith(self._ignored):
-                self._sink(hint)
-        except Exception as error:  # noqa: BLE001 - whatever it is, one hint is lost, and watchdog's thread must live
+            self._sink(hint)
+        except Exception as error:  # noqa: BLE001 - whatever it is, one hint is lost
             self._suspect(f"a hint could not be delivered: {error!r}")
 
 
-class _Heart(FileSystemEventHandler):
+class _Heart(WatchCallback):
     """Closes a private file now and then and notes whether watchdog tells of it."""
 
     def __init__(self, every: float, patience: float) -> None:
@@ -142,9 +122,15 @@ class _Heart(FileSystemEventHandler):
         self._heard = threading.Event()
         self.beats = 0
 
-    def dispatch(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - watchdog's signature
+    def on_event(self, event: InotifyEvent) -> None:  # noqa: ARG002 - watchdog's signature
         """Called by watchdog, in its thread: the close was heard."""
         self._heard.set()
+
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+        """Somebody removed the private directory: the next beat will notice."""
+
+    def on_queue_overflow(self) -> None:
+        """Watchdog warns of it too, and that is heard."""
 
     def symptom(self, directory: Path, now: float) -> str | None:
         """What is wrong at `now` (monotonic seconds), or None. Beats where it is time to."""
@@ -189,57 +175,91 @@ def _identity(root: Path) -> Identity:
 
 
 class _Listener:
-    """One observer from its start to its end.
+    """One observer from its start to its end, in a thread of its own: adding watches takes its time.
+
+    Args:
+        after: the thread of the one before; two sets of watches at once can reach the limit.
+        patience: seconds to wait for it.
 
     Raises:
-        OSError, RuntimeError: no inotify instance, watch, temporary directory or thread can be had.
+        RuntimeError: no thread can be had.
     """
 
     def __init__(
-        self, identity: Identity, root: str, tree: _TreeHandler, heart: _Heart, private: Path | None
+        self,
+        identity: Identity,
+        watches: Watches,
+        teller: _Teller,
+        heart: _Heart,
+        *,
+        private: Path | None,
+        after: threading.Thread | None,
+        patience: float,
     ) -> None:
         self._identity = identity
-        self._tree = tree
+        self.watches = watches
+        self._teller = teller
         self._heart = heart
-        with ExitStack() as undo:
-            scratch = tempfile.TemporaryDirectory(
-                prefix="artifactd-", dir=private, ignore_cleanup_errors=True
-            )
-            self.directory = Path(undo.enter_context(scratch))
-            (self.directory / "heartbeat").touch()
-            before = set(threading.enumerate())
-            observer = InotifyObserver(
-                generate_full_events=True
-            )  # else a file moved in looks like a created one
-            undo.callback(_end, observer)
-            observer.schedule(heart, str(self.directory), event_filter=[FileClosedEvent])
-            observer.start()  # the heart has its watch before the tree can use up the limit
-            observer.schedule(tree, root, recursive=True, event_filter=_EVENTS)
-            started = {thread for thread in threading.enumerate() if isinstance(thread, BaseThread)} - before
-            self._threads = {observer, *observer.emitters, *started}  # the reader is in no public attribute
-            self._undo = undo.pop_all()
+        self._private = private
+        self._after = after
+        self._patience = patience
+        self.trouble: str | None = UNDER_WAY
+        """what is wrong with it, the heartbeat aside, or None"""
+        self.settled = threading.Event()
+        """all there was to watch is watched, or nothing can be"""
+        self.thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        ended = "the thread that adds watches has ended"
+        try:
+            if self._after is not None:
+                self._after.join(self._patience)
+            with ExitStack() as undo:
+                scratch = tempfile.TemporaryDirectory(
+                    prefix="artifactd-", dir=self._private, ignore_cleanup_errors=True
+                )
+                self._directory = Path(undo.enter_context(scratch))
+                (self._directory / "heartbeat").touch()
+                self._kernel = InotifyFD()
+                self._kernel.start()
+                undo.callback(self._end_kernel)
+                self._kernel.add_callback(  # before the tree can use up the limit
+                    os.fsencode(self._directory),
+                    InotifyConstants.IN_CLOSE_WRITE,
+                    self._heart,
+                    CallbackId(id(self._heart)),
+                )
+                self.watches.run(self._kernel, self._complete)
+                ended = "the data directory that was watched is gone"
+        except (OSError, RuntimeError) as error:
+            ended = f"no observer can be started: {error}"
+        finally:
+            self.trouble = ended
+            self.settled.set()
+
+    def _complete(self) -> None:
+        self.trouble = shortage(self._directory)
+        self.settled.set()
+
+    def _end_kernel(self) -> None:
+        self._kernel.stop()
+        self._kernel.join()
 
     def symptom(self, identity: Identity, now: float) -> str | None:
         """What is wrong at `now` (monotonic seconds), the data directory being `identity`; None: nothing."""
         if identity != self._identity:
             return "the data directory is another one than was watched"
-        dead = sorted(type(thread).__name__ for thread in self._threads if not thread.is_alive())
-        if dead:
-            return f"watchdog's thread {dead[0]} has ended"
-        return self._heart.symptom(self.directory, now)
+        if self.trouble is not None:
+            return self.trouble
+        if not self._kernel.is_alive():
+            return f"watchdog's thread {type(self._kernel).__name__} has ended"
+        return self._heart.symptom(self._directory, now)
 
-    def close(self, patience: float) -> None:
-        """Muted at once; stopped within `patience` seconds, or left behind: a sink may be blocking it."""
-        self._tree.muted = True
-        ending = threading.Thread(target=self._undo.close, name="watch-end", daemon=True)
-        ending.start()
-        ending.join(patience)
-
-
-def _end(observer: InotifyObserver) -> None:
-    observer.stop()
-    if observer.ident is not None:
-        observer.join()
+    def close(self) -> None:
+        """Muted at once. Its thread ends soon, unless a sink is blocking it."""
+        self._teller.muted = True
+        self.watches.close()
 
 
 class _LogEar(logging.Handler):
@@ -254,11 +274,7 @@ class _LogEar(logging.Handler):
         self._hear(record.getMessage())
 
     def attach(self) -> None:
-        """Take over watchdog's log: what it warns of becomes a `Doubt`, so nobody else prints it too.
-
-        Its one use of `warnings` is harmless: it met a directory by an event and by its own listing.
-        """
-        warnings.filterwarnings("ignore", "Callback with id '.*' already exists", RuntimeWarning)
+        """Take over watchdog's log: what it warns of becomes a `Doubt`, so nobody else prints it too."""
         log = logging.getLogger("watchdog")
         log.setLevel(logging.WARNING)
         log.addHandler(self)
@@ -275,16 +291,20 @@ class _LogEar(logging.Handler):
 class Watch:
     """Hints about the tree below `root`, and doubts.
 
-    `Touched` and `Appeared` reach the sink in watchdog's thread, `Doubt` inside `start` and `check`. It
+    `Touched` and `Appeared` reach the sink in threads of the watch, `Doubt` inside `start` and `check`. It
     must not block; `queue.SimpleQueue.put` is one. Where it raises, a hint is lost and a `Doubt` follows.
+
+    Only what can hold an artifact is told of: files in experiments' folders, and directories that are or hold
+    one, or lie in one.
 
     Args:
         root: the data directory; a link is followed anew at each rebuild.
         sink: takes each hint.
-        ignored: directories, relative to `root`, from which no hint comes. They are watched all the same.
+        ignored: directories, relative to `root`, that are not watched and of which no hint comes.
         private: where the heartbeat's temporary directory is made, outside `root`; None: as `tempfile` does.
         beat_seconds: from one heartbeat to the next.
         patience_seconds: how long a heartbeat may go unheard, and an observer may take to stop.
+        wait_seconds: how long `start` and `check` may wait for a new observer to have added its watches.
 
     Raises:
         ValueError: the heartbeat would lie in the data directory, where nothing may be added.
@@ -299,6 +319,7 @@ class Watch:
         private: Path | None = None,
         beat_seconds: float = 15.0,
         patience_seconds: float = 5.0,
+        wait_seconds: float = 0.05,
     ) -> None:
         place = Path(os.path.realpath(private or tempfile.gettempdir()))
         if place.is_relative_to(os.path.realpath(root)):
@@ -309,14 +330,18 @@ class Watch:
         self._private = private
         self._beat_seconds = beat_seconds
         self._patience = patience_seconds
+        self._wait = wait_seconds
         self._ear = _LogEar(self._overheard)
         self._suspicions: deque[str] = deque()
         self._listener: _Listener | None = None
+        self._ending: threading.Thread | None = None
+        self._beyond: dict[bytes, str] = {}
         self._heart = _Heart(beat_seconds, patience_seconds)
         self._running = False
         self._reason: str | None = "not started"
+        self._cause = ""
         self._failures = 0
-        self._pause_until = self._steady_at = float("-inf")
+        self._pause_until = self._steady_at = self._look_at = float("-inf")
         self.rebuilds = 0
         """observers built after the first"""
         self.overflows = 0
@@ -339,21 +364,44 @@ class Watch:
         """Heartbeats heard by the present observer."""
         return self._heart.beats
 
+    @property
+    def beyond(self) -> dict[bytes, str]:
+        """Folders not all of whose directories are watched, with the bound that is reached. From any thread.
+
+        A folder is an experiment's, a user's or, empty, the data directory. What lies beyond is found by
+        scans. A folder that keeps its bounds again is seen to within `LOOK_AGAIN` seconds.
+        """
+        listener = self._listener
+        if listener is not None and listener.settled.is_set():
+            return listener.watches.beyond
+        return self._beyond
+
+    def hears(self, path: bytes) -> bool:
+        """Whether what happens to the file at `path` is told: its directory is watched. From any thread."""
+        listener = self._listener
+        return listener is not None and listener.watches.hears(path)
+
     def start(self) -> None:
-        """Listen. Scan after it returns: then nothing falls between. What hinders it becomes a `Doubt`."""
+        """Listen. Scan after it returns: then nothing falls between. What hinders it becomes a `Doubt`.
+
+        In a large tree it returns before all is watched. Then it is not healthy until it is, and a `Doubt`
+        comes: what happened between was not heard.
+        """
         self._ear.attach()
         self._running = True
         try:
-            self._reason = self._open(_identity(self._root))
+            self._open(_identity(self._root), "all is watched only now")
         except OSError as error:
             self._reason = _unreadable(error)
-        if self._reason is not None:
-            self._doubt(self._reason)
+        if self._reason not in {None, UNDER_WAY}:
+            self._doubt(str(self._reason))
 
     def stop(self) -> None:
         """No hint comes after it returns, unless the sink is blocking right now. May be started again."""
         self._running = False
         self._close()
+        if self._ending is not None:
+            self._ending.join(self._patience)
         self._ear.detach()
         self._reason = "stopped"
 
@@ -363,10 +411,11 @@ class Watch:
             self._suspicions.append(reason)
 
     def check(self, now: float) -> None:
-        """Try every proof; on a doubt rebuild and tell. Call it about once a second.
+        """Try every proof; on a doubt rebuild and tell. Call it about once a second. It takes no time itself.
 
-        A rebuild takes about 2 s for 100,000 directories. Before the pause between rebuilds has passed, a
-        `Doubt` comes at once, and another after the rebuild: what happened between was not heard.
+        A rebuild goes on by itself, about 4 s for 100,000 directories; its `Doubt` comes when all is watched.
+        Before the pause between rebuilds has passed, a `Doubt` comes at once, and another after the rebuild:
+        what happened between was not heard.
 
         Args:
             now: monotonic seconds.
@@ -381,7 +430,9 @@ class Watch:
             return
         symptom = self._symptom(identity, now)
         if symptom is None:
-            self._failures = 0 if now >= self._steady_at else self._failures
+            self._sound(now)
+        elif symptom == UNDER_WAY:
+            self._reason = self._reason or symptom
         elif now < self._pause_until:
             self._tell(symptom)
         else:
@@ -391,7 +442,17 @@ class Watch:
         if self._suspicions:
             return self._suspicions.popleft()
         found = self._listener.symptom(identity, now) if self._listener else None
-        return found or self._reason
+        return found or (None if self._reason == UNDER_WAY else self._reason)
+
+    def _sound(self, now: float) -> None:
+        if self._reason is not None:
+            self._reason = None
+            self._doubt(self._cause)
+        if now >= self._steady_at:
+            self._failures = 0
+        if self._listener is not None and now >= self._look_at:
+            self._look_at = now + LOOK_AGAIN
+            self._listener.watches.look_again()
 
     def _tell(self, reason: str) -> None:
         """Once for as long as it stays the same."""
@@ -409,29 +470,51 @@ class Watch:
         self._steady_at = self._pause_until + STEADY
         self._failures += 1
         self.rebuilds += 1
-        self._reason = self._open(identity)
-        self._doubt(self._reason or f"listening anew, after: {symptom}")
+        self._open(identity, f"listening anew, after: {symptom}")
+        if self._reason != UNDER_WAY:
+            self._doubt(self._reason or self._cause)
 
-    def _open(self, identity: Identity) -> str | None:
-        """Start an observer. What is wrong with it from the start, or None."""
-        root = os.path.realpath(self._root)
-        tree = _TreeHandler(root, self._sink, self._ignored, self.doubt)
+    def _open(self, identity: Identity, cause: str) -> None:
+        """Start an observer. `cause` is told when all is watched."""
+        self._cause = cause
+        teller = _Teller(self._sink, self.doubt)
+        watches = Watches(self._root, _bounds(), self._ignored, teller.touched, teller.appeared)
         self._heart = _Heart(self._beat_seconds, self._patience)
         try:
-            self._listener = _Listener(identity, root, tree, self._heart, self._private)
-        except (OSError, RuntimeError) as error:
-            return f"no observer can be started: {error}"
-        return shortage(self._listener.directory)
+            listener = _Listener(
+                identity,
+                watches,
+                teller,
+                self._heart,
+                private=self._private,
+                after=self._ending,
+                patience=self._patience,
+            )
+        except RuntimeError as error:
+            self._reason = f"no observer can be started: {error}"
+            return
+        self._listener = listener
+        listener.settled.wait(self._wait)
+        self._reason = listener.trouble
 
     def _close(self) -> None:
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.close(self._patience)
+            self._beyond = listener.watches.beyond
+            listener.close()
+            self._ending = listener.thread
         self._suspicions.clear()
 
     def _overheard(self, message: str) -> None:
         self.overflows += _LOST in message
         self.doubt(f"watchdog warns: {message}")
+
+
+def _bounds() -> Bounds:
+    try:
+        return shares(limits().watches)
+    except OSError:  # no /proc/sys: that the limit is reached will be told all the same
+        return Bounds()
 
 
 def _unreadable(error: OSError) -> str:

@@ -1,0 +1,334 @@
+"""inotify watches on the directories that matter: within bounds, and added by a thread of their own.
+
+Of watchdog this takes what reads the kernel's events. Its own recursion has no bound: a chain of directories
+ended its thread, a million of them took every watch that there is, and its caller waited for all of it.
+
+Each user's new directories are added in turns with everybody else's, the widest level first. A directory is
+opened beneath the data directory before it is watched: what is watched is what was looked at, never a link.
+"""
+
+import os
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import assert_never
+
+from watchdog.observers.inotify_c import (
+    CallbackId,
+    InotifyConstants,
+    InotifyEvent,
+    InotifyFD,
+    Mask,
+    WatchCallback,
+    WatchDescriptor,
+)
+
+from artifactd.decisions.watched import TOP, Beyond, Bounds, Needless, Watched, judge
+from artifactd.linux.open_beneath import directory
+
+_NAMES = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVE | InotifyConstants.IN_ONLYDIR)
+_FILES = Mask(_NAMES | InotifyConstants.IN_CLOSE_WRITE)
+"""The kernel is asked for no more. Opening and reading are not among them: a scan makes no events."""
+
+_SLICE = 1_000
+"""Names of one directory that are read before it is somebody else's turn."""
+
+_NONE = WatchDescriptor(-1)
+
+
+@dataclass(slots=True, eq=False)
+class _Directory:
+    """A directory that has a watch, or is about to get one and counts already."""
+
+    path: bytes
+    """relative to the data directory"""
+    parent: "_Directory | None"
+    verdict: Watched
+    descriptor: WatchDescriptor = _NONE
+    below: dict[bytes, "_Directory"] = field(default_factory=dict)
+    forgotten: bool = False
+
+    @property
+    def name(self) -> bytes:
+        return self.path.rpartition(b"/")[2]
+
+    @property
+    def owner(self) -> bytes:
+        return self.path.partition(b"/")[0]
+
+    def path_of(self, name: bytes) -> bytes:
+        return self.path + b"/" + name if self.path else name
+
+
+_Walk = Iterator[bool]
+"""A walk under way: each step is one turn, and true as there is more to do."""
+
+
+class Watches(WatchCallback):
+    """The watches on the data directory at `root`. Threads: the one in `run` adds, watchdog's tells.
+
+    Args:
+        root: the data directory.
+        bounds: how many watches there may be.
+        ignored: directories, relative to `root`, that get none.
+        touched: told of a file that was created (False), or closed by a writer or renamed into place (True).
+        appeared: told of a directory that was made or moved in, once all below it is watched within bounds.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        bounds: Bounds,
+        ignored: frozenset[bytes],
+        touched: Callable[[bytes, bool], None],
+        appeared: Callable[[bytes], None],
+    ) -> None:
+        self._root = root
+        self._bounds = bounds
+        self._ignored = ignored
+        self._touched = touched
+        self._appeared = appeared
+        self._kernel: InotifyFD
+        self._changed = threading.Condition()
+        self._closed = False
+        self._top = _Directory(TOP, None, Watched((), files=False))
+        self._of: dict[WatchDescriptor, _Directory] = {}
+        self._watched: Counter[bytes] = Counter()
+        self._beyond: dict[bytes, str] = {}
+        self._walks: dict[bytes, dict[_Directory, _Walk]] = {}
+        self._turns: deque[bytes] = deque()
+
+    # --- what is asked of it, from any thread ---
+
+    @property
+    def beyond(self) -> dict[bytes, str]:
+        """Folder → why not all of its directories are watched."""
+        with self._changed:
+            return dict(self._beyond)
+
+    def hears(self, path: bytes) -> bool:
+        """Whether the directory that `path` lies in is watched."""
+        here: _Directory | None = self._top
+        with self._changed:
+            for part in path.split(b"/")[:-1]:
+                here = here.below.get(part) if here else None
+            return here is not None and here.descriptor != _NONE
+
+    def look_again(self) -> None:
+        """See whether the folders that were beyond their bounds still are. It takes its time elsewhere."""
+        with self._changed:
+            for path in self._beyond:
+                here: _Directory | None = self._top
+                for part in path.split(b"/") if path else ():
+                    here = here.below.get(part) if here else None
+                if here is not None and here not in self._walks.get(here.owner, {}):
+                    self._begin(here, lambda: None)
+
+    def close(self) -> None:
+        """`run` ends after the turn that it is at. It ends too when the data directory is gone."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    # --- the thread that adds ---
+
+    def run(self, kernel: InotifyFD, complete: Callable[[], None]) -> None:
+        """Add watches until `close`: all there are to add, then `complete()`, then what appears.
+
+        Raises:
+            OSError: the data directory itself cannot be watched.
+        """
+        self._kernel = kernel
+        with self._open() as root:
+            self._add(self._top, root)
+        with self._changed:
+            self._begin(self._top, complete)
+        while (turn := self._turn()) is not None:
+            owner, here, walk = turn
+            more = next(walk, False)
+            with self._changed:
+                if not more:
+                    self._walks[owner].pop(here, None)
+                self._turns.append(owner)
+
+    def _turn(self) -> tuple[bytes, _Directory, _Walk] | None:
+        """The first walk of the owner whose turn it is, waited for; None: closed."""
+        with self._changed:
+            while self._changed.wait_for(lambda: self._closed or self._turns) and not self._closed:
+                owner = self._turns.popleft()
+                for here, walk in self._walks[owner].items():
+                    return owner, here, walk
+                del self._walks[owner]
+            return None
+
+    def _begin(self, here: _Directory, then: Callable[[], None]) -> None:
+        """Walk it when its owner's turn comes."""
+        if here.owner not in self._walks:
+            self._turns.append(here.owner)
+            self._changed.notify_all()
+        self._walks.setdefault(here.owner, {})[here] = self._walk(here, then)
+
+    def _walk(self, start: _Directory, then: Callable[[], None]) -> _Walk:
+        """Watch `start` and what is below it."""
+        met: dict[bytes, str] = {}
+        waiting = deque([start])
+        with suppress(OSError), self._open() as root:
+            while waiting:
+                for below in self._watch(root, waiting.popleft(), met):
+                    if below is None:
+                        yield True
+                    else:
+                        waiting.append(below)
+                yield True
+        with self._changed:
+            prefix = start.path and start.path + b"/"
+            for folder in [f for f in self._beyond if f == start.path or f.startswith(prefix)]:
+                del self._beyond[folder]
+            self._beyond.update(met)
+        then()
+
+    def _watch(self, root: int, here: _Directory, met: dict[bytes, str]) -> Iterator[_Directory | None]:
+        """Watch `here`. The directories in it that get a watch too; None where a turn is over."""
+        try:
+            with directory(root, here.path) as opened:
+                if not self._add(here, opened):
+                    return
+                with os.scandir(opened) as entries:
+                    for number, entry in zip(count(1), entries, strict=False):
+                        if number % _SLICE == 0:
+                            yield None
+                        if not entry.is_dir(follow_symlinks=False):
+                            continue
+                        below = self._claim(here, os.fsencode(entry.name))
+                        if isinstance(below, Beyond):
+                            met[below.folder] = below.reason
+                            return
+                        if below is not None:
+                            yield below
+        except OSError:  # gone, unreadable, or no watch can be had: a scan tells, or the next proof
+            with self._changed:
+                if here.descriptor == _NONE:
+                    self._forget(here)
+
+    def _add(self, here: _Directory, opened: int) -> bool:
+        """Watch the open directory. Whether it is watched now; False: it was moved away meanwhile.
+
+        Raises:
+            OSError: no watch can be had.
+        """
+        with self._changed:
+            if here.forgotten or self._closed:
+                return False
+            if here.descriptor != _NONE:
+                return True
+            mask = _FILES if here.verdict.files else _NAMES
+            descriptor = self._kernel.add_callback(b"/proc/self/fd/%d" % opened, mask, self, _id(here))
+            if descriptor == _NONE:  # what watchdog makes of EACCES
+                raise PermissionError(here.path)
+            before = self._of.get(descriptor)
+            if before is not None:
+                self._forget(before)  # it was moved here, which is told later
+            here.descriptor = descriptor
+            self._of[descriptor] = here
+            return True
+
+    def _claim(self, parent: _Directory, name: bytes) -> _Directory | Beyond | None:
+        """The directory `name`, counted from now on, or why it gets no watch; None: it is a neighbour."""
+        with self._changed:
+            path = parent.path_of(name)
+            if parent.forgotten or path in self._ignored:
+                return None
+            if name in parent.below:
+                return parent.below[name]
+            match judge(path, self._watched, self._bounds):
+                case Needless():
+                    return None
+                case Beyond() as beyond:
+                    return beyond
+                case Watched() as verdict:
+                    self._watched.update(verdict.counted)
+                    parent.below[name] = _Directory(path, parent, verdict)
+                    return parent.below[name]
+                case other:
+                    assert_never(other)
+
+    def _forget(self, top: _Directory) -> None:
+        """It is gone from its place, with all below it."""
+        if top.parent is not None and top.parent.below.get(top.name) is top:
+            del top.parent.below[top.name]
+        held: list[tuple[WatchDescriptor, CallbackId]] = []
+        waiting = [top]
+        while waiting:
+            here = waiting.pop()
+            waiting += here.below.values()
+            here.forgotten = True
+            for folder in here.verdict.counted:
+                self._watched[folder] -= 1
+                if self._watched[folder] == 0:
+                    del self._watched[folder]
+            self._beyond.pop(here.path, None)
+            if here.owner in self._walks:
+                self._walks[here.owner].pop(here, None)
+            if here.descriptor != _NONE:
+                held.append((here.descriptor, _id(here)))
+                del self._of[here.descriptor]
+        self._kernel.remove_callbacks(held)
+
+    @contextmanager
+    def _open(self) -> Iterator[int]:
+        """The data directory, no longer than needed: an open one could not be unmounted."""
+        root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield root
+        finally:
+            os.close(root)
+
+    # --- what watchdog calls, in its thread ---
+
+    def on_event(self, event: InotifyEvent) -> None:
+        """Something happened in a watched directory."""
+        with self._changed:
+            here = self._of.get(event.wd)
+        if here is None:
+            return
+        if event.is_directory:
+            self._directory_event(here, event)
+        elif here.verdict.files and event.name and not event.is_moved_from:
+            self._touched(here.path_of(event.name), not event.is_create)
+
+    def _directory_event(self, parent: _Directory, event: InotifyEvent) -> None:
+        path = parent.path_of(event.name)
+        with self._changed:
+            before = parent.below.get(event.name)
+            if before is not None:
+                self._forget(before)
+            if event.is_moved_from:
+                return
+            here = self._claim(parent, event.name)
+            if isinstance(here, _Directory):
+                self._begin(here, lambda: self._appeared(path))
+            elif here is not None:
+                self._beyond[here.folder] = here.reason
+        if isinstance(here, Beyond):
+            self._appeared(path)
+
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+        """The directory was deleted, or its file system unmounted."""
+        with self._changed:
+            here = self._of.get(wd)
+            if here is not None and not self._closed:
+                self._forget(here)
+            if here is self._top:
+                self.close()
+
+    def on_queue_overflow(self) -> None:
+        """Watchdog warns of it once, and the owner of these watches hears that."""
+
+
+def _id(here: _Directory) -> CallbackId:
+    """One directory can be two for a moment: moved, and not yet heard of as moved."""
+    return CallbackId(id(here))

@@ -1,0 +1,28 @@
+"""Trees that no path can name."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def chain(directory: Path, length: int) -> Iterator[Path]:
+    """So many directories in each other, for the length of the block: Python itself could not delete them."""
+    first = directory / "d"
+    here = os.open(directory, os.O_RDONLY)
+    for _ in range(length):
+        os.mkdir("d", dir_fd=here)
+        above, here = here, os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(above)
+    os.close(here)
+    try:
+        yield first
+    finally:
+        remove(first)
+
+
+def remove(tree: Path) -> None:
+    """Delete it, however deep it is."""
+    subprocess.run(["rm", "-rf", tree], check=True)
