@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from artifactd.artifact import Kind
 from artifactd.config import StoreKind, values
+from artifactd.config.destinations.s3 import Encryption
 from artifactd.config.problem import nearest
+from tests.support.parsing import taken
 
 FS, S3 = StoreKind.FILE_SYSTEM, StoreKind.S3
 REFUSED = object()
@@ -175,3 +177,43 @@ def test_a_value_is_shown_as_toml_writes_it(value: object, text: str) -> None:
 )
 def test_a_misspelled_or_shortened_word_is_recognised(word: str, other: str | None) -> None:
     assert nearest(word, Kind) == other
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({}, "{}"),
+        ({"team": "risk"}, '{ team = "risk" }'),
+        ({"cost center": 'a"', "x": ""}, '{ "cost center" = "a\\"", x = "" }'),
+    ],
+)
+def test_tags_are_shown_as_toml_writes_them(value: object, text: str) -> None:
+    assert values.shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("5 MiB", 5 * 2**20),
+        (5 * 2**20, 5 * 2**20),
+        ("5 GiB", 5 * 2**30),
+        ("5 MB", None),
+        (5 * 2**30 + 1, None),
+    ],
+)
+def test_a_size_may_have_bounds(written: object, meant: int | None) -> None:
+    parse = values.size_within("5 MiB", "5 GiB")
+    assert taken(parse, written) is (meant is not None)
+    assert meant is None or parse(written) == meant
+
+
+def test_a_name_is_found_in_any_case_of_its_own() -> None:
+    parse = values.one_of(Encryption)
+    assert [parse(word) for word in ("AES256", "aes256", "AWS:KMS", "none")] == [
+        "AES256",
+        "AES256",
+        "aws:kms",
+        "none",
+    ]
+    with pytest.raises(ValueError, match="none, AES256, aws:kms; did you mean AES256\\?"):
+        parse("AES-256")

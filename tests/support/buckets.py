@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from artifactd.clock import Clock
+from artifactd.config.destinations.s3 import AddressingStyle, S3Access, S3Endpoint, S3Table
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.objects.store import ObjectStore
 from artifactd.stores.objects.unfinished import InMemory, UploadLog
 from artifactd.stores.s3.bucket import Bucket
 from artifactd.stores.s3.checksums import Verified
-from artifactd.stores.s3.object_options import Storing
-from artifactd.stores.s3.session import Access, Endpoint
 from tests.servers.s3 import REGION, Credentials, S3Server
 
 PART: Final = 5 << 20
@@ -27,7 +26,7 @@ def a_bucket(
     *,
     url: str = "",
     credentials: Credentials | None = None,
-    storing: Storing | None = None,
+    table: S3Table | None = None,
     verified: Verified | None = None,
     authorities: Path | None = None,
     throttle: Throttle | None = None,
@@ -37,17 +36,17 @@ def a_bucket(
     """The server's bucket, reached at `url` where that is another than its own."""
     signed = credentials or server.credentials
     return Bucket(
-        Endpoint(
+        S3Endpoint(
             place[0],
             REGION,
             url or server.url,
-            "path",
+            AddressingStyle.PATH,
             authorities=authorities,
             connect_seconds=5.0,
             read_seconds=read_seconds,
         ),
-        Access(signed.access_key, signed.secret_key),
-        storing or Storing(),
+        S3Access(signed.access_key, signed.secret_key),
+        table or S3Table(),
         clock,
         verified,
         throttle,

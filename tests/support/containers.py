@@ -2,12 +2,13 @@
 
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from artifactd.clock import Clock
-from artifactd.stores.azure.account import Access, Endpoint
-from artifactd.stores.azure.blob_options import Storing
+from artifactd.config.destinations.azure import AzureAccess, AzureTable
+from artifactd.stores.azure.account import TokenSource
 from artifactd.stores.azure.container import Container
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.objects.store import ObjectStore
@@ -25,26 +26,27 @@ def a_container(
     place: tuple[str, str],
     *,
     url: str = "",
-    access: Access | None = None,
-    storing: Storing | None = None,
+    access: AzureAccess | None = None,
+    table: AzureTable | None = None,
+    identity: TokenSource | None = None,
     authorities: Path | None = None,
     throttle: Throttle | None = None,
     read_seconds: float = 30.0,
     clock: Clock = CLOCK,
 ) -> Container:
     """The server's container, reached at `url` where that is another than its own."""
+    how = {
+        "container": place[0],
+        "cert_location": authorities or server.ca_file,
+        "connect_timeout_seconds": 5.0,
+        "read_timeout_seconds": read_seconds,
+    }
     return Container(
-        Endpoint(
-            place[0],
-            url or server.url,
-            authorities=authorities or server.ca_file,
-            connect_seconds=5.0,
-            read_seconds=read_seconds,
-        ),
-        access or Access(server.account, server.key),
-        storing or Storing(),
+        replace(access or AzureAccess(server.account, key=server.key), url=url or server.url),
+        (table or AzureTable()).model_copy(update=how),
         clock,
         throttle,
+        identity,
     )
 
 

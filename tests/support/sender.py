@@ -10,11 +10,10 @@ from pathlib import Path
 
 from artifactd import checksum
 from artifactd.artifact import Key
+from artifactd.config.destinations.s3 import AddressingStyle, S3Access, S3Endpoint, S3Table
 from artifactd.stores.base import Put, Receipt, Source
 from artifactd.stores.objects.store import ObjectStore
 from artifactd.stores.s3.bucket import Bucket
-from artifactd.stores.s3.object_options import Storing
-from artifactd.stores.s3.session import Access, Endpoint
 from tests.servers.s3 import ADMIN, REGION
 from tests.support.buckets import CLOCK
 from tests.support.harness import a_put
@@ -32,9 +31,9 @@ def main(told: dict[str, str], part_size: int) -> None:
     store = ObjectStore(
         "s3",
         Bucket(
-            Endpoint(told["bucket"], REGION, told["url"], "path"),
-            Access(ADMIN.access_key, ADMIN.secret_key),
-            Storing(),
+            S3Endpoint(told["bucket"], REGION, told["url"], AddressingStyle.PATH),
+            S3Access(ADMIN.access_key, ADMIN.secret_key),
+            S3Table(),
             CLOCK,
             probe_key="probes/" + told["prefix"] + "probe",
         ),

@@ -1,7 +1,8 @@
 """`config.toml`, Driverless AI's configuration and the environment → one frozen `Config`, or all problems.
 
 In the order a value goes: `sources` reads and merges, `document` says which keys there are and `values` what
-they may hold, `assemble` checks the whole, `effective` is what the daemon uses.
+they may hold, `assemble` checks the whole, `effective` is what the daemon uses. All that is configured of one
+kind of destination stands in its file of `destinations`.
 """
 
 from collections.abc import Mapping
@@ -10,18 +11,12 @@ from pathlib import Path
 
 from artifactd.config import secrets
 from artifactd.config.assemble import assemble
-from artifactd.config.destination import (
-    S3,
-    Azure,
-    Bitbucket,
-    Checksum,
-    Destination,
-    Encryption,
-    FileSystem,
-    ImmutabilityMode,
-    LockMode,
-    StoreKind,
-)
+from artifactd.config.chosen import Destination
+from artifactd.config.destinations.azure import Azure
+from artifactd.config.destinations.file_system import FileSystem
+from artifactd.config.destinations.git import Bitbucket
+from artifactd.config.destinations.kinds import StoreKind
+from artifactd.config.destinations.s3 import S3
 from artifactd.config.document import FIELDS, Format, Health, Level, Limits, Log, Watch
 from artifactd.config.effective import Config, Row
 from artifactd.config.listen import Listen, Tcp, Unix
@@ -33,19 +28,15 @@ __all__ = [
     "S3",
     "Azure",
     "Bitbucket",
-    "Checksum",
     "Config",
     "ConfigError",
     "Destination",
-    "Encryption",
     "FileSystem",
     "Format",
     "Health",
-    "ImmutabilityMode",
     "Level",
     "Limits",
     "Listen",
-    "LockMode",
     "Log",
     "Problem",
     "Row",

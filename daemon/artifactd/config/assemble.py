@@ -1,17 +1,17 @@
 """From merged settings to the configuration, or to everything that is wrong with them."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from artifactd.config import repository
-from artifactd.config.chosen import destination, missing
-from artifactd.config.clashes import clashes, doubts
-from artifactd.config.destination import StoreKind
+from artifactd.config.chosen import chosen
+from artifactd.config.destinations.file_system import within
+from artifactd.config.destinations.kinds import Settings as StoreSettings
+from artifactd.config.destinations.kinds import StoreKind
 from artifactd.config.document import DISCREET, TABLES, Document
 from artifactd.config.effective import Config, fingerprint, rows
 from artifactd.config.layer import Layer, Origin, Setting
@@ -20,7 +20,6 @@ from artifactd.config.problem import ConfigError, Problem, nearest
 from artifactd.config.rules import RULE_KEYS, used_twice
 from artifactd.config.values import shown
 from artifactd.decisions.backoff import Backoff
-from artifactd.decisions.layout import is_experiment
 from artifactd.decisions.policy import Policy
 
 Settings = Mapping[str, Setting]
@@ -37,12 +36,13 @@ def assemble(found: Layer) -> Config:
     problems = (*found.problems, *parsed.problems, *_conflicts(document, found.settings, parsed.faulty))
     if problems:
         raise ConfigError(problems)
+    stores = [chosen(kind, document) for kind in document.artifacts_store]
     policy = Policy.of([table.rule for table in document.policy])
     effective = rows(document, policy, found.settings)
     return Config(
         enabled=document.enable_artifacts_upload,
         data_directory=document.data_directory,
-        destinations=tuple(destination(kind, document) for kind in document.artifacts_store),
+        destinations=tuple(store.destination() for store in stores),
         state_directory=document.artifactd.state_directory,
         on_change=document.artifactd.on_change,
         watch=document.watch,
@@ -52,9 +52,10 @@ def assemble(found: Layer) -> Config:
         retry=Backoff(**document.retry.model_dump()),
         log=document.log,
         health=document.health,
-        warnings=(*found.warnings, *_doubts(document)),
+        warnings=(*found.warnings, *_doubts(document, stores)),
         digest=fingerprint(effective),
         rows=effective,
+        hidden=tuple(secret for store in stores for secret in store.secrets()),
     )
 
 
@@ -137,16 +138,11 @@ def _resolved(document: Document) -> Document:
 def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -> Iterator[Problem]:
     """What is wrong between values that are right each by itself. A `faulty` key is not called missing."""
     state = document.artifactd.state_directory
-    if _within(state, document.data_directory):
+    if within(state, document.data_directory):
         mend = f"{state} lies in the data directory, where nothing may be added; choose another directory"
         yield _blame("artifactd.state_directory", settings).problem(mend)
-    if StoreKind.FILE_SYSTEM in document.artifacts_store and _holds_experiments(document):
-        mend = "it is a folder of the data directory with experiments in it; choose a directory of its own"
-        yield _blame("artifacts_file_system_directory", settings).problem(mend)
-    if StoreKind.BITBUCKET in document.artifacts_store:
-        yield from (_blame(key, settings).problem(mend) for key, mend in repository.problems(document))
     asked = document.health.listen
-    if isinstance(asked, Unix) and _within(asked.path, document.data_directory):
+    if isinstance(asked, Unix) and within(asked.path, document.data_directory):
         mend = f"{asked.path} lies in the data directory, where nothing may be added; choose another place"
         yield _blame("health.listen", settings).problem(mend)
     for kind in document.artifacts_store:
@@ -161,54 +157,27 @@ def _store_problems(
     kind: StoreKind, document: Document, settings: Settings, faulty: frozenset[str]
 ) -> Iterator[Problem]:
     store = _blame("artifacts_store", settings)
-    for keys, needed in missing(kind, document):
+    said = chosen(kind, document)
+    for keys, needed in said.missing():
         if faulty.isdisjoint(keys):
             mend = f"missing; artifacts_store names {kind}, which needs {needed}"
             yield Problem(store.origin.name, keys[0], mend)
-    for keys, mend in clashes(destination(kind, document)):
+    for keys, mend in said.clashes():
         if faulty.isdisjoint(keys):
             yield _blame(keys[0], settings).problem(mend)
-
-
-def _holds_experiments(document: Document) -> bool:
-    """Whether the destination is a user's folder: what lies there is passed over, artifacts too."""
-    directory = document.artifacts_file_system_directory
-    if not _within(directory, document.data_directory) or os.path.realpath(directory) == str(
-        document.data_directory
-    ):
-        return False
-    try:
-        return any(is_experiment(os.fsencode(entry.name)) for entry in directory.iterdir())
-    except OSError:
-        return False  # not there yet, or not readable: `check` tells of that
 
 
 def _blame(key: str, settings: Settings) -> Setting:
     return settings.get(key) or Setting(key, None, Origin("default", Path()), key)
 
 
-def _doubts(document: Document) -> Iterator[str]:
+def _doubts(document: Document, stores: Iterable[StoreSettings]) -> Iterator[str]:
     """What is allowed but seldom meant."""
     if exposed(document.health.listen):
         yield (
             f"health.listen: other machines can reach {document.health.listen}, without a password and "
             "unencrypted; mend: 127.0.0.1, [::1] or a unix socket, unless your network keeps others away"
         )
-    if not document.enable_artifacts_upload:
-        return
-    if StoreKind.BITBUCKET in document.artifacts_store:
-        yield from repository.doubts(document)
-    directory = document.artifacts_file_system_directory
-    used = StoreKind.FILE_SYSTEM in document.artifacts_store
-    if used and _within(directory, document.data_directory):
-        yield (
-            f"artifacts_file_system_directory: {directory} lies in the data directory; exports are never "
-            "exported again, but Driverless AI's support advises to add nothing there"
-        )
-    for kind in document.artifacts_store:
-        yield from doubts(destination(kind, document))
-
-
-def _within(path: Path, directory: Path) -> bool:
-    """Whether `path`, its links resolved, is `directory` or lies below it."""
-    return Path(os.path.realpath(path)).is_relative_to(directory)
+    if document.enable_artifacts_upload:
+        for store in stores:
+            yield from store.doubts()

@@ -8,41 +8,22 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, PlainValidator, SecretStr
+from pydantic import BeforeValidator, PlainValidator, SecretStr
 from pydantic.fields import FieldInfo
 
 from artifactd.artifact import InvalidKey, Key
-from artifactd.config import objects, values
-from artifactd.config.destination import (
-    AddressingStyle,
-    Checksum,
-    Encryption,
-    ImmutabilityMode,
-    LockMode,
-    StoreKind,
-)
+from artifactd.config import values
+from artifactd.config.destinations.azure import AzureKeys, AzureTable
+from artifactd.config.destinations.file_system import FileSystemKeys, FileSystemTable
+from artifactd.config.destinations.git import GitKeys, GitTable
+from artifactd.config.destinations.kinds import StoreKind
+from artifactd.config.destinations.s3 import S3Keys, S3Table
+from artifactd.config.destinations.values import endpoint
 from artifactd.config.listen import Listen, listen_at
-from artifactd.config.repository import GitTable
 from artifactd.config.rules import RuleTable, tables
-from artifactd.config.values import Mode, Table
+from artifactd.config.values import MaybePlace, Place, Switch, Table
 from artifactd.decisions.backoff import Backoff
 from artifactd.decisions.policy import OnChange
-
-Switch = Annotated[bool, PlainValidator(values.boolean)]
-Text = Annotated[str, PlainValidator(values.text)]
-Word = Annotated[str, PlainValidator(objects.word)]
-Place = Annotated[Path, PlainValidator(values.place)]
-MaybePlace = Annotated[Path | None, PlainValidator(values.optional(values.place))]
-Address = Annotated[str, PlainValidator(values.address)]
-Endpoint = Annotated[str, PlainValidator(objects.endpoint)]
-Region = Annotated[str, PlainValidator(objects.region)]
-Prefix = Annotated[str, PlainValidator(objects.prefix)]
-Connections = Annotated[int, PlainValidator(values.whole(1, 64))]
-# A bare number is bytes: one that is meant as megabytes would stop all traffic, so small ones are refused.
-Bandwidth = Annotated[int | None, PlainValidator(values.optional(values.size_within("1 kB", "1 TB")))]
-ConnectSeconds = Annotated[float, PlainValidator(values.seconds(600))]
-ReadSeconds = Annotated[float, PlainValidator(values.seconds(3600))]
-Secret = Annotated[SecretStr | None, PlainValidator(values.secret)]
 
 
 class Level(StrEnum):
@@ -108,65 +89,6 @@ class Retry(Table):
     give_up_after: Annotated[int, PlainValidator(values.whole(1, 1_000_000))] = Backoff().give_up_after
 
 
-class FileSystemTable(Table):
-    """`[file_system]`."""
-
-    file_mode: Annotated[Mode, PlainValidator(values.mode(0o400))] = Mode(0o444)
-    directory_mode: Annotated[Mode, PlainValidator(values.mode(0o700))] = Mode(0o755)
-
-
-class S3Table(Table):
-    """`[s3]`. The sizes of a part are S3's own limits ("Amazon S3 multipart upload limits")."""
-
-    prefix: Prefix = ""
-    region: Region = ""
-    endpoint_url: Endpoint = ""
-    addressing_style: Annotated[AddressingStyle, PlainValidator(values.one_of(AddressingStyle))] = (
-        AddressingStyle.AUTO
-    )
-    storage_class: Word = ""
-    encryption: Annotated[Encryption, PlainValidator(values.one_of(Encryption))] = Encryption.NONE
-    kms_key_id: Word = ""
-    object_lock_mode: Annotated[LockMode, PlainValidator(values.one_of(LockMode))] = LockMode.NONE
-    object_lock_days: Annotated[int, PlainValidator(values.whole(0, 36_500))] = 0
-    legal_hold: Switch = False
-    tags: Annotated[dict[str, str], PlainValidator(objects.s3_tags)] = Field(default_factory=dict)
-    expected_bucket_owner: Annotated[str, PlainValidator(objects.bucket_owner)] = ""
-    checksum: Annotated[Checksum, PlainValidator(values.one_of(Checksum))] = Checksum.AUTO
-    part_size: Annotated[int, PlainValidator(values.size_within("5 MiB", "5 GiB"))] = 16 * 2**20
-    """bytes"""
-    connections: Connections = 8
-    bandwidth: Bandwidth = None
-    """bytes per second; None: no limit"""
-    connect_timeout_seconds: ConnectSeconds = 10.0
-    read_timeout_seconds: ReadSeconds = 60.0
-    abandon_after_days: Annotated[int, PlainValidator(values.whole(1, 3650))] = 7
-
-
-class AzureTable(Table):
-    """`[azure]`. Block sizes and days are Azure's own limits ("Put Block", "immutable storage")."""
-
-    container: Annotated[str, PlainValidator(objects.container)] = ""
-    prefix: Prefix = ""
-    endpoint_url: Endpoint = ""
-    endpoint_suffix: Annotated[str, PlainValidator(objects.suffix)] = "core.windows.net"
-    cert_location: MaybePlace = None
-    access_tier: Word = ""
-    immutability_mode: Annotated[ImmutabilityMode, PlainValidator(values.one_of(ImmutabilityMode))] = (
-        ImmutabilityMode.NONE
-    )
-    immutability_days: Annotated[int, PlainValidator(values.whole(0, 146_000))] = 0
-    legal_hold: Switch = False
-    tags: Annotated[dict[str, str], PlainValidator(objects.azure_tags)] = Field(default_factory=dict)
-    block_size: Annotated[int, PlainValidator(values.size_within("64 KiB", "4000 MiB"))] = 8 * 2**20
-    """bytes"""
-    connections: Connections = 8
-    bandwidth: Bandwidth = None
-    """bytes per second; None: no limit"""
-    connect_timeout_seconds: ConnectSeconds = 10.0
-    read_timeout_seconds: ReadSeconds = 60.0
-
-
 class Log(Table):
     """`[log]`."""
 
@@ -183,37 +105,28 @@ class Health(Table):
     """how old the oldest undelivered artifact may become before the daemon calls itself not ready"""
 
 
-class Document(Table):
-    """All sources merged. The flat keys have Driverless AI's names, meanings and defaults."""
+class _What(Table):
+    """Driverless AI's keys that say whether and where to, and the first to be shown."""
 
     enable_artifacts_upload: Switch = False
     artifacts_store: Annotated[tuple[StoreKind, ...], PlainValidator(values.names_of(StoreKind))] = (
         StoreKind.FILE_SYSTEM,
     )
-    artifacts_file_system_directory: Place = Path("tmp")
+
+
+class _DriverlessAI(Table):
+    """Its keys about itself."""
+
     data_directory: Place = Path("./tmp")
     user_config_directory: MaybePlace = None
     enable_dataset_downloading: Switch = True
-    artifacts_s3_bucket: Annotated[str, PlainValidator(objects.bucket)] = ""
-    aws_access_key_id: Word = ""
-    aws_secret_access_key: Secret = None
-    aws_role_arn: Word = ""
-    aws_default_region: Region = ""
-    aws_s3_endpoint_url: Endpoint = ""
-    aws_use_ec2_role_credentials: Switch = False
-    s3_skip_cert_verification: Switch = False
-    s3_connector_cert_location: MaybePlace = None
-    artifacts_git_repo: Address = ""
-    artifacts_git_branch: Text = "dev"
-    artifacts_git_user: Text = "git"
-    artifacts_git_password: Secret = None
-    artifacts_git_ssh_private_key_file_location: MaybePlace = None
-    bitbucket_skip_cert_verification: Switch = False
-    bitbucket_tmp_relative_dir: Text = ""
-    artifacts_azure_blob_account_name: Annotated[str, PlainValidator(objects.account)] = ""
-    artifacts_azure_blob_account_key: Secret = None
-    artifacts_azure_connection_string: Secret = None
-    artifacts_azure_sas_token: Secret = None
+
+
+class Document(AzureKeys, GitKeys, S3Keys, _DriverlessAI, FileSystemKeys, _What):
+    """All sources merged. The flat keys have Driverless AI's names, meanings and defaults.
+
+    pydantic keeps the fields of the last base first: it is the order in which they are shown.
+    """
 
     artifactd: Daemon = Daemon()
     watch: Watch = Watch()
@@ -255,6 +168,6 @@ SECRETS = frozenset(key for key, field in FIELDS.items() if field.annotation == 
 DISCREET = SECRETS | {
     key
     for key, field in FIELDS.items()
-    if not {PlainValidator(values.address), PlainValidator(objects.endpoint)}.isdisjoint(field.metadata)
+    if not {PlainValidator(values.address), PlainValidator(endpoint)}.isdisjoint(field.metadata)
 }
 """Keys whose value is not shown while it is wrong: an address may hold a password."""

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import SecretStr
-
-from artifactd.config.azure import Connection, signatures
-from artifactd.config.destination import Azure, Destination
+from artifactd.config.chosen import Destination
 from artifactd.config.document import FIELDS, SECRETS, Document, Health, Limits, Log, Watch
 from artifactd.config.layer import Setting
 from artifactd.config.rules import as_written
@@ -53,29 +50,19 @@ class Config:
     digest: str
     """SHA-256, 64 hex digits, of the effective values, whatever their source; secrets are left out"""
     rows: tuple[Row, ...] = field(repr=False)
+    hidden: tuple[str, ...] = field(repr=False)
+    """see `secrets`"""
 
     def secrets(self) -> Iterator[str]:
         """Every secret of the destinations, for whoever has to keep it out of what is shown.
 
         What Azure puts together comes whole and in parts: a signature can show without its token.
         """
-        for destination in self.destinations:
-            for name in destination.__slots__:
-                if isinstance(value := getattr(destination, name), SecretStr):
-                    yield value.get_secret_value()
-            if isinstance(destination, Azure):
-                yield from _inner_secrets(destination)
+        yield from self.hidden
 
     def effective(self) -> tuple[Row, ...]:
         """Every key with its value as shown and where it came from."""
         return self.rows
-
-
-def _inner_secrets(destination: Azure) -> Iterator[str]:
-    if destination.connection_string is not None:
-        yield from Connection.of(destination.connection_string.get_secret_value()).secrets
-    if destination.sas_token is not None:
-        yield from signatures(destination.sas_token.get_secret_value())
 
 
 def rows(document: Document, policy: Policy, settings: Mapping[str, Setting]) -> tuple[Row, ...]:

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr
 
 from artifactd.artifact import printable
 from artifactd.config.problem import nearest
@@ -91,6 +91,11 @@ def secret(value: object) -> SecretStr | None:
     if isinstance(value, SecretStr):
         return value if value.get_secret_value() else None
     raise ValueError("a text in quotes")
+
+
+def plain(secret: SecretStr | None) -> str:
+    """What is in it; None is empty."""
+    return "" if secret is None else secret.get_secret_value()
 
 
 def whole(least: int, most: int) -> Callable[[object], int]:
@@ -245,3 +250,11 @@ def shown(value: object) -> str:
             return printable(json.dumps(str(value), ensure_ascii=False))
         case _:
             return repr(value)
+
+
+Switch = Annotated[bool, PlainValidator(boolean)]
+Text = Annotated[str, PlainValidator(text)]
+Place = Annotated[Path, PlainValidator(place)]
+MaybePlace = Annotated[Path | None, PlainValidator(optional(place))]
+Address = Annotated[str, PlainValidator(address)]
+Secret = Annotated[SecretStr | None, PlainValidator(secret)]

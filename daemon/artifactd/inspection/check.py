@@ -20,7 +20,8 @@ from artifactd.linux.inotify import limits, remote_file_system
 from artifactd.mirror.engine import named
 from artifactd.stores.base import Conflict, Put, Receipt, Result, Source, Store, StoreError
 from artifactd.stores.objects.unfinished import InMemory
-from artifactd.stores.open import Surroundings, open_store
+from artifactd.stores.open import open_store
+from artifactd.stores.surroundings import Surroundings
 
 PROBE: Final = Key("_artifactd/check")
 _CONTENT: Final = b"Written by `artifactd check`. It may stay.\n"

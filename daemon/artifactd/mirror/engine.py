@@ -23,7 +23,8 @@ from artifactd.mirror.recorder import Recorder
 from artifactd.stopping import Stopping
 from artifactd.stores.base import Store
 from artifactd.stores.objects.unfinished import UploadLog
-from artifactd.stores.open import Surroundings, open_store
+from artifactd.stores.open import open_store
+from artifactd.stores.surroundings import Surroundings
 
 
 @dataclass(frozen=True, slots=True)

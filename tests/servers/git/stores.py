@@ -5,8 +5,9 @@ from typing import TypedDict, Unpack
 
 from pydantic import SecretStr
 
-from artifactd.stores.git.address import Address
-from artifactd.stores.git.message import SUBJECT, Identity, Signature
+from artifactd.config.destinations.git import SUBJECT, Identity
+from artifactd.config.destinations.git_address import Address
+from artifactd.stores.git.message import Signature
 from artifactd.stores.git.remote import Remote
 from artifactd.stores.git.store import GitStore
 from tests.servers.git.repository import BRANCH

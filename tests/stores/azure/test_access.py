@@ -15,7 +15,8 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ServiceRequestError
 
 from artifactd.artifact import Key
-from artifactd.stores.azure.account import Access
+from artifactd.config.destinations.azure import AzureAccess
+from artifactd.stores.azure.account import TokenSource
 from artifactd.stores.azure.session import Bearer
 from artifactd.stores.base import Denied, Refusal, Result, Unavailable
 from artifactd.stores.objects.store import ObjectStore
@@ -33,14 +34,23 @@ NOBODY: Final = "d3Jvbmc="
 @contextmanager
 def opened(
     server: AzureServer,
-    access: Access | None = None,
+    access: AzureAccess | None = None,
     *,
     place: tuple[str, str] | None = None,
     url: str = "",
     authorities: Path | None = None,
+    identity: TokenSource | None = None,
 ) -> Iterator[ObjectStore]:
     place = place or server.destination()
-    container = a_container(server, place, url=url, access=access, authorities=authorities, read_seconds=1.0)
+    container = a_container(
+        server,
+        place,
+        url=url,
+        access=access,
+        authorities=authorities,
+        read_seconds=1.0,
+        identity=identity,
+    )
     with closing(a_store(server, place, container, block=BLOCK)) as store:
         yield store
 
@@ -55,7 +65,7 @@ def denied(result: Result) -> str:
 
 
 def test_a_wrong_key_is_told(azurite: AzureServer) -> None:
-    with opened(azurite, Access(ACCOUNT, NOBODY)) as store:
+    with opened(azurite, AzureAccess(ACCOUNT, key=NOBODY)) as store:
         told = denied(only(store.put([a_put("k", SMALL)])))
         assert "AuthorizationFailure" in told
         assert NOBODY not in told
@@ -74,7 +84,7 @@ def test_a_wrong_container_is_told(azurite: AzureServer) -> None:
 
 
 def test_an_account_that_lets_nobody_in_is_asked_once_for_a_batch(azurite: AzureServer) -> None:
-    with opened(azurite, Access(ACCOUNT, NOBODY)) as store:
+    with opened(azurite, AzureAccess(ACCOUNT, key=NOBODY)) as store:
         results = store.put([a_put(f"k{n}", SMALL) for n in range(20)])
         assert {type(result) for result in results} == {Denied}
         assert store.requests()["PutBlob"] <= 4
@@ -84,7 +94,7 @@ def test_an_account_that_lets_nobody_in_is_asked_once_for_a_batch(azurite: Azure
 def test_a_connection_string_opens_the_account(azurite: AzureServer, kind: str) -> None:
     opens = f"AccountKey={KEY}" if kind == "key" else f"SharedAccessSignature={azurite.sas('rcwl')}"
     written = f"AccountName={ACCOUNT};BlobEndpoint={azurite.url};{opens}"
-    with opened(azurite, Access(connection_string=written)) as store:
+    with opened(azurite, AzureAccess.of(written)) as store:
         assert receipt(store.put([a_put("k", SMALL)])).written
         assert store.digest(Key("k")) == digest(SMALL)
         assert list(store.keys()) == [Key("k")]
@@ -94,7 +104,7 @@ def test_a_connection_string_opens_the_account(azurite: AzureServer, kind: str) 
 
 
 def test_a_signature_that_is_over_is_told(azurite: AzureServer) -> None:
-    with opened(azurite, Access(sas_token=azurite.sas("rcw", seconds=-60))) as store:
+    with opened(azurite, AzureAccess(sas_token=azurite.sas("rcw", seconds=-60))) as store:
         assert "the SAS token has expired: renew it" in denied(only(store.put([a_put("k", SMALL)])))
         with pytest.raises(Denied, match="has expired"):
             store.stat(Key("k"))
@@ -102,7 +112,7 @@ def test_a_signature_that_is_over_is_told(azurite: AzureServer) -> None:
 
 def test_a_signature_that_may_only_write_is_enough_to_put(azurite: AzureServer, tmp_path: Path) -> None:
     with (
-        opened(azurite, Access(sas_token=azurite.sas("cw"))) as store,
+        opened(azurite, AzureAccess(sas_token=azurite.sas("cw"))) as store,
         (tmp_path / "source").open("w+b") as file,
     ):
         assert receipt(store.put([a_put("small", SMALL)])).written
@@ -115,18 +125,18 @@ def test_a_signature_that_may_only_write_is_enough_to_put(azurite: AzureServer, 
 
 
 def test_a_signature_that_may_only_create_takes_small_copies(azurite: AzureServer) -> None:
-    with opened(azurite, Access(sas_token=azurite.sas("c"))) as store:
+    with opened(azurite, AzureAccess(sas_token=azurite.sas("c"))) as store:
         assert receipt(store.put([a_put("k", SMALL)])).written
 
 
 def test_a_signature_that_may_only_read_cannot_put(azurite: AzureServer) -> None:
-    with opened(azurite, Access(sas_token=azurite.sas("r"))) as store:
+    with opened(azurite, AzureAccess(sas_token=azurite.sas("r"))) as store:
         assert "docs/azure.md" in denied(only(store.put([a_put("k", SMALL)])))
         assert store.stat(Key("k")) is None
 
 
 def test_a_signature_without_lists_can_do_all_but_list(azurite: AzureServer) -> None:
-    with opened(azurite, Access(sas_token=azurite.sas("rcw"))) as store:
+    with opened(azurite, AzureAccess(sas_token=azurite.sas("rcw"))) as store:
         assert receipt(store.put([a_put("k", SMALL)])).written
         assert receipt(store.put([a_put("k", SMALL)])).written is False
         assert receipt(store.put([a_put("k", b"new", SMALL)])).written
@@ -165,7 +175,7 @@ def test_no_error_shows_the_signature(
     with Proxy(azurite.url) as proxy:
         if fault in faults:
             proxy.faults.append(Fault(faults[fault], ALL, math.inf))
-        with opened(azurite, Access(sas_token=token), url=proxy.url) as store:
+        with opened(azurite, AzureAccess(sas_token=token), url=proxy.url) as store:
             if fault == "down":
                 with proxy.down():
                     told = result_of(ask, store)
@@ -215,7 +225,7 @@ def test_a_token_is_kept_until_shortly_before_its_end() -> None:
 
 def test_one_token_opens_both_ways_to_the_account(azurite_tls: AzureServer) -> None:
     source = Counting()
-    with opened(azurite_tls, Access(identity=source)) as store:
+    with opened(azurite_tls, AzureAccess(), identity=source) as store:
         receipt(store.put([a_put("k", SMALL)]))
         assert store.digest(Key("k")) == digest(SMALL)
         assert store.stat(Key("k")) is not None
@@ -228,7 +238,7 @@ def test_a_token_that_is_not_believed_is_asked_for_again(
     source = Fleeting(3600)
     with (
         Proxy(azurite_tls.url, tls=authority.good.context(), upstream_tls=authority.trusting()) as proxy,
-        opened(azurite_tls, Access(identity=source), url=proxy.url) as store,
+        opened(azurite_tls, AzureAccess(), identity=source, url=proxy.url) as store,
     ):
         proxy.faults.append(Fault(Answer.azure(401, "InvalidAuthenticationInfo"), of("PutBlob"), 2))
         for _ in range(2):
@@ -254,14 +264,14 @@ class Unreachable:
 
 
 def test_an_identity_that_cannot_be_asked_may_pass(azurite_tls: AzureServer) -> None:
-    with opened(azurite_tls, Access(identity=Unreachable())) as store:
+    with opened(azurite_tls, AzureAccess(), identity=Unreachable()) as store:
         got = only(store.put([a_put("k", SMALL)]))
     assert isinstance(got, Unavailable)
     assert "secret" not in str(got)
 
 
 def test_an_identity_goes_over_https_only(azurite: AzureServer) -> None:
-    with opened(azurite, Access(identity=Tokens())) as store:
+    with opened(azurite, AzureAccess(), identity=Tokens()) as store:
         assert "https only" in denied(only(store.put([a_put("k", SMALL)])))
 
 
@@ -269,7 +279,7 @@ def test_without_the_extra_its_name_is_told(
     azurite_tls: AzureServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)
-    with opened(azurite_tls, Access(ACCOUNT)) as store:
+    with opened(azurite_tls, AzureAccess(ACCOUNT)) as store:
         assert "artifactd[azure-identity]" in denied(only(store.put([a_put("k", SMALL)])))
 
 
@@ -279,7 +289,7 @@ def test_without_any_identity_the_sdk_says_what_it_looked_for(
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
         monkeypatch.delenv(name, raising=False)
-    with opened(azurite_tls, Access(ACCOUNT)) as store:
+    with opened(azurite_tls, AzureAccess(ACCOUNT)) as store:
         assert "no token: " in denied(only(store.put([a_put("k", SMALL)])))
         with pytest.raises(Denied, match="no token: "):
             store.stat(Key("k"))
@@ -301,7 +311,7 @@ def test_a_certificate_that_is_not_to_be_trusted_is_told(
     shown: dict[str, Certificate] = {"another host's": authority.other_host, "expired": authority.expired}
     certificate = shown.get(kind, authority.good)
     strangers = Path(certifi.where()) if kind == "of an unknown authority" else None
-    access = Access(sas_token=azurite_tls.sas("rcw"))
+    access = AzureAccess(sas_token=azurite_tls.sas("rcw"))
     with (
         Proxy(azurite_tls.url, tls=certificate.context(), upstream_tls=authority.trusting()) as proxy,
         opened(azurite_tls, access, url=proxy.url, authorities=strangers) as store,

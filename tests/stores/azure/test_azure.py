@@ -7,7 +7,8 @@ import pytest
 from azure.storage.blob import BlobProperties, ContainerClient
 
 from artifactd.artifact import KEY_BYTES
-from artifactd.stores.azure.account import Access
+from artifactd.config.destinations.azure import AzureAccess
+from artifactd.stores.azure.account import TokenSource
 from artifactd.stores.base import Proof, Store
 from artifactd.stores.objects.store import ObjectStore
 from tests.servers.azure import AzureServer, Tokens
@@ -21,10 +22,11 @@ class AzureHarness:
     """A prefix in a container, seen by a plain client."""
 
     server: AzureServer
-    access: Access
+    access: AzureAccess
     client: ContainerClient
     place: tuple[str, str]
     block: int
+    identity: TokenSource | None
     proof: Proof = Proof.SERVER_CHECKSUM
     _stores: list[Store] = field(default_factory=list)
 
@@ -33,7 +35,7 @@ class AzureHarness:
         return KEY_BYTES - len(self.place[1])
 
     def store(self) -> ObjectStore:
-        container = a_container(self.server, self.place, access=self.access)
+        container = a_container(self.server, self.place, access=self.access, identity=self.identity)
         store = a_store(self.server, self.place, container, block=self.block)
         self._stores.append(store)
         return store
@@ -57,14 +59,16 @@ class AzureHarness:
             store.close()
 
 
-def destinations(server: AzureServer, access: Access, block: int = 2 << 20) -> Iterator[NewDestination]:
+def destinations(
+    server: AzureServer, access: AzureAccess, block: int = 2 << 20, identity: TokenSource | None = None
+) -> Iterator[NewDestination]:
     harnesses: list[AzureHarness] = []
     with server.client() as service:
 
         def new_destination() -> Harness:
             place = server.destination()
             client = service.get_container_client(place[0])
-            harnesses.append(AzureHarness(server, access, client, place, block))
+            harnesses.append(AzureHarness(server, access, client, place, block, identity))
             return harnesses[-1]
 
         yield new_destination
@@ -81,7 +85,7 @@ class TestAzureStoreWithAKey(AzureConformance):
 
     @pytest.fixture
     def new_destination(self, azurite: AzureServer) -> Iterator[NewDestination]:
-        yield from destinations(azurite, Access(azurite.account, azurite.key))
+        yield from destinations(azurite, AzureAccess(azurite.account, key=azurite.key))
 
 
 class TestAzureStoreInBlocks(AzureConformance):
@@ -89,17 +93,17 @@ class TestAzureStoreInBlocks(AzureConformance):
 
     @pytest.fixture
     def new_destination(self, azurite: AzureServer) -> Iterator[NewDestination]:
-        yield from destinations(azurite, Access(azurite.account, azurite.key), BLOCK)
+        yield from destinations(azurite, AzureAccess(azurite.account, key=azurite.key), BLOCK)
 
 
 class TestAzureStoreWithASignature(AzureConformance):
     @pytest.fixture
     def new_destination(self, azurite: AzureServer) -> Iterator[NewDestination]:
         token = azurite.sas("rcwl")
-        yield from destinations(azurite, Access(azurite.account, sas_token=f"?{token}"))
+        yield from destinations(azurite, AzureAccess(azurite.account, sas_token=f"?{token}"))
 
 
 class TestAzureStoreWithAnIdentity(AzureConformance):
     @pytest.fixture
     def new_destination(self, azurite_tls: AzureServer) -> Iterator[NewDestination]:
-        yield from destinations(azurite_tls, Access(identity=Tokens()))
+        yield from destinations(azurite_tls, AzureAccess(), identity=Tokens())

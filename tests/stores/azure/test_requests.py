@@ -12,7 +12,8 @@ import pytest
 from azure.storage.blob import BlobClient
 
 from artifactd.artifact import Key
-from artifactd.stores.azure.blob_options import Storing
+from artifactd.config.destinations.azure import AzureTable, ImmutabilityMode
+from artifactd.stores.azure import blob_options
 from artifactd.stores.base import About, StoreError
 from artifactd.stores.objects.store import ObjectStore
 from tests.servers.azure import AzureServer
@@ -34,8 +35,8 @@ class Rig:
     place: tuple[str, str]
     store: ObjectStore
 
-    def of(self, storing: Storing) -> ObjectStore:
-        container = a_container(self.server, self.place, url=self.proxy.url, storing=storing)
+    def of(self, table: AzureTable) -> ObjectStore:
+        container = a_container(self.server, self.place, url=self.proxy.url, table=table)
         return a_store(self.server, self.place, container, block=BLOCK)
 
     def blob(self, key: str) -> BlobClient:
@@ -147,7 +148,7 @@ def test_notes_are_kept_beside_the_bytes(rig: Rig, tmp_path: Path, size: int) ->
 @pytest.mark.parametrize("size", [7, LARGE])
 def test_tier_and_tags_are_asked_for(rig: Rig, tmp_path: Path, size: int) -> None:
     with (
-        closing(rig.of(Storing("Cool", tags=(("cost centre", "a+b"), ("kind", "x"))))) as store,
+        closing(rig.of(AzureTable(access_tier="Cool", tags={"cost centre": "a+b", "kind": "x"}))) as store,
         (tmp_path / "source").open("w+b") as file,
     ):
         receipt(store.put([put_file("k", tmp_path / "source", pattern(size), file.fileno())]))
@@ -156,25 +157,25 @@ def test_tier_and_tags_are_asked_for(rig: Rig, tmp_path: Path, size: int) -> Non
 
 
 @pytest.mark.parametrize(
-    ("storing", "headers"),
+    ("table", "headers"),
     [
-        (Storing(), {}),
+        (AzureTable(), {}),
         (
-            Storing(immutability_mode="locked", immutability_days=30),
+            AzureTable(immutability_mode=ImmutabilityMode.LOCKED, immutability_days=30),
             {
                 "x-ms-immutability-policy-mode": "locked",
                 "x-ms-immutability-policy-until-date": "Sun, 01 Feb 2026 03:04:05 GMT",
             },
         ),
-        (Storing(legal_hold=True), {"x-ms-legal-hold": "true"}),
+        (AzureTable(legal_hold=True), {"x-ms-legal-hold": "true"}),
         (
-            Storing("Archive", tags=(("a", "b c"), ("d", "é="))),
-            {"x-ms-access-tier": "Archive", "x-ms-tags": "a=b%20c&d=%C3%A9%3D"},
+            AzureTable(access_tier="Archive", tags={"a": "b c", "d": "/="}),
+            {"x-ms-access-tier": "Archive", "x-ms-tags": "a=b%20c&d=%2F%3D"},
         ),
     ],
 )
-def test_how_blobs_are_kept_is_asked_for_in_headers(storing: Storing, headers: dict[str, str]) -> None:
-    assert storing.headers(NOW) == headers
+def test_how_blobs_are_kept_is_asked_for_in_headers(table: AzureTable, headers: dict[str, str]) -> None:
+    assert blob_options.headers(table, NOW) == headers
 
 
 @pytest.mark.parametrize("size", [7, LARGE])

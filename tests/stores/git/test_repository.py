@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from artifactd.artifact import Key
+from artifactd.config.destinations.git import Identity
+from artifactd.config.destinations.git_address import Address
 from artifactd.stores.base import About, Conflict, Put, Receipt, Source, Unacceptable
 from artifactd.stores.git import plumbing, transport
-from artifactd.stores.git.address import Address
 from artifactd.stores.git.clone import Clone
-from artifactd.stores.git.message import Identity
 from artifactd.stores.git.remote import Remote
 from artifactd.stores.git.store import GitStore
 from tests.servers.git.repository import BRANCH, Repository, git

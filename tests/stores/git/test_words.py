@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from artifactd.artifact import Digest
 from artifactd.stores.base import Denied, StoreError, Unacceptable, Unavailable
 from artifactd.stores.git.answers import Declined, excerpt, meaning, rejected
-from artifactd.stores.git.message import FIELDS, Identity, Line, message, subject_template
+from artifactd.stores.git.message import Line, message
 
 NO_READ = """
 fatal: Could not read from remote repository.
@@ -97,24 +97,3 @@ def test_names_of_people_and_experiments_cannot_forge_a_trailer(user: str, exper
 def test_values_with_braces_are_not_read_again() -> None:
     text = message("{user} {experiment_id}", "{experiment_id}", "{count}", [LINE])
     assert text.startswith("{experiment_id} {count}\n")
-
-
-@pytest.mark.parametrize("text", ["", "two\nlines", "{unknown}", " "])
-def test_a_template_that_cannot_be_filled_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="one line of text"):
-        subject_template(text)
-
-
-def test_a_template_may_name_every_field() -> None:
-    text = " ".join(f"{{{field}}}" for field in FIELDS)
-    assert subject_template(text) == text
-
-
-@pytest.mark.parametrize("text", ["", "name", "<a@b>", "name <a@b", "name <a@b> more", "a <b> <c>", "a\n<b>"])
-def test_an_identity_of_another_form_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="a name and an address"):
-        Identity.parse(text)
-
-
-def test_an_identity_reads_as_git_reads_it() -> None:
-    assert Identity.parse("Ann B. <ann@example.com>") == Identity("Ann B.", "ann@example.com")

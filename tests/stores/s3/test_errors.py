@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from artifactd.artifact import Key
+from artifactd.config.destinations.s3 import AddressingStyle, S3Access, S3Endpoint, S3Table
 from artifactd.stores.base import Denied, StoreError, Unacceptable, Unavailable
 from artifactd.stores.objects.store import ObjectStore
 from artifactd.stores.objects.unfinished import InMemory
 from artifactd.stores.s3.bucket import Bucket
-from artifactd.stores.s3.object_options import Storing
-from artifactd.stores.s3.session import Access, Endpoint
 from tests.servers.faults import Answer
 from tests.servers.ports import free_ports
 from tests.servers.proxy import Proxy
@@ -32,8 +31,8 @@ def weed(seaweed: S3Server) -> Iterator[Through]:
         yield here
 
 
-def a_store_at(endpoint: Endpoint) -> ObjectStore:
-    bucket = Bucket(endpoint, Access("AKIAADMIN", "secret"), Storing(), CLOCK)
+def a_store_at(endpoint: S3Endpoint) -> ObjectStore:
+    bucket = Bucket(endpoint, S3Access("AKIAADMIN", "secret"), S3Table(), CLOCK)
     return ObjectStore(
         "s3",
         bucket,
@@ -128,13 +127,17 @@ def test_a_server_that_recovers_is_used_again(weed: Through) -> None:
 
 def test_a_port_that_nobody_listens_at() -> None:
     (port,) = free_ports(1)
-    error = said(a_store_at(Endpoint("bucket", "us-east-1", f"http://127.0.0.1:{port}", "path")))
+    error = said(
+        a_store_at(S3Endpoint("bucket", "us-east-1", f"http://127.0.0.1:{port}", AddressingStyle.PATH))
+    )
     assert isinstance(error, Unavailable)
     assert f"127.0.0.1:{port} cannot be reached" in str(error)
 
 
 def test_a_name_that_does_not_resolve() -> None:
-    error = said(a_store_at(Endpoint("bucket", "us-east-1", "http://s3.invalid:9000", "path")))
+    error = said(
+        a_store_at(S3Endpoint("bucket", "us-east-1", "http://s3.invalid:9000", AddressingStyle.PATH))
+    )
     assert isinstance(error, Unavailable)
     assert "s3.invalid:9000 cannot be reached" in str(error)
 
@@ -146,7 +149,11 @@ def test_somebody_who_does_not_speak_http() -> None:
         connected.sendall(b"\r\n\r\n")
 
     with serving(script) as server:
-        error = said(a_store_at(Endpoint("bucket", "us-east-1", f"http://127.0.0.1:{server.port}", "path")))
+        error = said(
+            a_store_at(
+                S3Endpoint("bucket", "us-east-1", f"http://127.0.0.1:{server.port}", AddressingStyle.PATH)
+            )
+        )
     assert not isinstance(error, Denied)
     assert "127.0.0.1" in str(error)
 
@@ -176,9 +183,16 @@ def secure(seaweed: S3Server, authority: Authority) -> Iterator[Through]:
 def both_ways(here: Through, tmp_path: Path, authorities: Path | None, *, verify: bool = True) -> None:
     """A small copy, and a large one, which the SDK begins and completes; and all reads."""
     bucket = Bucket(
-        Endpoint(here.place[0], "us-east-1", here.proxy.url, "path", authorities=authorities, verify=verify),
-        Access(here.server.access_key, here.server.secret_key),
-        Storing(),
+        S3Endpoint(
+            here.place[0],
+            "us-east-1",
+            here.proxy.url,
+            AddressingStyle.PATH,
+            authorities=authorities,
+            verify=verify,
+        ),
+        S3Access(here.server.access_key, here.server.secret_key),
+        S3Table(),
         CLOCK,
         probe_key="probes/" + here.place[1] + "probe",
     )
@@ -215,8 +229,8 @@ def test_a_certificate_that_is_not_to_be_trusted_is_denied_and_nothing_is_sent(
     certificate = authority.good if kind == "unknown" else getattr(authority, kind)
     with Proxy(seaweed.url, tls=certificate.context()) as proxy:
         store = a_store_at(
-            Endpoint(
-                "bucket", "us-east-1", proxy.url, "path",
+            S3Endpoint(
+                "bucket", "us-east-1", proxy.url, AddressingStyle.PATH,
                 authorities=None if kind == "unknown" else authority.ca_file,
             )
         )  # fmt: skip
@@ -229,7 +243,9 @@ def test_a_certificate_that_is_not_to_be_trusted_is_denied_and_nothing_is_sent(
 def test_a_file_of_authorities_that_is_none_is_named(tmp_path: Path) -> None:
     for name in ("missing.pem", "empty.pem"):
         (tmp_path / "empty.pem").touch()
-        endpoint = Endpoint("b", "us-east-1", "https://127.0.0.1:1", "path", authorities=tmp_path / name)
+        endpoint = S3Endpoint(
+            "b", "us-east-1", "https://127.0.0.1:1", AddressingStyle.PATH, authorities=tmp_path / name
+        )
         error = said(a_store_at(endpoint))
         assert isinstance(error, Denied)
         assert name in str(error)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from artifactd.artifact import Key
+from artifactd.config.destinations.s3 import AddressingStyle, S3Access, S3Endpoint, S3Table
 from artifactd.stores.base import StoreError, Unavailable
 from artifactd.stores.objects.store import ObjectStore
 from artifactd.stores.s3.bucket import Bucket
-from artifactd.stores.s3.object_options import Storing
-from artifactd.stores.s3.session import Access, Endpoint, opened
+from artifactd.stores.s3.session import opened
 from tests.servers.faults import Answer, Blackhole, LoseAnswer, Reset, What
 from tests.servers.s3 import S3Server
 from tests.support.buckets import CLOCK, PART
@@ -43,14 +43,14 @@ def trusting(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Throug
         yield here
 
 
-def a_store_with(here: Through, access: Access) -> ObjectStore:
-    endpoint = Endpoint(here.place[0], "us-east-1", here.proxy.url, "path", read_seconds=0.4)
-    bucket = Bucket(endpoint, access, Storing(), CLOCK, probe_key="probes/" + here.place[1] + "probe")
+def a_store_with(here: Through, access: S3Access) -> ObjectStore:
+    endpoint = S3Endpoint(here.place[0], "us-east-1", here.proxy.url, AddressingStyle.PATH, read_seconds=0.4)
+    bucket = Bucket(endpoint, access, S3Table(), CLOCK, probe_key="probes/" + here.place[1] + "probe")
     return here.store(bucket)
 
 
-@pytest.mark.parametrize("access", [Access(), Access(ACCESS, SECRET)], ids=["environment", "keys"])
-def test_no_error_shows_a_secret(trusting: Through, tmp_path: Path, access: Access) -> None:
+@pytest.mark.parametrize("access", [S3Access(), S3Access(ACCESS, SECRET)], ids=["environment", "keys"])
+def test_no_error_shows_a_secret(trusting: Through, tmp_path: Path, access: S3Access) -> None:
     store = a_store_with(trusting, access)
     faults: list[What] = [
         Answer.s3(403, "SignatureDoesNotMatch"), Answer.s3(403, "InvalidAccessKeyId"), Answer(400),
@@ -80,8 +80,8 @@ def test_no_error_shows_a_secret(trusting: Through, tmp_path: Path, access: Acce
 
 
 def test_no_object_shows_a_secret(trusting: Through) -> None:
-    access = Access(ACCESS, SECRET)
-    endpoint = Endpoint("bucket", "us-east-1", trusting.proxy.url, "path")
+    access = S3Access(ACCESS, SECRET)
+    endpoint = S3Endpoint("bucket", "us-east-1", trusting.proxy.url, AddressingStyle.PATH)
     session = opened(access, endpoint, lambda _: None)
     store = a_store_with(trusting, access)
     for one in (
@@ -90,7 +90,7 @@ def test_no_object_shows_a_secret(trusting: Through) -> None:
         session,
         session.credentials(),
         store,
-        Bucket(endpoint, access, Storing(), CLOCK),
+        Bucket(endpoint, access, S3Table(), CLOCK),
     ):
         assert_silent(f"{one} {one!r}")
     assert_silent(store.uri(Key("u/e/k")))
@@ -102,8 +102,8 @@ def test_a_proxys_password_is_shown_by_neither_way(monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, f"http://user:{PASSWORD}@127.0.0.1:1")
-    endpoint = Endpoint("bucket", "us-east-1", "http://s3.example.org", "path")
-    bucket = Bucket(endpoint, Access(ACCESS, SECRET), Storing(), CLOCK)
+    endpoint = S3Endpoint("bucket", "us-east-1", "http://s3.example.org", AddressingStyle.PATH)
+    bucket = Bucket(endpoint, S3Access(ACCESS, SECRET), S3Table(), CLOCK)
     asks: list[Callable[[], object]] = [bucket.ready, lambda: bucket.head("k")]
     for ask in asks:
         with pytest.raises(Unavailable) as raised:

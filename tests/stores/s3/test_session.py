@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 from boto3.session import Session
 
+from artifactd.config.destinations.s3 import AddressingStyle, S3Access, S3Endpoint, S3Table
 from artifactd.stores.base import Denied, StoreError
 from artifactd.stores.s3 import session as module
 from artifactd.stores.s3.bucket import Bucket
-from artifactd.stores.s3.object_options import Storing
-from artifactd.stores.s3.session import Access, Endpoint, Opened, opened
+from artifactd.stores.s3.session import Opened, opened
 from artifactd.stores.s3.sigv4 import Credentials
 from tests.servers.s3 import S3Server
 from tests.support.buckets import CLOCK
 from tests.support.harness import a_put, receipt
 from tests.support.through import through
 
-KEYS = Access("AKIAOURS", "our-secret")
+KEYS = S3Access("AKIAOURS", "our-secret")
 
 
 @pytest.fixture(autouse=True)
@@ -53,26 +53,34 @@ def heard(_: str) -> None:
     ("endpoint", "url", "root"),
     [
         (
-            Endpoint("bucket", "eu-west-1", addressing="virtual"),
+            S3Endpoint("bucket", "eu-west-1", addressing=AddressingStyle.VIRTUAL),
             "https://bucket.s3.eu-west-1.amazonaws.com",
             "",
         ),
-        (Endpoint("bucket", "eu-west-1"), "https://bucket.s3.eu-west-1.amazonaws.com", ""),
-        (Endpoint("bucket", "eu-west-1", addressing="path"), "https://s3.eu-west-1.amazonaws.com", "/bucket"),
-        (Endpoint("b.with.dots", "eu-west-1"), "https://s3.eu-west-1.amazonaws.com", "/b.with.dots"),
-        (Endpoint("bucket", "cn-north-1"), "https://bucket.s3.cn-north-1.amazonaws.com.cn", ""),
-        (Endpoint("bucket", "r", "http://127.0.0.1:9000"), "http://127.0.0.1:9000", "/bucket"),
-        (Endpoint("bucket", "r", "https://s3.example.org"), "https://s3.example.org", "/bucket"),
+        (S3Endpoint("bucket", "eu-west-1"), "https://bucket.s3.eu-west-1.amazonaws.com", ""),
         (
-            Endpoint("bucket", "r", "https://s3.example.org:444", "virtual"),
+            S3Endpoint("bucket", "eu-west-1", addressing=AddressingStyle.PATH),
+            "https://s3.eu-west-1.amazonaws.com",
+            "/bucket",
+        ),
+        (S3Endpoint("b.with.dots", "eu-west-1"), "https://s3.eu-west-1.amazonaws.com", "/b.with.dots"),
+        (S3Endpoint("bucket", "cn-north-1"), "https://bucket.s3.cn-north-1.amazonaws.com.cn", ""),
+        (S3Endpoint("bucket", "r", "http://127.0.0.1:9000"), "http://127.0.0.1:9000", "/bucket"),
+        (S3Endpoint("bucket", "r", "https://s3.example.org"), "https://s3.example.org", "/bucket"),
+        (
+            S3Endpoint("bucket", "r", "https://s3.example.org:444", AddressingStyle.VIRTUAL),
             "https://bucket.s3.example.org:444",
             "",
         ),
-        (Endpoint("k", "r", "https://s3.example.org", "path"), "https://s3.example.org", "/k"),
+        (
+            S3Endpoint("k", "r", "https://s3.example.org", AddressingStyle.PATH),
+            "https://s3.example.org",
+            "/k",
+        ),
     ],
 )
 def test_a_bucket_is_addressed_as_the_sdk_does(
-    opening: list[Opened], endpoint: Endpoint, url: str, root: str
+    opening: list[Opened], endpoint: S3Endpoint, url: str, root: str
 ) -> None:
     opening.append(opened(KEYS, endpoint, heard))
     assert (opening[0].url, opening[0].root) == (url, root)
@@ -80,17 +88,17 @@ def test_a_bucket_is_addressed_as_the_sdk_does(
 
 
 def test_the_region_is_found_as_the_sdk_does(opening: list[Opened], monkeypatch: pytest.MonkeyPatch) -> None:
-    opening.append(opened(KEYS, Endpoint("bucket"), heard))
+    opening.append(opened(KEYS, S3Endpoint("bucket"), heard))
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    opening.append(opened(KEYS, Endpoint("bucket"), heard))
-    opening.append(opened(KEYS, Endpoint("bucket", "eu-west-1"), heard))
+    opening.append(opened(KEYS, S3Endpoint("bucket"), heard))
+    opening.append(opened(KEYS, S3Endpoint("bucket", "eu-west-1"), heard))
     assert [one.region for one in opening] == ["us-east-1", "eu-central-1", "eu-west-1"]
 
 
 @pytest.mark.parametrize("url", ["not an address", "http://"])
 def test_an_address_that_is_none_is_denied(url: str) -> None:
     with pytest.raises(Denied, match="as configured"):
-        opened(KEYS, Endpoint("bucket", "r", url), heard)
+        opened(KEYS, S3Endpoint("bucket", "r", url), heard)
 
 
 # --- who ---
@@ -102,7 +110,7 @@ def test_keys_go_before_what_the_machine_offers(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATHEIRS")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "their-secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "their-token")
-    opening.append(opened(KEYS, Endpoint("bucket", "r"), heard))
+    opening.append(opened(KEYS, S3Endpoint("bucket", "r"), heard))
     assert opening[0].credentials() == Credentials("AKIAOURS", "our-secret", None)
 
 
@@ -112,7 +120,7 @@ def test_the_environment_is_asked_with_its_token(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATHEIRS")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "their-secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "their-token")
-    opening.append(opened(Access(), Endpoint("bucket", "r"), heard))
+    opening.append(opened(S3Access(), S3Endpoint("bucket", "r"), heard))
     assert opening[0].credentials() == Credentials("AKIATHEIRS", "their-secret", "their-token")
 
 
@@ -123,21 +131,21 @@ def test_a_profile_is_found_in_the_shared_files(
         "[default]\naws_access_key_id = AKIADEFAULT\naws_secret_access_key = s1\n"
         "[exports]\naws_access_key_id = AKIAEXPORTS\naws_secret_access_key = s2\n"
     )
-    opening.append(opened(Access(), Endpoint("bucket", "r"), heard))
+    opening.append(opened(S3Access(), S3Endpoint("bucket", "r"), heard))
     monkeypatch.setenv("AWS_PROFILE", "exports")
-    opening.append(opened(Access(), Endpoint("bucket", "r"), heard))
+    opening.append(opened(S3Access(), S3Endpoint("bucket", "r"), heard))
     assert [one.credentials().access_key for one in opening] == ["AKIADEFAULT", "AKIAEXPORTS"]
 
 
 def test_no_credentials_are_denied_with_what_to_set() -> None:
     with pytest.raises(Denied, match="aws_access_key_id"):
-        opened(Access(), Endpoint("bucket", "r"), heard)
+        opened(S3Access(), S3Endpoint("bucket", "r"), heard)
 
 
 def test_a_profile_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(Denied, match="nobody"):
-        opened(Access(), Endpoint("bucket", "r"), heard)
+        opened(S3Access(), S3Endpoint("bucket", "r"), heard)
 
 
 def test_the_instances_role_is_all_that_counts_where_it_is_asked_for(
@@ -146,9 +154,9 @@ def test_the_instances_role_is_all_that_counts_where_it_is_asked_for(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATHEIRS")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "their-secret")
     with pytest.raises(Denied, match="no credentials"):
-        opened(Access(instance_role=True), Endpoint("bucket", "r"), heard)
+        opened(S3Access(instance_role=True), S3Endpoint("bucket", "r"), heard)
     session = Session()
-    module._narrow(session, Access(instance_role=True))  # noqa: SLF001 - what boto3 is left with shows nowhere else
+    module._narrow(session, S3Access(instance_role=True))  # noqa: SLF001 - what boto3 is left with shows nowhere else
     chain = session._session.get_component("credential_provider")  # noqa: SLF001 - as above
     assert [one.METHOD for one in chain.providers] == ["iam-role"]
 
@@ -162,9 +170,12 @@ def test_a_role_is_assumed_on_both_ways(moto: S3Server, monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto.url)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with through(moto) as here:
-        access = Access(moto.access_key, moto.secret_key, role_arn=ROLE)
+        access = S3Access(moto.access_key, moto.secret_key, role_arn=ROLE)
         bucket = Bucket(
-            Endpoint(here.place[0], "us-east-1", here.proxy.url, "path"), access, Storing(), CLOCK
+            S3Endpoint(here.place[0], "us-east-1", here.proxy.url, AddressingStyle.PATH),
+            access,
+            S3Table(),
+            CLOCK,
         )
         store = here.store(bucket)
         put = a_put("k", b"new")
@@ -181,8 +192,8 @@ def test_a_role_that_cannot_be_assumed_is_denied_or_down_and_nothing_is_sent(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    access = Access("AKIAOURS", "canary-secret", role_arn=ROLE)
-    opening.append(opened(access, Endpoint("bucket", "r"), heard))
+    access = S3Access("AKIAOURS", "canary-secret", role_arn=ROLE)
+    opening.append(opened(access, S3Endpoint("bucket", "r"), heard))
     with pytest.raises(StoreError) as raised:
         opening[0].credentials()
     assert "canary" not in str(raised.value)

@@ -1,25 +1,13 @@
-"""Which account, where it is, and who we are to it. Pure.
-
-Connection strings are read here and not by the SDK, so that the address is known without loading it.
-"Configure Azure Storage connection strings", Azure Storage documentation; a test holds this file to the SDK.
-"""
+"""Which account, where it is, and who we are to it, known without loading the SDK. Pure."""
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+from artifactd.config.destinations.azure import AzureAccess
 from artifactd.stores.base import Denied
-
-_EMULATOR: Final = {
-    "accountname": "devstoreaccount1",
-    "accountkey": "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
-    "blobendpoint": "http://127.0.0.1:10000/devstoreaccount1",
-}
-"""What UseDevelopmentStorage=true stands for. Everybody knows this key: it opens an emulator."""
 
 
 class TokenSource(Protocol):
@@ -27,34 +15,6 @@ class TokenSource(Protocol):
 
     def get_token(self, *scopes: str, **options: Any) -> Any:  # noqa: ANN401 - azure-core's protocol
         """A token for these scopes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who asks: a connection string, a key, a SAS token, or else an identity of Entra ID."""
-
-    account: str = ""
-    """the account's name; "": the connection string or the address says it"""
-    key: str = field(default="", repr=False)
-    connection_string: str = field(default="", repr=False)
-    sas_token: str = field(default="", repr=False)
-    """with or without its leading "?" """
-    identity: TokenSource | None = None
-    """in place of azure-identity's DefaultAzureCredential"""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the container is, and how to reach it."""
-
-    container: str
-    url: str = ""
-    """the whole address of the account's blob service; "": made of account and suffix"""
-    suffix: str = "core.windows.net"
-    authorities: Path | None = None
-    """file with the certificates to check the server's with; None: $REQUESTS_CA_BUNDLE, else the SDK's own"""
-    connect_seconds: float = 10.0
-    read_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,55 +34,22 @@ class Account:
         return _moment(next(iter(parse_qs(self.sas).get("se", ())), ""))
 
 
-def account(access: Access, endpoint: Endpoint) -> Account:
+def account(access: AzureAccess) -> Account:
     """The account that is meant.
 
     Raises:
         Denied: too little is said, or what is said cannot be read.
     """
-    if access.connection_string:
-        return _connected(_settings(access.connection_string))
-    url = endpoint.url or (f"https://{access.account}.blob.{endpoint.suffix}" if access.account else "")
-    return _made(url, access.account, access.key, access.sas_token)
-
-
-def _connected(said: Mapping[str, str]) -> Account:
-    if said.get("usedevelopmentstorage", "").lower() == "true":
-        said = _EMULATOR
-    name = said.get("accountname", "")
-    scheme, suffix = (
-        said.get("defaultendpointsprotocol", "https"),
-        said.get("endpointsuffix", "core.windows.net"),
-    )
-    url = said.get("blobendpoint", "") or (f"{scheme}://{name}.blob.{suffix}" if name else "")
-    key, sas = said.get("accountkey", ""), said.get("sharedaccesssignature", "")
-    if not key and not sas and "sig=" not in url:
-        raise Denied(f"the connection string has no credentials: {_MEND}")
-    return _made(url, name, key, "" if key else sas)
-
-
-_MEND: Final = "set artifacts_azure_connection_string to the whole string that the Azure portal shows"
-
-
-def _settings(written: str) -> dict[str, str]:
-    """The parts of a connection string, their names in lower case."""
-    pairs = [part.partition("=") for part in written.strip().rstrip(";").split(";")]
-    if not all(equals for _, equals, _ in pairs):
-        raise Denied(f"the connection string cannot be read: {_MEND}")
-    return {name.strip().lower(): value.strip() for name, _, value in pairs}
-
-
-def _made(url: str, name: str, key: str, sas: str) -> Account:
-    parts = urlsplit(url)
+    parts = urlsplit(access.url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Denied("no account is named: set artifacts_azure_blob_account_name or [azure] endpoint_url")
-    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-    sas = (sas or parts.query).strip().lstrip("?").strip("&")
+    url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    sas = "" if access.key else access.sas_token.strip().lstrip("?").strip("&")
     if not sas.isascii() or not sas.isprintable() or " " in sas:
         raise Denied(
             "the SAS token holds what no SAS token holds: set artifacts_azure_sas_token to the whole of it"
         )
-    return Account(place, name or _named(place), _decoded(key), "" if key else sas)
+    return Account(url, access.account or _named(url), _decoded(access.key), sas)
 
 
 def _named(url: str) -> str:

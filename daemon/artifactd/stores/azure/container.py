@@ -10,9 +10,10 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from artifactd.clock import Clock
-from artifactd.stores.azure.account import Access, Endpoint, account
+from artifactd.config.destinations.azure import AzureAccess, AzureTable
+from artifactd.stores.azure import blob_options
+from artifactd.stores.azure.account import TokenSource, account
 from artifactd.stores.azure.answers import FOREIGN, Request
-from artifactd.stores.azure.blob_options import Storing
 from artifactd.stores.azure.direct_put import DirectPut
 from artifactd.stores.azure.sdk_errors import answered
 from artifactd.stores.azure.session import RANGES, Opened, opened
@@ -40,14 +41,14 @@ class Container(Objects):
 
     def __init__(
         self,
-        endpoint: Endpoint,
-        access: Access,
-        storing: Storing,
+        access: AzureAccess,
+        table: AzureTable,
         clock: Clock,
         throttle: Throttle | None = None,
+        identity: TokenSource | None = None,
     ) -> None:
-        self._endpoint, self._access, self._storing = endpoint, access, storing
-        self._clock, self._throttle = clock, throttle
+        self._access, self._table = access, table
+        self._clock, self._throttle, self._identity = clock, throttle, identity
         self._lock = Lock()
         self._session: tuple[Opened, DirectPut] | None = None
         self._sent = RequestCounts()
@@ -58,8 +59,8 @@ class Container(Objects):
     def _opened(self) -> tuple[Opened, DirectPut]:
         with self._lock:
             if self._session is None:
-                session = opened(self._access, self._endpoint, self._sent.count, self._clock.now)
-                direct = DirectPut(session, self._endpoint, self._clock, self._sent.count, self._throttle)
+                session = opened(self._access, self._table, self._identity, self._sent.count, self._clock.now)
+                direct = DirectPut(session, self._table, self._clock, self._sent.count, self._throttle)
                 self._session = session, direct
             return self._session
 
@@ -136,7 +137,7 @@ class Container(Objects):
         sent = {
             **headers,
             "x-ms-blob-content-type": "application/octet-stream",
-            **self._storing.headers(self._clock.now()),
+            **blob_options.headers(self._table, self._clock.now()),
             # Whether a run of spaces is signed as it is or as one is told in two ways: here is none.
             **{f"x-ms-meta-{name}": value.replace("  ", " %20") for name, value in metadata.items()},
             **condition(expected),
@@ -180,7 +181,7 @@ class Container(Objects):
     def list(self, prefix: str) -> Iterator[str]:
         """As `Objects.list`. Folders of an account with a hierarchical namespace are no objects."""
         session, _ = self._opened()
-        request = self._request(f"a list of {self._endpoint.container}/{prefix}", "ListBlobs")
+        request = self._request(f"a list of {self._table.container}/{prefix}", "ListBlobs")
         pages = session.client.list_blobs(name_starts_with=prefix, include=["metadata"]).by_page()
 
         def page() -> list[str] | None:
@@ -192,8 +193,8 @@ class Container(Objects):
 
     def uri(self, key: str) -> str:
         """The blob's address, without what opens it."""
-        root = account(self._access, self._endpoint).url
-        return f"{root}/{self._endpoint.container}/{quote(key, safe='/~')}"
+        root = account(self._access).url
+        return f"{root}/{self._table.container}/{quote(key, safe='/~')}"
 
 
 def block_id(upload: str, number: int) -> str:

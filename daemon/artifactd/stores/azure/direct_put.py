@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
 from artifactd.clock import Clock
-from artifactd.stores.azure.account import Endpoint
+from artifactd.config.destinations.azure import AzureTable
 from artifactd.stores.azure.answers import FOREIGN, Request, meaning, of_answer
 from artifactd.stores.azure.blob_options import dated
 from artifactd.stores.azure.session import VERSION, Opened
@@ -29,15 +29,17 @@ class DirectPut:
     def __init__(
         self,
         session: Opened,
-        endpoint: Endpoint,
+        table: AzureTable,
         clock: Clock,
         sent: Callable[[str], None],
         throttle: Throttle | None,
     ) -> None:
         self._session, self._clock, self._sent = session, clock, sent
         parts = urlsplit(session.account.url)
-        self._root = f"{parts.path}/{endpoint.container}/"
-        server = Server.at(session.account.url, session.tls, endpoint.connect_seconds, endpoint.read_seconds)
+        self._root = f"{parts.path}/{table.container}/"
+        server = Server.at(
+            session.account.url, session.tls, table.connect_timeout_seconds, table.read_timeout_seconds
+        )
         self._client = Client(server, throttle)
 
     def put(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from artifactd import __version__
-from artifactd.stores.azure.account import Access, Account, Endpoint, TokenSource, account
+from artifactd.config.destinations.azure import AzureAccess, AzureTable
+from artifactd.stores.azure.account import Account, TokenSource, account
 from artifactd.stores.azure.answers import Request
 from artifactd.stores.azure.sdk_errors import answered
 from artifactd.stores.base import Denied
@@ -84,23 +85,28 @@ class Opened:
 
 
 def opened(
-    access: Access, endpoint: Endpoint, sent: Callable[[str], None], now: Callable[[], float]
+    access: AzureAccess,
+    table: AzureTable,
+    identity: TokenSource | None,
+    sent: Callable[[str], None],
+    now: Callable[[], float],
 ) -> Opened:
     """A session. Nothing is sent.
 
-    `sent` hears the operation of each request of the SDK; `now` tells seconds since the epoch.
+    `identity` takes the place of azure-identity's DefaultAzureCredential; `sent` hears the operation of each
+    request of the SDK; `now` tells seconds since the epoch.
 
     Raises:
         Denied: there are no credentials, or they or the address cannot be used.
     """
-    found = account(access, endpoint)
-    bearer = None if found.key or found.sas else Bearer(access.identity or _identity(), now)
+    found = account(access)
+    bearer = None if found.key or found.sas else Bearer(identity or _identity(), now)
     if bearer is not None and urlsplit(found.url).scheme != "https":
         raise Denied("tokens of Entra ID go over https only: mend [azure] endpoint_url, or set a key")
-    authorities = _authorities(endpoint.authorities)
+    authorities = _authorities(table.cert_location)
     request = Request("Azure cannot be used as configured", "Open")
     credential = _credential(found) if bearer is None else bearer
-    client = answered(request, lambda: _client(found, credential, endpoint, authorities, sent))
+    client = answered(request, lambda: _client(found, credential, table, authorities, sent))
     return Opened(found, client, bearer, _context(authorities))
 
 
@@ -118,7 +124,7 @@ def _credential(found: Account) -> Any:  # noqa: ANN401 - one of two classes of 
 def _client(
     found: Account,
     credential: Any,  # noqa: ANN401 - one of three classes
-    endpoint: Endpoint,
+    table: AzureTable,
     authorities: Path,
     sent: Callable[[str], None],
 ) -> "ContainerClient":
@@ -128,8 +134,8 @@ def _client(
         found.url,
         credential,
         api_version=VERSION,
-        connection_timeout=endpoint.connect_seconds,
-        read_timeout=endpoint.read_seconds,
+        connection_timeout=table.connect_timeout_seconds,
+        read_timeout=table.read_timeout_seconds,
         connection_verify=str(authorities),
         permit_redirects=False,
         retry_policy=LinearRetry(backoff=1, retry_total=0),  # see RANGES
@@ -138,7 +144,7 @@ def _client(
         max_chunk_get_size=_RANGE,
         user_agent=f"artifactd/{__version__}",
     )
-    return service.get_container_client(endpoint.container)
+    return service.get_container_client(table.container)
 
 
 def _operation(request: Any) -> str:  # noqa: ANN401 - azure-core has two classes of requests

@@ -8,34 +8,10 @@ from typing import Final
 
 from artifactd import __version__
 from artifactd.artifact import Digest, printable
+from artifactd.config.destinations.git import FIELD, Identity
 
-SUBJECT: Final = "Export {count} of {user}'s experiment {experiment_id}"
-FIELDS: Final = frozenset({"count", "user", "experiment_id"})
-"""What a template of the subject may name."""
-
-_FIELD: Final = re.compile(r"\{(\w*)\}")
 _SUBJECT_CHARACTERS: Final = 200
 _PLAIN: Final = re.compile(r"[\w.+=@/-][\w.+=@/ -]*[\w.+=@/-]", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A person or a program, as a commit names it."""
-
-    name: str
-    email: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Identity":
-        """From git's form, `Name <address>`.
-
-        Raises:
-            ValueError: it has another form.
-        """
-        name, _, rest = text.partition("<")
-        if not (name.strip() and rest.endswith(">") and text.isprintable()) or set("<>") & set(rest[:-1]):
-            raise ValueError('a name and an address, such as "artifactd <artifactd@example.com>"')
-        return cls(name.strip(), rest[:-1].strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +35,6 @@ class Line:
     """bytes"""
 
 
-def subject_template(text: str) -> str:
-    """`text`, known to be a template.
-
-    Raises:
-        ValueError: it names a field that there is not, or is no single line.
-    """
-    unknown = set(_FIELD.findall(text)) - FIELDS
-    if unknown or not text.strip() or not text.isprintable():
-        raise ValueError("one line of text, with {count}, {user} and {experiment_id} where they belong")
-    return text
-
-
 def message(template: str, user: str, experiment_id: str, lines: Sequence[Line]) -> str:
     """The message of the commit that carries these artifacts of one experiment.
 
@@ -82,7 +46,7 @@ def message(template: str, user: str, experiment_id: str, lines: Sequence[Line])
     if not experiment_id:
         template = "Write {count}"
     values = {"count": count, "user": user or "an unknown user", "experiment_id": experiment_id}
-    subject = _FIELD.sub(lambda field: values[field[1]], template)[:_SUBJECT_CHARACTERS]
+    subject = FIELD.sub(lambda field: values[field[1]], template)[:_SUBJECT_CHARACTERS]
     trailers = [
         *([f"Artifactd-User: {user}"] if user else ()),
         *([f"Artifactd-Experiment: {experiment_id}"] if experiment_id else ()),

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from artifactd.config.destinations.git import Identity
 from artifactd.stores.git.clone import HEAD, Clone
-from artifactd.stores.git.message import Identity
 
 FILE: Final = "100644"
 """The mode of a plain file."""

@@ -6,13 +6,12 @@ server: a `file` remote runs its hooks and syncs its disk by its own configurati
 
 import os
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
-from pydantic import SecretStr
-
-from artifactd.stores.git.address import Address, Protocol
+from artifactd.config.destinations.git import Repository
+from artifactd.config.destinations.git_address import Protocol
 
 _SECONDS_TO_CONNECT: Final = 30
 _SECONDS_OF_SILENCE: Final = 60
@@ -26,20 +25,15 @@ LARGE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
-    """A branch of a repository, and how to get there."""
+class Remote(Repository):
+    """A repository that git talks to."""
 
-    address: Address
-    branch: str
-    user: str = ""
-    password: SecretStr | None = None
-    ssh_key: Path | None = None
-    known_hosts: Path | None = None
-    ca_file: Path | None = None
-    skip_cert_verification: bool = False
-    seconds: float = 600.0
-    """after which one command of git is killed"""
     _credential: list[int] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def of(cls, repository: Repository) -> "Remote":
+        """The remote that this repository is."""
+        return cls(*(getattr(repository, each.name) for each in fields(repository)))
 
     @property
     def ref(self) -> str:

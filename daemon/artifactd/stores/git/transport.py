@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from artifactd.config.destinations.git_address import Protocol
 from artifactd.stores.base import Denied
 from artifactd.stores.git import answers
-from artifactd.stores.git.address import Protocol
 from artifactd.stores.git.clone import HEAD, Clone
 from artifactd.stores.git.process import GitFailed, NoGit
 from artifactd.stores.git.remote import Remote

@@ -8,20 +8,20 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from artifactd.clock import Clock
+from artifactd.config.destinations.s3 import S3Access, S3Endpoint, S3Table
 from artifactd.stores.base import CHUNK, Corrupt, Proof, Put, StoreError, Unavailable
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.messages import Piece, Unanswered
 from artifactd.stores.objects.request_counts import RequestCounts
 from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.server import Expected, Forgotten, Head, Metadata, Objects, Taken, condition
-from artifactd.stores.s3 import checksums
+from artifactd.stores.s3 import checksums, object_options
 from artifactd.stores.s3.answers import FOREIGN
 from artifactd.stores.s3.checksums import Verified
 from artifactd.stores.s3.direct_put import DirectPut
-from artifactd.stores.s3.object_options import Storing
 from artifactd.stores.s3.probe import probe
 from artifactd.stores.s3.sdk_errors import answered
-from artifactd.stores.s3.session import Access, Endpoint, Opened, opened
+from artifactd.stores.s3.session import Opened, opened
 
 PROBE: Final = "_artifactd/probe"
 """The key of the probe's object, below the prefix. It stays: nothing here can delete."""
@@ -36,15 +36,15 @@ class Bucket(Objects):
 
     def __init__(  # noqa: PLR0917 - one of each, and each of a type of its own
         self,
-        endpoint: Endpoint,
-        access: Access,
-        storing: Storing,
+        endpoint: S3Endpoint,
+        access: S3Access,
+        table: S3Table,
         clock: Clock,
         verified: Verified | None = None,
         throttle: Throttle | None = None,
         probe_key: str = PROBE,
     ) -> None:
-        self._endpoint, self._access, self._storing = endpoint, access, storing
+        self._endpoint, self._access, self._table = endpoint, access, table
         self._clock, self._throttle = clock, throttle
         self._probe_key = probe_key
         self._chosen = verified
@@ -81,7 +81,7 @@ class Bucket(Objects):
         ask = getattr(session.client, operation)
         with answered(key, lost):
             response: dict[str, Any] = ask(
-                Bucket=self._endpoint.bucket, Key=key, **{**self._storing.asking, **options}
+                Bucket=self._endpoint.bucket, Key=key, **{**object_options.asking(self._table), **options}
             )
         if not all(response.get(name) is not None for name in needs):
             raise lost(FOREIGN, key)
@@ -104,7 +104,7 @@ class Bucket(Objects):
     def ready(self) -> None:
         """As `Objects.ready`: by a probe of up to six small requests."""
         _, direct = self._opened()
-        headers = self._storing.headers(self._clock.now())
+        headers = object_options.headers(object_options.of_put(self._table, self._clock.now()))
         probed = probe(direct, self._probe_key, headers, self._chosen, self.read)
         self._verified, self.honours_conditions = probed.verified, probed.honours_conditions
         self.proof = Proof.READ_BACK if probed.verified is Verified.NOTHING else Proof.SERVER_CHECKSUM
@@ -114,7 +114,7 @@ class Bucket(Objects):
         body = checksums.whole(put, self._verified)
         headers = {
             **body.headers,
-            **self._storing.headers(self._clock.now()),
+            **object_options.headers(object_options.of_put(self._table, self._clock.now())),
             **{f"x-amz-meta-{name}": value for name, value in metadata.items()},
             **condition(expected),
         }
@@ -125,7 +125,7 @@ class Bucket(Objects):
         """As `Objects.begin`."""
         summed = self._verified is Verified.SHA256
         kinds = {"ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"} if summed else {}
-        options: dict[str, Any] = self._storing.options(self._clock.now()) | kinds
+        options: dict[str, Any] = object_options.of_put(self._table, self._clock.now()) | kinds
         response = self._ask(
             "create_multipart_upload",
             key,
@@ -139,7 +139,7 @@ class Bucket(Objects):
         """As `Objects.part`. The name is the part's ETag."""
         body = checksums.part(piece, digest, self._verified, f"{key}, part {number}")
         queried = {"partNumber": str(number), "uploadId": upload}
-        headers = {**body.headers, **self._storing.asking_headers}
+        headers = {**body.headers, **object_options.headers(object_options.asking(self._table))}
         _, direct = self._opened()
         return direct.put("UploadPart", key, queried, headers, body)
 
@@ -214,7 +214,7 @@ class Bucket(Objects):
         ask = session.client.list_objects_v2
         with answered(f"a list of {self._endpoint.bucket}/{prefix}"):
             page: dict[str, Any] = ask(
-                Bucket=self._endpoint.bucket, Prefix=prefix, **after, **self._storing.asking
+                Bucket=self._endpoint.bucket, Prefix=prefix, **after, **object_options.asking(self._table)
             )
         return page
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from artifactd.clock import Clock
+from artifactd.config.destinations.s3 import S3Endpoint
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.client import Client
 from artifactd.stores.http.connect import Server
 from artifactd.stores.http.messages import Unanswered
 from artifactd.stores.s3.answers import FOREIGN, meaning, of_xml
 from artifactd.stores.s3.checksums import Checked
-from artifactd.stores.s3.session import Endpoint, Opened
+from artifactd.stores.s3.session import Opened
 from artifactd.stores.s3.sigv4 import path, query, signed
 
 _OK = 200
@@ -22,7 +23,7 @@ class DirectPut:
     def __init__(
         self,
         session: Opened,
-        endpoint: Endpoint,
+        endpoint: S3Endpoint,
         clock: Clock,
         sent: Callable[[str], None],
         throttle: Throttle | None,

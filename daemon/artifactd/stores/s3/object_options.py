@@ -1,9 +1,11 @@
 """How objects are to be kept: class, encryption, lock, tags. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
+
+from artifactd.config.destinations.s3 import Encryption, LockMode, S3Table
 
 HEADERS: Final = {
     "StorageClass": "x-amz-storage-class",
@@ -18,47 +20,28 @@ HEADERS: Final = {
 """boto3's name of an option → the header that carries it ("PutObject", Amazon S3 API Reference)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Storing:
-    """What is asked for each object. What is empty is left to the bucket."""
+def of_put(asked: S3Table, now: float) -> dict[str, str]:
+    """The options of a put by boto3's names; `now` is seconds since the epoch."""
+    until = datetime.fromtimestamp(now, UTC) + timedelta(days=asked.object_lock_days)
+    locked = asked.object_lock_mode is not LockMode.NONE
+    told = {
+        "StorageClass": asked.storage_class,
+        "ServerSideEncryption": "" if asked.encryption is Encryption.NONE else asked.encryption.value,
+        "SSEKMSKeyId": asked.kms_key_id,
+        "ObjectLockMode": asked.object_lock_mode.value.upper() if locked else "",
+        "ObjectLockRetainUntilDate": until.strftime("%Y-%m-%dT%H:%M:%SZ") if locked else "",
+        "ObjectLockLegalHoldStatus": "ON" if asked.legal_hold else "",
+        "Tagging": urlencode(asked.tags),
+        "ExpectedBucketOwner": asked.expected_bucket_owner,
+    }
+    return {name: value for name, value in told.items() if value}
 
-    storage_class: str = ""
-    encryption: str = ""
-    """ "AES256" or "aws:kms" """
-    kms_key_id: str = ""
-    lock_mode: str = ""
-    """ "GOVERNANCE" or "COMPLIANCE" """
-    lock_days: int = 0
-    legal_hold: bool = False
-    tags: tuple[tuple[str, str], ...] = ()
-    owner: str = ""
-    """account that has to own the bucket"""
 
-    def options(self, now: float) -> dict[str, str]:
-        """The options of a put by boto3's names; `now` is seconds since the epoch."""
-        until = datetime.fromtimestamp(now, UTC) + timedelta(days=self.lock_days)
-        told = {
-            "StorageClass": self.storage_class,
-            "ServerSideEncryption": self.encryption,
-            "SSEKMSKeyId": self.kms_key_id,
-            "ObjectLockMode": self.lock_mode,
-            "ObjectLockRetainUntilDate": until.strftime("%Y-%m-%dT%H:%M:%SZ") if self.lock_mode else "",
-            "ObjectLockLegalHoldStatus": "ON" if self.legal_hold else "",
-            "Tagging": urlencode(self.tags),
-            "ExpectedBucketOwner": self.owner,
-        }
-        return {name: value for name, value in told.items() if value}
+def asking(asked: S3Table) -> dict[str, str]:
+    """The options of every other request, by boto3's names."""
+    return {"ExpectedBucketOwner": owner} if (owner := asked.expected_bucket_owner) else {}
 
-    def headers(self, now: float) -> dict[str, str]:
-        """The same as headers."""
-        return {HEADERS[name]: value for name, value in self.options(now).items()}
 
-    @property
-    def asking(self) -> dict[str, str]:
-        """The options of every other request, by boto3's names."""
-        return {"ExpectedBucketOwner": self.owner} if self.owner else {}
-
-    @property
-    def asking_headers(self) -> dict[str, str]:
-        """The same as headers."""
-        return {HEADERS[name]: value for name, value in self.asking.items()}
+def headers(named: Mapping[str, str]) -> dict[str, str]:
+    """Options by boto3's names as the headers that carry them."""
+    return {HEADERS[name]: value for name, value in named.items()}

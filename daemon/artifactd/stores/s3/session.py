@@ -3,12 +3,12 @@
 import os
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from artifactd import __version__
+from artifactd.config.destinations.s3 import S3Access, S3Endpoint
 from artifactd.stores.base import Denied
 from artifactd.stores.http.connect import trust
 from artifactd.stores.s3.sdk_errors import answered
@@ -16,36 +16,6 @@ from artifactd.stores.s3.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from boto3.session import Session
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who asks. Without keys, a role or the instance's word, the SDK's own chain finds credentials."""
-
-    access_key_id: str = field(default="", repr=False)
-    secret_access_key: str = field(default="", repr=False)
-    role_arn: str = ""
-    instance_role: bool = False
-    """take the credentials of the EC2 instance's role, and no others"""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the bucket is, and how to reach it."""
-
-    bucket: str
-    region: str = ""
-    url: str = ""
-    """of another server than Amazon's"""
-    addressing: str = "auto"
-    """"path", "virtual" or "auto", as in boto3"""
-    verify: bool = True
-    """whether to check the server's certificate"""
-    authorities: Path | None = None
-    """file with the certificates to check it with; None: $AWS_CA_BUNDLE, else those that come with the SDK"""
-    connect_seconds: float = 10.0
-    read_seconds: float = 60.0
-    connections: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +34,7 @@ class Opened:
     tls: ssl.SSLContext
 
 
-def opened(access: Access, endpoint: Endpoint, sent: Callable[[str], None]) -> Opened:
+def opened(access: S3Access, endpoint: S3Endpoint, sent: Callable[[str], None]) -> Opened:
     """A session. Nothing is sent, unless for credentials; `sent` hears the operation of each request.
 
     Raises:
@@ -122,7 +92,7 @@ def _sample(client: Any, bucket: str) -> SplitResult:  # noqa: ANN401 - as in Op
     raise AssertionError("nothing is sent unsigned")
 
 
-def _settings(endpoint: Endpoint) -> Any:  # noqa: ANN401 - botocore's Config, which is not imported yet
+def _settings(endpoint: S3Endpoint) -> Any:  # noqa: ANN401 - botocore's Config, which is not imported yet
     from botocore.config import Config  # noqa: PLC0415 - as boto3
 
     return Config(
@@ -131,7 +101,7 @@ def _settings(endpoint: Endpoint) -> Any:  # noqa: ANN401 - botocore's Config, w
         read_timeout=endpoint.read_seconds,
         max_pool_connections=endpoint.connections,
         retries={"total_max_attempts": 1},  # ours heed Retry-After, and end when the store is closed
-        s3={"addressing_style": endpoint.addressing},
+        s3={"addressing_style": endpoint.addressing.value},
         # Newer SDKs append checksums to bodies in a way that some servers store as content (boto3 issue
         # 4435). Ours travel as headers, on every request that needs one.
         request_checksum_calculation="when_required",
@@ -140,7 +110,7 @@ def _settings(endpoint: Endpoint) -> Any:  # noqa: ANN401 - botocore's Config, w
     )
 
 
-def _narrow(session: "Session", access: Access) -> None:
+def _narrow(session: "Session", access: S3Access) -> None:
     """Keep the SDK to the credentials that were asked for."""
     from botocore.credentials import (  # noqa: PLC0415 - as boto3
         AssumeRoleCredentialFetcher,

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final, assert_never
 from urllib.parse import urlsplit
 
+from artifactd.config.destinations.git_address import Address, Protocol
 from artifactd.stores.base import Denied, Unacceptable, Unavailable
 from artifactd.stores.git import answers
-from artifactd.stores.git.address import Address, Protocol
 from artifactd.stores.git.lfs.pointer import Pointer
 from artifactd.stores.git.process import GitFailed, NoGit, Runner
 from artifactd.stores.git.remote import Remote

@@ -1,4 +1,4 @@
-"""What the values of an object store may look like. Pure.
+"""What the values of object stores have in common. Pure.
 
 As in `values`, every parser raises ValueError with what is allowed as its message. An empty text stands for
 "not set". Nothing is refused here that the services themselves would take.
@@ -6,17 +6,27 @@ As in `values`, every parser raises ValueError with what is allowed as its messa
 
 import re
 from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from typing import Annotated
 from unicodedata import normalize
 from urllib.parse import urlsplit
 
+from pydantic import PlainValidator
+
 from artifactd.artifact import InvalidKey, Key
-from artifactd.config.values import address, named, text, unquoted
+from artifactd.config.values import address, optional, seconds, size_within, text, unquoted, whole
+
+OPEN = "bytes and signatures travel unencrypted; mend: https"
+UNREADABLE = "what lies there cannot be read back until it is restored, so `verify` cannot prove it"
+
+_ASLEEP = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE"})
+"""Storage classes of S3 and tiers of Azure, in capitals, whose objects have to be restored to be read."""
 
 _MOST_TAGS = 10
 """of an object: S3's limit and Azure's"""
 
 
-def _matching(pattern: str, allowed: str) -> Callable[[object], str]:
+def matching(pattern: str, allowed: str) -> Callable[[object], str]:
     """The parser of texts that match, and of the empty one."""
     expression = re.compile(pattern, re.ASCII)
 
@@ -28,39 +38,8 @@ def _matching(pattern: str, allowed: str) -> Callable[[object], str]:
     return parse
 
 
-bucket = _matching(
-    r"(?!.*\.\.|(\d+\.){3}\d+\Z)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
-    "a bucket's name alone: 3 to 63 lower-case letters, digits, dots and dashes",
-)
-"""A name by Amazon's "General purpose bucket naming rules"."""
-
-region = _matching(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", 'a region such as "eu-central-1"')
-"""A part of a host's name: it becomes one."""
-
-word = _matching(r"[!-~]+", "a word of letters, digits and signs, in ASCII and without spaces")
+word = matching(r"[!-~]+", "a word of letters, digits and signs, in ASCII and without spaces")
 """A value that travels in a header of HTTP."""
-
-bucket_owner = _matching(r"\d{12}", "the 12 digits of an AWS account in quotes")
-
-container = _matching(
-    r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
-    "a container's name alone: 3 to 63 lower-case letters, digits and single dashes",
-)
-"""A name by Azure's "Naming and referencing containers, blobs, and metadata"."""
-
-account = _matching(
-    r"[a-z0-9]{3,24}", "a storage account's name alone: 3 to 24 lower-case letters and digits"
-)
-"""A name by Azure's "Storage account overview"."""
-
-_suffix = _matching(
-    r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", 'the end of a host\'s name such as "core.windows.net"'
-)
-
-
-def suffix(value: object) -> str:
-    """The end of the hosts' names in one of Azure's clouds."""
-    return _suffix(named(value))
 
 
 def prefix(value: object) -> str:
@@ -87,7 +66,7 @@ def _plain(written: str) -> bool:
     return bool(whole) and re.search(r"[\s?#]", written) is None
 
 
-def _tags(words: str, allowed: str, start: str = "") -> Callable[[object], dict[str, str]]:
+def tags(words: str, allowed: str, start: str = "") -> Callable[[object], dict[str, str]]:
     """The parser of tags, a table or "team=risk, retention=7y" in a text, from the characters `words`."""
     name, content = re.compile(f"{start}[{words}]{{1,128}}"), re.compile(f"[{words}]{{0,256}}")
     rule = f'at most {_MOST_TAGS} tags such as {{ team = "risk" }}; names up to 128 and values up to 256 of '
@@ -121,12 +100,27 @@ def _word(written: str) -> object:
     return unquoted(written.strip())
 
 
-s3_tags = _tags(
-    r"\w +\-=.:/@",
-    'letters, digits, spaces and + - = . _ : / @; no name starts with "aws:"',
-    start="(?!aws:)",
-)
-"""Tags by Amazon's "Object tagging"."""
+def asleep(written: str) -> bool:
+    """Whether objects of this storage class or tier have to be restored to be read."""
+    return written.upper() in _ASLEEP
 
-azure_tags = _tags(r"A-Za-z0-9 +\-=.:/_", "plain letters, digits, spaces and + - = . _ : /")
-"""Tags by Azure's "Set Blob Tags"."""
+
+def in_the_open(written: str) -> bool:
+    """Whether what is sent to this address leaves this machine unencrypted."""
+    url = urlsplit(written)
+    host = url.hostname or ""
+    try:
+        near = ip_address(host).is_loopback
+    except ValueError:
+        near = host == "localhost"
+    return url.scheme == "http" and not near
+
+
+Word = Annotated[str, PlainValidator(word)]
+Endpoint = Annotated[str, PlainValidator(endpoint)]
+Prefix = Annotated[str, PlainValidator(prefix)]
+Connections = Annotated[int, PlainValidator(whole(1, 64))]
+# A bare number is bytes: one that is meant as megabytes would stop all traffic, so small ones are refused.
+Bandwidth = Annotated[int | None, PlainValidator(optional(size_within("1 kB", "1 TB")))]
+ConnectSeconds = Annotated[float, PlainValidator(seconds(600))]
+ReadSeconds = Annotated[float, PlainValidator(seconds(3600))]

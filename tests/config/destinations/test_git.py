@@ -6,10 +6,12 @@ import pytest
 
 from artifactd.clock import Clock
 from artifactd.config import Bitbucket, Config, ConfigError, load
-from artifactd.stores.git.address import Address, Protocol
+from artifactd.config.destinations.git import FIELDS, Identity, subject_template
+from artifactd.config.destinations.git_address import Address, Protocol
 from artifactd.stores.git.store import GitStore
 from artifactd.stores.objects.unfinished import InMemory
-from artifactd.stores.open import Surroundings, open_store
+from artifactd.stores.open import open_store
+from artifactd.stores.surroundings import Surroundings
 from tests.servers.git.repository import Repository
 from tests.servers.git.stores import store_on
 from tests.support.harness import a_put, receipt
@@ -37,9 +39,9 @@ def problems(directory: Path, text: str) -> list[str]:
 
 def test_a_repository_alone_is_enough(tmp_path: Path) -> None:
     found = destination(tmp_path, REPO + '[artifactd]\nstate_directory = "state"\n')
-    assert (found.branch, found.user, found.prefix) == ("dev", "git", "")
+    assert (found.repository.branch, found.repository.user, found.table.prefix) == ("dev", "git", "")
     assert found.clones == tmp_path / "state" / "git"
-    assert (found.lfs_threshold, found.max_file_size) == (10 << 20, 100 << 20)
+    assert (found.table.lfs_threshold, found.table.max_file_size) == (10 << 20, 100 << 20)
     clock = Clock(lambda: 0.0, lambda: 0.0, lambda: 0.0)
     store = open_store(found, Surroundings("me", used_before=False, upload_log=InMemory(), clock=clock))
     assert isinstance(store, GitStore)
@@ -101,7 +103,7 @@ def test_the_clone_lies_in_the_data_directory_only_if_it_is_asked_for(tmp_path: 
 @pytest.mark.parametrize(("repo", "skipped"), [("https://h/r.git", True), ("ssh://git@h/r.git", False)])
 def test_skipping_the_certificate_is_for_https_alone(tmp_path: Path, repo: str, *, skipped: bool) -> None:
     text = f'artifacts_git_repo = "{repo}"\nbitbucket_skip_cert_verification = true\n'
-    assert destination(tmp_path, text).skip_cert_verification is skipped
+    assert destination(tmp_path, text).repository.skip_cert_verification is skipped
 
 
 @pytest.mark.parametrize(
@@ -126,3 +128,24 @@ def test_the_path_of_a_directory_is_an_address(tmp_path: Path) -> None:
     receipt(store.put([a_put("k", b"new")]))
     store.close()
     assert repository.contents() == {"k": b"new"}
+
+
+@pytest.mark.parametrize("text", ["", "two\nlines", "{unknown}", " "])
+def test_a_template_that_cannot_be_filled_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="one line of text"):
+        subject_template(text)
+
+
+def test_a_template_may_name_every_field() -> None:
+    text = " ".join(f"{{{field}}}" for field in FIELDS)
+    assert subject_template(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "name", "<a@b>", "name <a@b", "name <a@b> more", "a <b> <c>", "a\n<b>"])
+def test_an_identity_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a name and an address"):
+        Identity.parse(text)
+
+
+def test_an_identity_reads_as_git_reads_it() -> None:
+    assert Identity.parse("Ann B. <ann@example.com>") == Identity("Ann B.", "ann@example.com")

@@ -1,0 +1,24 @@
+"""What a store gets from the daemon around it."""
+
+from dataclasses import dataclass
+from threading import Event
+
+from artifactd.clock import Clock
+from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.objects.unfinished import UploadLog
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is not configured, and the same for whatever kind of store."""
+
+    owner: str
+    """tells this daemon's unfinished business in the store from another's"""
+    used_before: bool
+    """whether copies are on record there"""
+    upload_log: UploadLog
+    clock: Clock
+
+    def throttle(self, bandwidth: int | None) -> Throttle | None:
+        """What keeps a store to so many bytes per second; None: nothing does."""
+        return None if bandwidth is None else Throttle(bandwidth, self.clock.monotonic, Event().wait)
