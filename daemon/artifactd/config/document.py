@@ -13,12 +13,12 @@ from pydantic.fields import FieldInfo
 
 from artifactd.artifact import InvalidKey, Key
 from artifactd.config import values
+from artifactd.config.destinations import objects
 from artifactd.config.destinations.azure import AzureKeys, AzureTable
 from artifactd.config.destinations.file_system import FileSystemKeys, FileSystemTable
 from artifactd.config.destinations.git import GitKeys, GitTable
 from artifactd.config.destinations.kinds import StoreKind
 from artifactd.config.destinations.s3 import S3Keys, S3Table
-from artifactd.config.destinations.values import endpoint
 from artifactd.config.listen import Listen, listen_at
 from artifactd.config.rules import RuleTable, tables
 from artifactd.config.values import MaybePlace, Place, Switch, Table
@@ -105,7 +105,7 @@ class Health(Table):
     """how old the oldest undelivered artifact may become before the daemon calls itself not ready"""
 
 
-class _What(Table):
+class _Export(Table):
     """Driverless AI's keys that say whether and where to, and the first to be shown."""
 
     enable_artifacts_upload: Switch = False
@@ -122,7 +122,7 @@ class _DriverlessAI(Table):
     enable_dataset_downloading: Switch = True
 
 
-class Document(AzureKeys, GitKeys, S3Keys, _DriverlessAI, FileSystemKeys, _What):
+class Document(AzureKeys, GitKeys, S3Keys, _DriverlessAI, FileSystemKeys, _Export):
     """All sources merged. The flat keys have Driverless AI's names, meanings and defaults.
 
     pydantic keeps the fields of the last base first: it is the order in which they are shown.
@@ -168,6 +168,6 @@ SECRETS = frozenset(key for key, field in FIELDS.items() if field.annotation == 
 DISCREET = SECRETS | {
     key
     for key, field in FIELDS.items()
-    if not {PlainValidator(values.address), PlainValidator(endpoint)}.isdisjoint(field.metadata)
+    if not {PlainValidator(values.address), PlainValidator(objects.endpoint)}.isdisjoint(field.metadata)
 }
 """Keys whose value is not shown while it is wrong: an address may hold a password."""

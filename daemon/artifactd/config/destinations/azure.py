@@ -14,22 +14,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, PlainValidator
 
 from artifactd.config import values
+from artifactd.config.destinations import objects
 from artifactd.config.destinations.kinds import Clash, Missing, Settings, StoreKind, pair
-from artifactd.config.destinations.values import (
-    OPEN,
-    UNREADABLE,
-    Bandwidth,
-    Connections,
-    ConnectSeconds,
-    Endpoint,
-    Prefix,
-    ReadSeconds,
-    Word,
-    asleep,
-    in_the_open,
-    matching,
-    tags,
-)
 from artifactd.config.values import MaybePlace, Secret, Switch, Table, named, plain
 
 _NAME, _KEY = "artifacts_azure_blob_account_name", "artifacts_azure_blob_account_key"
@@ -37,18 +23,18 @@ _SAS, _CONNECTION = "artifacts_azure_sas_token", "artifacts_azure_connection_str
 _ENDPOINT = "azure.endpoint_url"
 _CLOUD = "core.windows.net"
 
-container_name = matching(
+container_name = objects.matching(
     r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
     "a container's name alone: 3 to 63 lower-case letters, digits and single dashes",
 )
 """A name by Azure's "Naming and referencing containers, blobs, and metadata"."""
 
-account_name = matching(
+account_name = objects.matching(
     r"[a-z0-9]{3,24}", "a storage account's name alone: 3 to 24 lower-case letters and digits"
 )
 """A name by Azure's "Storage account overview"."""
 
-_suffix = matching(
+_suffix = objects.matching(
     r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", 'the end of a host\'s name such as "core.windows.net"'
 )
 
@@ -58,7 +44,7 @@ def suffix(value: object) -> str:
     return _suffix(named(value))
 
 
-azure_tags = tags(r"A-Za-z0-9 +\-=.:/_", "plain letters, digits, spaces and + - = . _ : /")
+azure_tags = objects.tags(r"A-Za-z0-9 +\-=.:/_", "plain letters, digits, spaces and + - = . _ : /")
 """Tags by Azure's "Set Blob Tags"."""
 
 
@@ -151,11 +137,11 @@ class AzureTable(Table):
     """
 
     container: Annotated[str, PlainValidator(container_name)] = ""
-    prefix: Prefix = ""
-    endpoint_url: Endpoint = ""
+    prefix: objects.Prefix = ""
+    endpoint_url: objects.Endpoint = ""
     endpoint_suffix: Annotated[str, PlainValidator(suffix)] = _CLOUD
     cert_location: MaybePlace = None
-    access_tier: Word = ""
+    access_tier: objects.Word = ""
     immutability_mode: Annotated[ImmutabilityMode, PlainValidator(values.one_of(ImmutabilityMode))] = (
         ImmutabilityMode.NONE
     )
@@ -165,11 +151,11 @@ class AzureTable(Table):
     tags: Annotated[dict[str, str], PlainValidator(azure_tags)] = Field(default_factory=dict)
     block_size: Annotated[int, PlainValidator(values.size_within("64 KiB", "4000 MiB"))] = 8 * 2**20
     """bytes"""
-    connections: Connections = 8
-    bandwidth: Bandwidth = None
+    connections: objects.Connections = 8
+    bandwidth: objects.Bandwidth = None
     """bytes per second; None: no limit"""
-    connect_timeout_seconds: ConnectSeconds = 10.0
-    read_timeout_seconds: ReadSeconds = 60.0
+    connect_timeout_seconds: objects.ConnectSeconds = 10.0
+    read_timeout_seconds: objects.ReadSeconds = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +219,10 @@ class AzureSettings(Settings):
 
     def doubts(self) -> Iterator[str]:
         """As `Settings.doubts`."""
-        if in_the_open(self._access.url):
-            yield f"azure: the address of the blob service is http: {OPEN}"
-        if asleep(self.table.access_tier):
-            yield f"azure.access_tier: {UNREADABLE}"
+        if objects.in_the_open(self._access.url):
+            yield f"azure: the address of the blob service is http: {objects.OPEN}"
+        if objects.asleep(self.table.access_tier):
+            yield f"azure.access_tier: {objects.UNREADABLE}"
 
     def secrets(self) -> Iterator[str]:
         """As `Settings.secrets`: whole and in parts, because a signature can show without its token."""

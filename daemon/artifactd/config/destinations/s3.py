@@ -9,39 +9,25 @@ from typing import Annotated, ClassVar
 from pydantic import Field, PlainValidator
 
 from artifactd.config import values
+from artifactd.config.destinations import objects
 from artifactd.config.destinations.kinds import Clash, Missing, Settings, StoreKind, pair
-from artifactd.config.destinations.values import (
-    OPEN,
-    UNREADABLE,
-    Bandwidth,
-    Connections,
-    ConnectSeconds,
-    Endpoint,
-    Prefix,
-    ReadSeconds,
-    Word,
-    asleep,
-    in_the_open,
-    matching,
-    tags,
-)
 from artifactd.config.values import MaybePlace, Secret, Switch, Table, plain
 
 _ACCESS, _SECRET = "aws_access_key_id", "aws_secret_access_key"
 _EC2 = "aws_use_ec2_role_credentials"
 
-bucket_name = matching(
+bucket_name = objects.matching(
     r"(?!.*\.\.|(\d+\.){3}\d+\Z)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
     "a bucket's name alone: 3 to 63 lower-case letters, digits, dots and dashes",
 )
 """A name by Amazon's "General purpose bucket naming rules"."""
 
-region = matching(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", 'a region such as "eu-central-1"')
+region = objects.matching(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", 'a region such as "eu-central-1"')
 """A part of a host's name: it becomes one."""
 
-bucket_owner = matching(r"\d{12}", "the 12 digits of an AWS account in quotes")
+bucket_owner = objects.matching(r"\d{12}", "the 12 digits of an AWS account in quotes")
 
-s3_tags = tags(
+s3_tags = objects.tags(
     r"\w +\-=.:/@",
     'letters, digits, spaces and + - = . _ : / @; no name starts with "aws:"',
     start="(?!aws:)",
@@ -130,11 +116,11 @@ class S3Keys(Table):
     """Driverless AI's."""
 
     artifacts_s3_bucket: Annotated[str, PlainValidator(bucket_name)] = ""
-    aws_access_key_id: Word = ""
+    aws_access_key_id: objects.Word = ""
     aws_secret_access_key: Secret = None
-    aws_role_arn: Word = ""
+    aws_role_arn: objects.Word = ""
     aws_default_region: Region = ""
-    aws_s3_endpoint_url: Endpoint = ""
+    aws_s3_endpoint_url: objects.Endpoint = ""
     aws_use_ec2_role_credentials: Switch = False
     s3_skip_cert_verification: Switch = False
     s3_connector_cert_location: MaybePlace = None
@@ -146,15 +132,15 @@ class S3Table(Table):
     The sizes of a part are S3's own limits ("Amazon S3 multipart upload limits").
     """
 
-    prefix: Prefix = ""
+    prefix: objects.Prefix = ""
     region: Region = ""
-    endpoint_url: Endpoint = ""
+    endpoint_url: objects.Endpoint = ""
     addressing_style: Annotated[AddressingStyle, PlainValidator(values.one_of(AddressingStyle))] = (
         AddressingStyle.AUTO
     )
-    storage_class: Word = ""
+    storage_class: objects.Word = ""
     encryption: Annotated[Encryption, PlainValidator(values.one_of(Encryption))] = Encryption.NONE
-    kms_key_id: Word = ""
+    kms_key_id: objects.Word = ""
     """only with KMS; "": the account's default key"""
     object_lock_mode: Annotated[LockMode, PlainValidator(values.one_of(LockMode))] = LockMode.NONE
     object_lock_days: Annotated[int, PlainValidator(values.whole(0, 36_500))] = 0
@@ -165,11 +151,11 @@ class S3Table(Table):
     checksum: Annotated[Checksum, PlainValidator(values.one_of(Checksum))] = Checksum.AUTO
     part_size: Annotated[int, PlainValidator(values.size_within("5 MiB", "5 GiB"))] = 16 * 2**20
     """bytes"""
-    connections: Connections = 8
-    bandwidth: Bandwidth = None
+    connections: objects.Connections = 8
+    bandwidth: objects.Bandwidth = None
     """bytes per second; None: no limit"""
-    connect_timeout_seconds: ConnectSeconds = 10.0
-    read_timeout_seconds: ReadSeconds = 60.0
+    connect_timeout_seconds: objects.ConnectSeconds = 10.0
+    read_timeout_seconds: objects.ReadSeconds = 60.0
     abandon_after_days: Annotated[int, PlainValidator(values.whole(1, 3650))] = 7
     """unfinished uploads of ours that are older are aborted"""
 
@@ -205,7 +191,7 @@ class S3Settings(Settings):
         if table.kms_key_id and table.encryption is not Encryption.KMS:
             mend = 'it needs encryption = "aws:kms"; set that, or remove s3.kms_key_id'
             yield Clash(("s3.kms_key_id", "s3.encryption"), mend)
-        if table.checksum is Checksum.READ_BACK and asleep(table.storage_class):
+        if table.checksum is Checksum.READ_BACK and objects.asleep(table.storage_class):
             mend = f"what lies in {table.storage_class} cannot be read back; choose another of the two"
             yield Clash(("s3.checksum", "s3.storage_class"), mend)
         locked = table.object_lock_mode is not LockMode.NONE
@@ -220,10 +206,10 @@ class S3Settings(Settings):
             )
         if self.keys.s3_skip_cert_verification and self.keys.s3_connector_cert_location:
             yield "s3_connector_cert_location: not used, because s3_skip_cert_verification is true"
-        if in_the_open(self._url):
-            yield f"the S3 endpoint {self._url} is http: {OPEN}"
-        if asleep(self.table.storage_class):
-            yield f"s3.storage_class: {UNREADABLE}"
+        if objects.in_the_open(self._url):
+            yield f"the S3 endpoint {self._url} is http: {objects.OPEN}"
+        if objects.asleep(self.table.storage_class):
+            yield f"s3.storage_class: {objects.UNREADABLE}"
 
     def secrets(self) -> Iterator[str]:
         """As `Settings.secrets`."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactd.artifact import Key
-from artifactd.config.destinations import values
+from artifactd.config.destinations import objects
 from artifactd.config.destinations.azure import azure_tags
 from artifactd.config.destinations.s3 import s3_tags
 from tests.support.parsing import taken
@@ -16,8 +16,8 @@ from tests.support.parsing import taken
 @pytest.mark.parametrize(
     ("parse", "value", "right"),
     [
-        *((values.word, name, True) for name in ("", "STANDARD_IA", "arn:aws:kms:eu-central-1:1:key/a-b")),
-        *((values.word, name, False) for name in ("a b", "a\r\nx-evil: 1", "é", "\x7f")),
+        *((objects.word, name, True) for name in ("", "STANDARD_IA", "arn:aws:kms:eu-central-1:1:key/a-b")),
+        *((objects.word, name, False) for name in ("a b", "a\r\nx-evil: 1", "é", "\x7f")),
     ],
 )
 def test_a_name_is_what_the_service_takes(
@@ -39,14 +39,14 @@ def test_a_name_is_what_the_service_takes(
     ],
 )
 def test_a_prefix_is_a_key_without_slashes_at_its_ends(written: object, meant: str | None) -> None:
-    assert taken(values.prefix, written) is (meant is not None)
-    assert meant is None or values.prefix(written) == meant
+    assert taken(objects.prefix, written) is (meant is not None)
+    assert meant is None or objects.prefix(written) == meant
 
 
 @given(st.text())
 def test_a_prefix_that_is_taken_makes_keys(written: str) -> None:
-    if written and taken(values.prefix, written):
-        assert Key(f"{values.prefix(written)}/user").text == f"{values.prefix(written)}/user"
+    if written and taken(objects.prefix, written):
+        assert Key(f"{objects.prefix(written)}/user").text == f"{objects.prefix(written)}/user"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_prefix_that_is_taken_makes_keys(written: str) -> None:
     ],
 )
 def test_an_endpoint_is_a_web_address_with_nothing_secret(address: object, right: bool) -> None:  # noqa: FBT001 - a column of the table
-    assert taken(values.endpoint, address) is right
+    assert taken(objects.endpoint, address) is right
 
 
 @pytest.mark.parametrize(
