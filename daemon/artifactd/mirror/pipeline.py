@@ -245,7 +245,7 @@ class Pipeline:
         self, batch: Sequence[Settled], held: Sequence[Held], plans: _Plans, error: Exception
     ) -> None:
         """What was decided for the batch is undone; its files are looked at again."""
-        self._recorder.log.error("daemon.fault", reason=unexpected(error))
+        self._tell_fault(error)
         for _, lane, one in plans.starts:
             lane.gave_up(one.reading.settled.sighting.path, one.reading.source.size)
         for one in held:
@@ -344,7 +344,7 @@ class Pipeline:
         except (LedgerError, Stopped):
             raise
         except Exception as error:  # noqa: BLE001 - the copies stay begun, and are begun again at the next look
-            self._recorder.log.error("daemon.fault", reason=unexpected(error))
+            self._tell_fault(error)
         lane.ended(job)
         for item in job.items:
             self._release(item.held, 1)
@@ -354,6 +354,10 @@ class Pipeline:
             self._back_again(lane)
         self._tell_doubts(lane)
         lane.start()
+
+    def _tell_fault(self, error: Exception) -> None:
+        """Say that something went wrong which nobody foresaw."""
+        self._recorder.log.error("daemon.fault", reason=unexpected(error))
 
     def _tell_doubts(self, lane: Lane) -> None:
         """Say once what the destination makes impossible to promise."""
