@@ -1,4 +1,5 @@
 import stat
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -7,12 +8,22 @@ from hypothesis import strategies as st
 
 from artifactd.artifact import Identity, Sighting
 from artifactd.decisions.assessment import Subject
-from artifactd.decisions.settle import Complete, Incomplete, Settled, Settler, Writers, verdict
+from artifactd.decisions.settle import (
+    LARGE,
+    ROOM,
+    Complete,
+    Incomplete,
+    Settled,
+    Settler,
+    Writers,
+    verdict,
+)
 from tests.support.subjects import a_subject
 
 QUIET = 2.0
 MAX_WAIT = 100.0
 BUSY = Incomplete("open for writing")
+TORN = Incomplete("a zip without its end", by_its_bytes=True)
 A = b"u/h2oai_experiment_1/a.csv"
 
 
@@ -245,6 +256,155 @@ def test_where_the_kernel_does_not_say_who_writes_the_wait_is_longer() -> None:
     settler = a_probed_settler()
     settler.postpone(A, seen().identity, Incomplete("unknown", 5.0), 2.0)
     assert settler.next_due() == 10.0
+
+
+def test_a_file_whose_bytes_say_that_it_is_not_whole_is_looked_at_ever_more_seldom() -> None:
+    settler, now, pauses = a_probed_settler(), 2.0, []
+    for _ in range(14):
+        settler.postpone(A, seen().identity, TORN, now)
+        due = settler.next_due()
+        assert due is not None
+        pauses.append(due - now)
+        now = due
+        assert len(given_at(settler, now)) == 1
+    assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600, 3600]
+
+
+def test_a_file_that_is_held_is_not_given_before_its_time_whatever_is_said_of_it() -> None:
+    settler = a_settler()
+    settler.feed(seen(1), 0.0)
+    settler.hold(A, 50.0)
+    settler.closed(A, 1.0)
+    settler.hinted(A, 1.0)
+    settler.feed(seen(2), 10.0)
+    assert given_at(settler, 49.9) == []
+    assert rungs(settler, 50.0) == ["quiet"]
+
+
+# --- whose files ---
+
+
+def of(user: str, number: int, size: int = 1) -> Subject:
+    path = b"%s/h2oai_experiment_1/%d.zip" % (user.encode(), number)
+    return a_subject(Sighting(path, Identity(1, 2, size, 1, 1), stat.S_IFREG | 0o644))
+
+
+def test_users_take_turns_however_many_files_one_of_them_has() -> None:
+    settler = a_settler()
+    for number in range(100):
+        settler.feed(of("mallory", number), 0.0)
+    settler.feed(of("bob", 0), 0.0)
+    given_first = [one.subject.owner.user for one in settler.settled(2.0, 3)]
+    assert given_first == ["bob", "mallory", "mallory"]
+
+
+def test_large_files_are_given_by_themselves() -> None:
+    settler = a_settler()
+    settler.feed(of("bob", 1, LARGE + 1), 0.0)
+    settler.feed(of("bob", 2, LARGE), 0.0)
+    assert [one.sighting.identity.size for one in settler.settled(2.0, 9)] == [LARGE]
+    assert [one.sighting.identity.size for one in settler.settled(2.0, 9, large=True)] == [LARGE + 1]
+
+
+def test_a_store_is_tried_with_the_smallest_file() -> None:
+    settler = a_settler()
+    for number, size in enumerate((5 * LARGE, 900, 7, 800)):
+        settler.feed(of("bob", number, size), 0.0)
+    found = settler.smallest(2.0)
+    assert found is not None
+    assert found.sighting.identity.size == 7
+    assert settler.probing(found.sighting.path)
+    settler = a_settler()
+    assert settler.smallest(2.0) is None
+
+
+def test_users_that_have_to_wait_are_passed_over() -> None:
+    settler = a_settler()
+    settler.feed(of("mallory", 0), 0.0)
+    settler.feed(of("bob", 0, 9), 0.0)
+    found = settler.smallest(2.0, lambda user: user == "mallory")
+    assert found is not None
+    assert found.subject.owner.user == "bob"
+    assert list(settler.settled(2.0, 9, but=lambda user: user == "mallory")) == []
+    assert len(list(settler.settled(2.0, 9))) == 1
+
+
+def test_one_user_has_all_the_room_and_two_have_half_of_it_each() -> None:
+    settler = a_settler()
+    for number in range(2 * ROOM):
+        settler.feed(of("mallory", number), 0.0)
+    assert len(settler) == 1.25 * ROOM
+    assert not settler.room("mallory")
+    assert settler.room("bob")
+    assert settler.feed(of("bob", 0), 0.0)
+    assert not settler.room("mallory", reserve=True)
+    assert not settler.feed(of("mallory", 2 * ROOM), 0.0)
+
+
+def test_what_is_parked_gives_way_to_its_owners_other_files_the_longest_parked_first() -> None:
+    settler = a_settler()
+    most = ROOM + ROOM // 4
+    for number in range(most):
+        settler.feed(of("mallory", number), 0.0)
+    for one in given_at(settler, 2.0):
+        settler.postpone(one.sighting.path, one.sighting.identity, TORN, 2.0)
+    assert settler.room("mallory")
+    first = next(iter(settler.waiting(2.0))).path
+    assert settler.feed(of("mallory", most), 3.0)
+    assert len(settler) == most
+    assert first not in settler
+    assert settler.feed(of("bob", 0), 3.0)
+    assert of("bob", 0).path in settler
+
+
+def test_the_experiment_with_the_most_incomplete_files_is_known_and_how_long_anybody_waits() -> None:
+    settler = a_settler()
+    for number in range(5):
+        settler.feed(of("mallory", number), 0.0)
+    for one in given_at(settler, 2.0):
+        settler.postpone(one.sighting.path, one.sighting.identity, TORN, 2.0)
+    settler.feed(of("bob", 0), 2.0)
+    assert list(settler.settled(4.5, 0)) == []
+    found = settler.backlog(9.0)
+    assert (found.crowd, found.crowd_size) == (b"mallory/h2oai_experiment_1", 5)
+    assert found.slowest_since == 4.5
+
+
+Acts = st.lists(
+    st.tuples(
+        st.sampled_from(["feed", "give", "done", "postpone", "forget"]),
+        st.sampled_from(["mallory", "bob"]),
+        st.integers(0, 30),
+    ),
+    max_size=80,
+)
+
+
+@given(Acts)
+def test_the_shares_are_counted_right_whatever_happens(acts: list[tuple[str, str, int]]) -> None:
+    settler, now, looked_at = a_settler(), 0.0, dict[bytes, Identity]()
+    for what, user, number in acts:
+        now += 1.0
+        subject = of(user, number)
+        match what:
+            case "feed":
+                settler.feed(subject, now)
+            case "give":
+                looked_at |= {one.sighting.path: one.sighting.identity for one in settler.settled(now, 3)}
+            case "forget":
+                settler.forget(subject.path)
+                looked_at.pop(subject.path, None)
+            case "done" if subject.path in looked_at:
+                settler.done(subject.path, looked_at.pop(subject.path))
+            case "postpone" if subject.path in looked_at:
+                settler.postpone(subject.path, looked_at.pop(subject.path), TORN, now)
+            case _:
+                pass
+    holdings = {user: holding.files for user, holding in settler._users.items()}  # noqa: SLF001 - a leak shows nowhere else
+    waiting = Counter(one.path.partition(b"/")[0].decode() for one in settler.waiting(now))
+    assert holdings == waiting
+    for one in settler._users.values():  # noqa: SLF001 - as above
+        assert all(path in settler and not settler.probing(path) for path in one.parked)
 
 
 # --- what people are told ---
