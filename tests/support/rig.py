@@ -131,7 +131,7 @@ class Rig:
         """Take turns until it happened."""
         deadline = time.monotonic() + PATIENCE
         while not happened():
-            assert time.monotonic() < deadline, f"{what} never happened: {self.rows()}"
+            assert time.monotonic() < deadline, f"{what} never happened: {self.rows()[:5]}"
             self.mirror.turn(0.01)
 
     def work(self) -> None:

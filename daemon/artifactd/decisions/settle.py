@@ -375,11 +375,17 @@ class Settler:
                 size, candidate.ripe_since = candidate.identity.size, now
                 (self._large if size > LARGE else self._small).put(candidate.subject.owner, path, size)
 
-    def next_due(self) -> float | None:
-        """When the next file is worth a look; None where none waits."""
-        ripe = (path for queue in (self._small, self._large) for path in queue)
-        if (path := next(ripe, None)) is not None:
-            return self._candidates[path].due
+    def next_due(
+        self, *, small: bool = True, large: bool = True, but: Callable[[str], bool] = nobody
+    ) -> float | None:
+        """When the next file is worth a look; None where none waits.
+
+        Of those that wait for their turn, only the small or the large ones count, and only of users that are
+        not passed over.
+        """
+        for wanted, ripe in ((small, self._small), (large, self._large)):
+            if wanted and (path := ripe.peek(but)) is not None:
+                return self._candidates[path].due
         while self._queue:
             due, path = self._queue[0]
             if self._standing(due, path) is not None:

@@ -190,8 +190,10 @@ class Mirror:
     def due(self) -> float | None:
         """When the next file is worth a look, in monotonic seconds; None: never, or no store takes any."""
         now = self._clock.monotonic()
-        open_ = any(self._pipeline.room(now, large=large) > 0 for large in (False, True))
-        return self._settler.next_due() if open_ else None
+        small, large = (self._pipeline.room(now, large=one) > 0 for one in (False, True))
+        if not (small or large):
+            return None
+        return self._settler.next_due(small=small, large=large, but=self.blocked)
 
     def stores(self) -> Iterable[StoreState]:
         """How it goes with each store."""
