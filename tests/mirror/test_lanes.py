@@ -136,6 +136,7 @@ def test_small_files_never_wait_for_large_ones_of_the_same_moment(tmp_path: Path
         rig.new(f"huge{number}.csv", HUGE + b"%d" % number)
     for number in range(20):
         rig.new(f"small{number}.csv", b"%d" % number)
+    rig.time.advance(30.0)  # writing that much takes its time
     rig.mirror.rescan("test")
     rig.mirror.turn(0.0)
     rig.time.advance(3.0)

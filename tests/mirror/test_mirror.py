@@ -202,8 +202,8 @@ def test_a_data_directory_that_cannot_be_seen_is_not_everything_deleted(
 
 def test_new_files_that_no_event_told_of_are_counted_and_lead_to_a_doubt(rig: Rig) -> None:
     counts: list[int] = []
-    rig.mirror.on_missed = counts.append
-    rig.mirror.watching_since = rig.clock.now() - 1.0
+    rig.mirror.listen(missed=counts.append)
+    rig.mirror.expect_events(rig.clock.now() - 1.0)
     rig.new("told.csv", b"one")
     rig.mirror.touched({rig.path("told.csv"): True})
     rig.new("untold.csv", b"two")

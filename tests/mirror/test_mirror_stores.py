@@ -111,7 +111,7 @@ def test_more_than_fits_into_a_hanging_store_is_exported_elsewhere_and_found_whe
 def test_files_that_were_passed_over_during_an_outage_are_no_reason_to_doubt_the_watcher(
     rig: Rig, live: FaultyStore
 ) -> None:
-    rig.mirror.watching_since = rig.clock.now() - 1.0
+    rig.mirror.expect_events(rig.clock.now() - 1.0)
     live.always = before(Unavailable)
     first = rig.new("first.csv", b"first")
     rig.mirror.touched({first: True})

@@ -24,7 +24,7 @@ from artifactd.stores.base import Put, Result, Store
 
 BATCH_FILES: Final = 128
 BATCH_BYTES: Final = LARGE
-"""A batch shares its commits and its barriers. It holds no more of either: to put 128 on record takes 20 ms."""
+"""A batch shares its commits and its barriers. It holds no more of either: its entries take 20 ms."""
 
 _PASSED_OVER: Final = 50_000
 """Files whose names are kept while the store takes none. What is more, a scan has to find."""

@@ -35,11 +35,11 @@ class Daemon:
             private=heartbeat,
         )
         self.gathered = Gathered(engine, self.watch)
-        self._mirror.on_missed = lambda count: self.watch.doubt(f"{count} new files were not told of")
+        self._mirror.listen(missed=lambda count: self.watch.doubt(f"{count} new files were not told of"))
 
     def __enter__(self) -> Self:
         self.watch.start()
-        self._mirror.watching_since = self._clock.now()
+        self._mirror.expect_events(self._clock.now())
         seconds = round(self._clock.monotonic() - self._began, 3)
         self.engine.log.info("watch.started", watches=inotify_watches(), seconds=seconds)
         return self

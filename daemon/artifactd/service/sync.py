@@ -93,7 +93,7 @@ def sync(
     evidence.prepare()
     with open_engine(config, log, clock, stopping, eager=True) as engine:
         engine.recorder.listeners += [watcher.recorded, _counting(report)]
-        engine.mirror.on_found = watcher.found
+        engine.mirror.listen(found=watcher.found)
         with signals(stopping, lambda name: setattr(report, "stopped", name)):
             engine.mirror.begin()
             _turns(engine, report, wait_seconds, watcher)
