@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.linux.durable import rename_create_only, syncfs
+from artifactd.linux.durable import rename_create_only, syncfs, write_back
 
 
 @pytest.fixture
@@ -40,3 +40,20 @@ def test_a_file_system_is_brought_to_the_disk_by_any_file_of_it(folder: int) -> 
     syncfs(folder)
     with pytest.raises(OSError, match="Bad file descriptor"):
         syncfs(-1)
+
+
+def test_what_was_written_is_started_on_its_way_and_waited_for(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.write(bytes(1 << 20))
+        file.flush()
+        write_back(file.fileno(), 0, 1 << 19, wait=False)
+        write_back(file.fileno(), 0, 1 << 20, wait=True)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        write_back(-1, 0, 1, wait=True)
+
+
+def test_where_a_file_cannot_be_started_on_its_way_nothing_happens() -> None:
+    read, write = os.pipe()
+    write_back(write, 0, 1, wait=True)
+    os.close(read)
+    os.close(write)

@@ -1,4 +1,4 @@
-"""What makes a file durable, and gives it a name that nobody else has: syncfs(2) and renameat2(2)."""
+"""What makes a file durable, and gives it a name that nobody else has."""
 
 import ctypes
 import errno
@@ -6,6 +6,9 @@ import os
 from typing import Final
 
 _NOREPLACE: Final = 1  # RENAME_NOREPLACE of linux/fs.h
+
+_START: Final = 2  # SYNC_FILE_RANGE_WRITE of linux/fs.h; with WAIT_BEFORE (1) and WAIT_AFTER (4) it waits
+_WAIT: Final = 7
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -44,3 +47,20 @@ def rename_create_only(from_dir: int, from_name: bytes, to_dir: int, to_name: by
         raise OSError(number, os.strerror(number), to_name)
     os.link(from_name, to_name, src_dir_fd=from_dir, dst_dir_fd=to_dir, follow_symlinks=False)
     os.unlink(from_name, dir_fd=from_dir)
+
+
+def write_back(fd: int, offset: int, size: int, *, wait: bool) -> None:
+    """Start these bytes of the file on their way to the disk; `wait`: until they are there.
+
+    That is no barrier: neither the file's size nor the disk's own cache is flushed. Where the file system
+    does not know how, nothing happens.
+
+    Raises:
+        OSError: they could not be written.
+    """
+    flags = ctypes.c_uint(_WAIT if wait else _START)
+    if _libc.sync_file_range(fd, ctypes.c_int64(offset), ctypes.c_int64(size), flags) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in (errno.EINVAL, errno.ENOSYS, errno.ESPIPE):
+        raise OSError(number, os.strerror(number))
