@@ -3,8 +3,10 @@
 import hashlib
 import sqlite3
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,8 @@ from artifactd.decisions.lifecycle import (
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.record import breaks
 from artifactd.ledger.schema import FILE, MIGRATIONS, Damaged, Newer, Unwritable
+from tests.support.copies import CONTEXT as CONTEXT_OF_MANY
+from tests.support.copies import export
 from tests.support.rows import D1, D2, a_row, an_artifact, digest, identity, proven, started
 
 CONTEXT = {"version": "1", "host": "h"}
@@ -235,12 +239,79 @@ def test_the_questions_of_every_second_look_at_no_more_than_they_find(tmp_path: 
     ledger.claimants("file_system", ["k", "l"])
     ledger.of_sources([b"a", b"b"])
     ledger.knows("file_system", "k")
-    with sqlite3.connect(tmp_path / FILE) as db:
-        plans = [row[3] for query in seen for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
-    db.close()
-    assert len(plans) == 4
-    assert all(plan.startswith("SEARCH") for plan in plans), plans
-    assert "copies_retrying" in plans[0]
+    ledger.used("s3")
+    list(ledger.rows(states=[State.UPLOADING]))
+    record(ledger, a_row(), started(), proven())
+    ledger.head()
+    plans = plans_of(tmp_path, seen)
+    assert len(plans) > 20
+    found = ("SEARCH", "USE TEMP B-TREE", "SCAN entries")  # the last is the end of the record, read backwards
+    assert all(plan.startswith(found) for plan in plans), plans
+    assert "copies_unproven (state=? AND retry_at<?)" in plans[0]
+
+
+def test_counting_copies_reads_none(tmp_path: Path, ledger: Ledger) -> None:
+    seen: list[str] = []
+    ledger._db.set_trace_callback(seen.append)  # noqa: SLF001 - as above
+    ledger.count()
+    ledger.count_by_store()
+    assert not any("copies" in plan for plan in plans_of(tmp_path, seen))
+
+
+def plans_of(state: Path, queries: list[str]) -> list[str]:
+    """How SQLite goes about these."""
+    with closing(sqlite3.connect(state / FILE)) as db:
+        reads = [query for query in queries if query.startswith(("SELECT", "UPDATE"))]
+        return [row[3] for query in reads for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
+
+
+@pytest.mark.parametrize("at_once", [1, 64])
+def test_a_copy_with_its_entries_takes_at_most_1200_bytes(tmp_path: Path, at_once: int) -> None:
+    ledger = Ledger.open(tmp_path, CONTEXT_OF_MANY)
+    assert sum(1 for _ in export(ledger, range(1000), at_once)) == 2000
+    ledger.close()
+    assert (tmp_path / FILE).stat().st_size / 1000 <= 1200
+
+
+def test_copies_are_counted_as_they_are_written(ledger: Ledger) -> None:
+    row = record(ledger, a_row(0), started())
+    record(ledger, a_row(1), Refused("no", identity()))
+    record(ledger, replace(a_row(2), store="s3"), started(), proven())
+    assert ledger.count_by_store() == {
+        ("file_system", State.UPLOADING): 1,
+        ("file_system", State.REFUSED): 1,
+        ("s3", State.PROVEN): 1,
+    }
+    record(ledger, row, proven(), Lost("gone"))
+    ledger.record([Change(a_row(1), started()), Change(a_row(3), Skipped("rule", identity()))], 9.0)
+    with pytest.raises(ImpossibleStep):
+        ledger.record([Change(a_row(4), started()), Change(a_row(5), Confirmed())], 20.0)
+    counted: dict[tuple[str, State], int] = {}
+    for one in ledger.rows():
+        counted[one.store, one.state] = counted.get((one.store, one.state), 0) + 1
+    assert ledger.count_by_store() == counted
+    assert ledger.used("file_system"), "it once was"
+
+
+def test_a_file_whose_owner_changed_is_found_under_the_new_one(ledger: Ledger) -> None:
+    row = record(ledger, a_row(), started())
+    bobs = replace(row, artifact=replace(row.artifact, user="bob"))
+    row = record(ledger, bobs, proven())
+    assert list(ledger.rows(user="bob")) == [row]
+    assert list(ledger.rows(user="alice")) == []
+    assert ledger.of_sources([row.artifact.path]) == {row.artifact.path: [row]}
+
+
+def test_rows_come_by_user_experiment_and_path(ledger: Ledger) -> None:
+    made = []
+    for user, experiment, name in product(("bob", "al", "alice"), ("e2", "e10"), ("b", "a", "a/z")):
+        path = f"{user}/h2oai_experiment_{experiment}/{name}".encode()
+        artifact = Artifact(path, user, experiment, name.encode(), Kind.OTHER)
+        key = f"{user}/{experiment}/{name}"
+        made.append(record(ledger, Row("s3", artifact, key, key, "all"), started()))
+    made.sort(key=lambda row: (row.artifact.user, row.artifact.experiment_id, row.artifact.path))
+    assert list(ledger.rows()) == made
+    assert list(ledger.rows(states=[State.UPLOADING])) == made
 
 
 def test_rows_stream_in_little_memory(ledger: Ledger) -> None:
@@ -251,6 +322,37 @@ def test_rows_stream_in_little_memory(ledger: Ledger) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 300_000
+
+
+@pytest.mark.parametrize("read", [Ledger.entries, Ledger.rows], ids=["entries", "rows"])
+def test_a_reader_that_stops_on_the_way_does_not_keep_the_log_from_being_taken_up(
+    tmp_path: Path, ledger: Ledger, read: Callable[[Ledger], Iterator[object]]
+) -> None:
+    """`artifactd audit | less`, left open for a day."""
+    for _ in export(ledger, range(1000), 20):
+        pass
+    looking = Ledger.look(tmp_path)
+    reader = read(looking)
+    next(reader)
+    for _ in export(ledger, range(1000, 2000), 20):
+        pass
+    busy, _, _ = ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()  # noqa: SLF001 - shows nowhere else
+    assert busy == 0
+    assert (tmp_path / f"{FILE}-wal").stat().st_size == 0
+    assert sum(1 for _ in reader) >= 999
+    looking.close()
+
+
+def test_the_record_is_read_across_the_ends_of_pages_and_from_any_number(ledger: Ledger) -> None:
+    for _ in export(ledger, range(600), 50):
+        pass
+    for _ in export(ledger, range(600, 640), 1):
+        pass
+    entries = list(ledger.entries())
+    assert [entry.seq for entry in entries] == list(range(1, 1281))
+    assert list(breaks(entries)) == []
+    for after in (0, 1, 49, 50, 51, 63, 64, 1199, 1200, 1201, 1279, 1280, 2000):
+        assert list(ledger.entries(after)) == entries[after:]
 
 
 # --- the file ---
@@ -276,7 +378,7 @@ def test_a_commit_survives_a_power_cut(ledger: Ledger) -> None:
     assert (pragma("journal_mode"), pragma("synchronous")) == ("wal", 2)
 
 
-@pytest.mark.parametrize("change", ["UPDATE events SET line = 'x'", "DELETE FROM events"])
+@pytest.mark.parametrize("change", ["UPDATE entries SET lines = x'00'", "DELETE FROM entries"])
 def test_the_record_is_append_only(tmp_path: Path, ledger: Ledger, change: str) -> None:
     record(ledger, a_row(), started())
     other = sqlite3.connect(tmp_path / FILE, isolation_level=None)

@@ -7,17 +7,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
+from math import ceil
 from pathlib import Path
 
 import pytest
 
 from artifactd.decisions.lifecycle import Change, Row, State
+from artifactd.ledger.compact import key_hash, source_hash
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import InUse, lock
 from artifactd.ledger.record import breaks
 from artifactd.ledger.schema import FILE, Damaged, Unwritable, set_aside
 from tests.support.rows import D1, a_row, proven, started
+from tests.support.tampering import Deed, rewrite, unguarded
 
 REPOSITORY = Path(__file__).parents[2]
 BATCH = 20
@@ -227,6 +232,15 @@ def a_closed_ledger(directory: Path) -> Path:
     return directory / FILE
 
 
+def indexed(number: int) -> bytes:
+    return number.to_bytes(8, "big", signed=True)
+
+
+def check_all(ledger: Ledger) -> None:
+    while not ledger.check_on(64):
+        pass
+
+
 def flip(path: Path, needle: bytes, *, by: int = 1, last: bool = False) -> None:
     """Change one byte in the middle of `needle` where it lies in the file."""
     content = bytearray(path.read_bytes())
@@ -236,53 +250,113 @@ def flip(path: Path, needle: bytes, *, by: int = 1, last: bool = False) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("needle", "by"),
-    [
-        (D1.encode(), 1),  # the digest of a copy, or what was written of it
-        (b"alice/e7/mojo.zip", 1),
-        (b"alice/e7/mojo.zip", 0x80),  # no UTF-8
-        (b"read_back", 2),
-        (b"closed+no_writer", 4),
-        (b"h2oai_experiment_e7", 1),
-    ],
-)
-def test_a_flipped_byte_is_recognised(tmp_path: Path, needle: bytes, by: int) -> None:
-    flip(a_closed_ledger(tmp_path), needle, by=by)
-    try:
-        ledger = Ledger.open(tmp_path)
-    except Damaged:
-        return
-    # Not in a row: then in the record, whose walk finds it.
-    assert len(list(breaks(ledger.entries()))) == 1
-    ledger.close()
+FLIPS = {
+    "digest": (bytes.fromhex(D1), 1),
+    "key": (b"alice/e7/mojo.zip", 1),
+    "key, no UTF-8": (b"alice/e7/mojo.zip", 0x80),
+    "proof": (b"read_back", 2),
+    "evidence": (b"closed+no_writer", 4),
+    "folder": (b"h2oai_experiment_e7", 1),
+    "where an index has the path": (indexed(source_hash(a_row(7).artifact.path)), 1),
+    "where an index has the key": (indexed(key_hash("file_system", "alice/e7/mojo.zip")), 1),
+}
 
 
-def test_a_row_with_a_flipped_byte_is_damage_even_where_sqlite_finds_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(("needle", "by"), FLIPS.values(), ids=FLIPS)
+def test_a_flipped_byte_is_recognised(tmp_path: Path, needle: bytes, by: int, last: bool) -> None:  # noqa: FBT001 - a column
+    flip(a_closed_ledger(tmp_path), needle, by=by, last=last)
+    with pytest.raises(Damaged), closing(Ledger.open(tmp_path)) as ledger:
+        check_all(ledger)
+
+
+def test_the_newest_rows_are_checked_before_a_ledger_is_used_and_the_others_when_they_are_read(
+    tmp_path: Path,
+) -> None:
     path = a_closed_ledger(tmp_path)
-    content = path.read_bytes()
-    row = re.search(b"all" + b"proven" + rb"\d+\.\d+", content)  # rule, state and identity of one row
-    assert row is not None
-    flip(path, row.group())
+    flip(path, b"alice/e99/mojo.zip")
     with pytest.raises(Damaged, match="is not the one that was written"):
         Ledger.open(tmp_path)
-    looking = Ledger.look(tmp_path)
-    with pytest.raises(Damaged):
-        list(looking.rows())
-    looking.close()
+    old = tmp_path / "old"
+    flip(a_closed_ledger(old), b"alice/e7/mojo.zip")
+    for opening in (Ledger.open, Ledger.look):
+        ledger = opening(old)
+        with pytest.raises(Damaged, match="is not the one that was written"):
+            list(ledger.rows())
+        with pytest.raises(Damaged):
+            ledger.of_sources([a_row(7).artifact.path])
+        ledger.close()
 
 
-def test_an_altered_end_of_the_record_is_recognised(tmp_path: Path) -> None:
-    flip(a_closed_ledger(tmp_path), b'"seq":200,', last=True)
-    with pytest.raises(Damaged, match="last event"):
+def forget(seq: int) -> Deed:
+    return lambda entry: None if entry.seq == seq else entry
+
+
+def alter(seq: int) -> Deed:
+    return lambda one: replace(one, line=one.line.replace("alice", "malice")) if one.seq == seq else one
+
+
+@pytest.mark.parametrize(("deed", "found"), [(forget, 101), (alter, 100)])
+def test_a_changed_record_is_a_break_and_its_end_is_checked_before_a_ledger_is_used(
+    tmp_path: Path, deed: Callable[[int], Deed], found: int
+) -> None:
+    path = a_closed_ledger(tmp_path)
+    rewrite(path, deed(100))
+    ledger = Ledger.open(tmp_path)
+    assert [one.seq for one in breaks(ledger.entries())] == [found]
+    with pytest.raises(Damaged, match=f"entry {found} of the record"):
+        check_all(ledger)
+    ledger.close()
+    rewrite(path, deed(199))
+    with pytest.raises(Damaged, match=f"entry {found + 99} of the record"):
         Ledger.open(tmp_path)
 
 
-def test_bytes_in_the_record_that_are_no_text_are_a_break_and_no_crash(tmp_path: Path) -> None:
-    flip(a_closed_ledger(tmp_path), b'"seq":100,', by=0x80)
+def test_lines_that_cannot_be_unpacked_are_breaks_and_no_crash(tmp_path: Path) -> None:
+    with unguarded(a_closed_ledger(tmp_path)) as connection:
+        connection.execute("UPDATE entries SET lines = x'ff00ff' WHERE first = 41")
     ledger = Ledger.open(tmp_path)
-    assert [one.seq for one in breaks(ledger.entries())] == [100]
+    assert {one.seq for one in breaks(ledger.entries())} == set(range(41, 81))
+    with pytest.raises(Damaged):
+        check_all(ledger)
     ledger.close()
+
+
+# --- checking on ---
+
+
+def test_a_pass_over_the_whole_is_made_of_small_steps(tmp_path: Path) -> None:
+    a_closed_ledger(tmp_path)
+    ledger = Ledger.open(tmp_path)
+    assert not ledger.check_on(7)
+    ledger.record(a_batch(9), 9.0)  # work goes on meanwhile
+    check_all(ledger)
+    steps = 1
+    while not ledger.check_on(7):  # after one pass another begins
+        steps += 1
+    assert steps == ceil(120 / 7) + 240 // 7 + 1
+    ledger.close()
+
+
+def test_a_step_reads_no_more_than_it_may(tmp_path: Path) -> None:
+    """However large the ledger is: some hundred steps of SQLite's machine for each row, and no sorting."""
+    for number in (10, 100):
+        ledger = Ledger.open(tmp_path / str(number))
+        for batch in range(number):
+            ledger.record(a_batch(batch), float(batch))
+        words: list[None] = []
+        ledger._db.set_progress_handler(partial(words.append, None), 100)  # noqa: SLF001 - SQLite counts its work
+        while not ledger.check_on(10):
+            assert len(words) < 60
+            words.clear()
+        ledger.close()
+
+
+def test_a_row_that_an_index_misses_is_recognised(tmp_path: Path) -> None:
+    with unguarded(a_closed_ledger(tmp_path)) as connection:
+        connection.execute("UPDATE copies SET source_hash = source_hash + 1 WHERE id = 3")
+    with closing(Ledger.open(tmp_path)) as ledger, pytest.raises(Damaged, match="not found by its index"):
+        check_all(ledger)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.9])

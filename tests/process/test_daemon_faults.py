@@ -1,6 +1,8 @@
 """The real daemon while things break: nothing lost, nothing half-written seen, and all of it mends itself."""
 
+import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -168,6 +170,20 @@ def test_a_damaged_ledger_is_set_aside_and_rebuilt_and_the_copies_are_recognised
     assert Path(told["set_aside"]).exists()
     assert stands(site) == copies
     site.ok("verify")
+
+
+def test_damage_in_what_nobody_reads_is_found_while_there_is_nothing_else_to_do(site: Site) -> None:
+    for number in range(100):  # more than are checked before the ledger is used
+        site.write("train_preds.csv", experiment=f"e{number:03}")
+    site.ok("sync")
+    shutil.rmtree(site.data / "alice")
+    damaged(site)
+    with site.daemon() as daemon:
+        daemon.hear("daemon.started")
+        told = daemon.hear("ledger.damaged")
+        daemon.hear("daemon.started", 2)
+    assert Path(told["set_aside"]).exists()
+    assert json.loads(site.ok("audit").splitlines()[0])["action"] == "ledger.rebuilt"
 
 
 def test_a_newer_ledger_is_refused_untouched(site: Site) -> None:

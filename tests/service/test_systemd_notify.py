@@ -110,6 +110,18 @@ def test_a_sign_of_life_goes_out_now_and_then_however_often_there_is_one(ear: Ea
     assert ear.hears() == {"WATCHDOG": "1"}
 
 
+def test_a_start_that_takes_long_asks_for_time_now_and_then(ear: Ear, path: str) -> None:
+    hands = Time()
+    one = manager(path, hands)
+    for _ in range(100):
+        one.working()
+    assert ear.hears() == {"EXTEND_TIMEOUT_USEC": "300000000"}
+    assert ear.hears_nothing()
+    hands.now += 75.0
+    one.working()
+    assert ear.hears() == {"EXTEND_TIMEOUT_USEC": "300000000"}
+
+
 SILENT = {
     "not asked for": {},
     "of another process": {"WATCHDOG_USEC": "4000000", "WATCHDOG_PID": "8"},

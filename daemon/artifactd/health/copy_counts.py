@@ -1,6 +1,5 @@
-"""How the copies stand, counted by listening to the record: to ask a large ledger takes seconds."""
+"""How the copies stand: the ledger counts them, and how long they are unfinished is heard from the record."""
 
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,36 +10,22 @@ from artifactd.decisions.lifecycle import Name, State
 from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.ledger.schema import Unwritable
 
-_SHARE: Final = 0.01
-"""Of the time, as much may go into counting anew. A million copies take 1.6 s: every 3 minutes at most."""
-
-_LEAST_SECONDS: Final = 5.0
-
 _REMEMBERED: Final = 100_000
 """Unfinished copies whose age is known. The oldest are among them, so that the oldest one's age is right."""
 
 
 @dataclass(slots=True)
 class CopyCounts:
-    """Copies by store and state, and since when the oldest is unfinished.
-
-    What other processes put on record (`verify`, `retry`) is noticed, and everything is counted anew.
-    One thread uses it: the ledger's.
-    """
+    """Copies by store and state, and since when the oldest is unfinished. For the ledger's thread only."""
 
     ledger: Ledger
     clock: Clock
-    _counts: Counter[tuple[str, State]] = field(default_factory=Counter)
+    _counts: Mapping[tuple[str, State], int] = field(default_factory=dict)
     _since: dict[Name, float] = field(default_factory=dict)  # the oldest first, as dictionaries keep order
-    _seen: int | None = None
-    _next: float = 0.0
 
     def heard(self, item: Recorded) -> None:
         """A change is on record."""
         row = item.row
-        if item.before is not State.NEW:
-            self._counts[row.store, item.before] -= 1
-        self._counts[row.store, row.state] += 1
         if not row.unfinished:
             self._since.pop(row.name, None)
         elif len(self._since) < _REMEMBERED:
@@ -51,19 +36,11 @@ class CopyCounts:
         return next(iter(self._since.values()), None)
 
     def copies(self) -> Mapping[tuple[str, State], int]:
-        """How many there are. Where another process changed some, that may show minutes later.
+        """How many there are, whoever put them on record.
 
         Raises:
             Damaged: the ledger is.
         """
-        now = self.clock.monotonic()
-        if now >= self._next:
-            with suppress(Unwritable):  # it cannot be read now: what was known has to do
-                self._count()
-            self._next = now + max(_LEAST_SECONDS, (self.clock.monotonic() - now) / _SHARE)
-        return dict(self._counts)
-
-    def _count(self) -> None:
-        seen = self.ledger.written_elsewhere()
-        if seen != self._seen:
-            self._counts, self._seen = Counter(self.ledger.count_by_store()), seen
+        with suppress(Unwritable):  # it cannot be read now: what was known has to do
+            self._counts = self.ledger.count_by_store()
+        return self._counts

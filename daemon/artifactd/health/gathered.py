@@ -59,7 +59,7 @@ class Gathered:
         self._entries = item.entry.seq
 
     def facts(self, phase: Phase) -> Facts:
-        """All of them, now. It costs less than 0.1 ms, and now and then a count of copies or of watches.
+        """All of them, now. It costs less than 0.1 ms, and now and then a count of watches.
 
         Raises:
             Damaged: the ledger is.

@@ -3,23 +3,43 @@
 WAL with synchronous=FULL: a committed transaction survives a power cut. One commit carries many rows.
 Each row carries a hash of its own, because a flipped byte can pass SQLite's own check; each event names the
 hash of the one before it (`record`). Several processes may use one ledger; only the lock's holder exports.
+
+Whatever reads much reads in pages, and holds nothing between them: a reader that stops, such as
+`artifactd audit | less`, would keep the log from being taken up, and it would grow without a bound.
 """
 
 import sqlite3
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from artifactd.decisions.lifecycle import Change, Confirmed, Event, Lost, Name, Replayed, Row, State, step
 from artifactd.ledger import record
+from artifactd.ledger.compact import (
+    CHANGING,
+    FIXED,
+    PLACE,
+    Place,
+    Stored,
+    compact,
+    digests,
+    expanded,
+    key_hash,
+    source_hash,
+)
+from artifactd.ledger.packed import HASH_BYTES, Block, packed, unpacked
 from artifactd.ledger.record import Entry, Fields, Head
-from artifactd.ledger.rows import COLUMNS, check, decoded, encoded
+from artifactd.ledger.rows import check, decoded, encoded
 from artifactd.ledger.schema import (
     FILE,
     MIGRATIONS,
     Damaged,
+    Migration,
+    Working,
     closed_on_error,
     connect,
     make,
@@ -32,24 +52,66 @@ from artifactd.ledger.schema import (
 
 T = TypeVar("T")
 
-_KEPT: Final = ("source", "store", "key", "wanted_key")  # the primary key of `copies`
-_CHANGED: Final = ", ".join(
-    f"{name} = excluded.{name}" for name in (*COLUMNS.split(", "), "hash") if name not in _KEPT
-)
-_WRITE: Final = (
-    f"INSERT INTO copies ({COLUMNS}, hash) VALUES ({'?, ' * 21}?) ON CONFLICT DO UPDATE SET {_CHANGED}"  # noqa: S608 - constants
-)
 _CACHE_KIB: Final = 8 << 10
 _LOG_PAGES: Final = 4_000
 """A log of 16 MB before its pages go to their places: neighbouring rows of a first sync share that work."""
 
-_READ: Final = f"SELECT {COLUMNS}, hash FROM copies"  # noqa: S608 - constants
-_ONE: Final = "WHERE source = ? AND store = ? AND key = ? AND wanted_key = ?"
-_STAND: Final = "SELECT source, store, key, wanted_key, state, changed_at, ours FROM copies"
+_LOG_BYTES: Final = 32 << 20
+"""The log is cut to this when a reader or a migration has let it grow."""
+
+_PLACES: Final = len(PLACE.split(","))
+_FIXED: Final = len(FIXED.split(","))
+_CHANGING: Final = len(CHANGING.split(","))
+_INSERT: Final = f"INSERT INTO copies (place, {FIXED}, {CHANGING}) VALUES (?{', ?' * (_FIXED + _CHANGING)})"  # noqa: S608 - constants
+_UPDATE: Final = f"UPDATE copies SET ({CHANGING}) = (?{', ?' * (_CHANGING - 1)}) WHERE id = ?"  # noqa: S608 - constants
+_MOVE: Final = "UPDATE copies SET place = ?, path = ?, inside = ? WHERE id = ?"
+
+_PLACED: Final = "copies LEFT JOIN places ON places.id = copies.place"
+_READ: Final = f"SELECT {PLACE}, {FIXED}, {CHANGING} FROM {_PLACED}"  # noqa: S608 - constants
+_STAND: Final = (
+    f"SELECT {PLACE}, path, store, key, wanted_key, copies.id, state, changed_at, digest, ours FROM {_PLACED}"  # noqa: S608 - constants
+)
+_INDEXED: Final = " AND ".join(
+    f"EXISTS (SELECT 1 FROM copies AS c INDEXED BY {index} AND c.id = copies.id)"  # noqa: S608 - constants
+    for index in (
+        "copies_by_source WHERE source_hash = copies.source_hash",
+        "copies_by_key WHERE key_hash = copies.key_hash",
+        "copies_by_place WHERE place = copies.place",
+    )
+)
+_PLACE_INDEXED: Final = (
+    "EXISTS (SELECT 1 FROM places AS p INDEXED BY sqlite_autoindex_places_1"
+    " WHERE (p.user, p.experiment_id, p.folder) = (places.user, places.experiment_id, places.folder)"
+    " AND p.id = places.id)"
+)
+_UNPROVEN: Final = (
+    "(copies.state = 'proven' OR EXISTS (SELECT 1 FROM copies AS c INDEXED BY copies_unproven"
+    " WHERE c.state <> 'proven' AND c.state = copies.state AND c.retry_at IS copies.retry_at"
+    " AND c.id = copies.id))"
+)
+_RETRYING: Final = "state <> 'proven' AND state = 'retrying'"  # the index is for the unproven
+_NUMBERED: Final = f"SELECT copies.id, {PLACE}, {FIXED}, {CHANGING} FROM {_PLACED} WHERE copies.id"  # noqa: S608 - constants
+_CHECKED: Final = (
+    f"SELECT copies.id, {PLACE}, {FIXED}, {CHANGING}, {_INDEXED} AND {_PLACE_INDEXED} AND {_UNPROVEN}"  # noqa: S608 - constants
+    f" FROM {_PLACED}"
+    " WHERE copies.id > ? ORDER BY copies.id LIMIT ?"
+)
+
 _AT_A_TIME: Final = 500  # placeholders of one query, well below SQLITE_MAX_VARIABLE_NUMBER
+_PAGE_ROWS: Final = 100
+_PAGE_BLOCKS: Final = 16
+_NEWEST: Final = 64
+"""Rows and entries that are compared with their hashes before a ledger is used."""
 
 
-_Stand = tuple[str, float, str]  # what of a row tells whether it is still the one that was read
+class _Stand(NamedTuple):
+    """How a copy stands in the ledger."""
+
+    id: int
+    place: Place
+    version: tuple[str, float, str]
+    """what tells whether it is still the row that was read"""
+
 
 _FROM_OUTSIDE: Final = (Replayed, Lost, Confirmed)
 """What other processes than the exporting one put on record, about rows that they read some time ago."""
@@ -72,18 +134,27 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection, context: Fields) -> None:
         self._db = connection
         self._context = context
+        self._checked_row, self._checked = 0, Head()  # how far `check_on` is
 
     # --- opening ---
 
     @classmethod
     def open(
-        cls, state_directory: Path, context: Fields | None = None, migrations: Sequence[str] = MIGRATIONS
+        cls,
+        state_directory: Path,
+        context: Fields | None = None,
+        migrations: Sequence[Migration] = MIGRATIONS,
+        working: Working = lambda: None,
     ) -> "Ledger":
         """The ledger of this state, made or migrated where needed. `context` is said in every event.
 
+        However large it is, its header and its size are looked at, its newest rows and the end of its record.
+        Every other row is compared with its hash when it is read, and all of them, the record and the indexes
+        by `check_on`. `working` is called again and again while an older schema is migrated.
+
         Raises:
             Newer: its schema is newer than this program.
-            Damaged: SQLite's check fails or a row is not the one that was written.
+            Damaged: something of that is not what was written.
             Unwritable: it cannot be written.
         """
         path = state_directory / FILE
@@ -97,11 +168,12 @@ class Ledger:
                 if version_of(connection) > len(migrations):
                     raise other_version(version_of(connection), len(migrations))
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
                 connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
-                migrate(connection, migrations)
+                connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
+                migrate(connection, migrations, working)
+                connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
                 ledger = cls(connection, context or {})
-                ledger._check()
+                ledger._check_newest()
                 return ledger
 
     @classmethod
@@ -146,39 +218,69 @@ class Ledger:
         """Close it."""
         self._db.close()
 
-    def _check(self) -> None:
-        """Compare each row and the end of the record with their hashes. `breaks` walks the whole record."""
-        if self._db.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
-            raise Damaged("SQLite finds the ledger damaged")
-        for found in self._db.execute(_READ):
-            check(found)
-        for entry in self.entries(self.head().seq - 1):
-            if record.hash_of(entry.line) != entry.hash:
-                raise Damaged("the last event is not the one that was written")
+    # --- checking ---
+
+    def _check_newest(self) -> None:
+        """Compare the newest rows and the end of the record with their hashes."""
+        self._select("ORDER BY copies.id DESC LIMIT ?", (_NEWEST,))
+        first = max(self.head().seq - _NEWEST, 0)
+        self._hangs_together(list(self.entries(first)), Head(first, self._hash_before(first + 1)))
+
+    def check_on(self, limit: int) -> bool:
+        """Compare the next rows, or entries of the record, with their hashes: at most `limit`, 40 µs each.
+
+        Each row must be found by the indexes, too. Returns whether that was the end of a pass over the whole
+        ledger; the next call begins another one. Nothing is kept of a pass when the ledger is closed.
+
+        Raises:
+            Damaged: something is not what was written.
+        """
+        with sqlite_errors():
+            if rows := self._db.execute(_CHECKED, (self._checked_row, limit)).fetchall():
+                for number, *columns, indexed in rows:
+                    _check_row(tuple(columns), indexed=bool(indexed))
+                    self._checked_row = number
+                return False
+        entries = list(islice(self.entries(self._checked.seq), limit))
+        self._hangs_together(entries, self._checked)
+        if entries:
+            self._checked = Head(entries[-1].seq, entries[-1].hash)
+        if len(entries) < limit:
+            self._checked_row, self._checked = 0, Head()
+            return True
+        return False
+
+    @staticmethod
+    def _hangs_together(entries: Iterable[Entry], before: Head) -> None:
+        for broken in record.breaks(entries, before):
+            raise Damaged(f"the ledger: entry {broken.seq} of the record: {broken.reason}")
 
     # --- reading ---
 
     def of_sources(self, sources: Sequence[bytes]) -> dict[bytes, list[Row]]:
         """The rows of these paths, by path."""
         found: dict[bytes, list[Row]] = {}
-        for some, marks in _portions(sources):
-            for row in self._select(f"WHERE source IN ({marks})", some):
-                found.setdefault(row.artifact.path, []).append(row)
+        wanted = set(sources)
+        for some, marks in _portions([source_hash(source) for source in sources]):
+            for row in self._select(f"WHERE source_hash IN ({marks})", some):
+                if row.artifact.path in wanted:
+                    found.setdefault(row.artifact.path, []).append(row)
         return found
 
     def claimants(self, store: str, keys: Sequence[str]) -> dict[str, list[Row]]:
         """The rows of files that have, or may have, bytes at these keys of `store`, by key."""
         found: dict[str, list[Row]] = {}
-        for some, marks in _portions(keys):
-            for row in self._select(f"WHERE store = ? AND key IN ({marks}) AND ours <> ''", (store, *some)):
-                found.setdefault(row.key, []).append(row)
+        wanted = set(keys)
+        for some, marks in _portions([key_hash(store, key) for key in keys]):
+            for row in self._select(f"WHERE key_hash IN ({marks})", some):
+                if row.store == store and row.key in wanted and row.ours:
+                    found.setdefault(row.key, []).append(row)
         return found
 
     def due(self, now: float, stores: Sequence[str], limit: int) -> list[Row]:
         """Copies to these stores whose next try is due at `now` (seconds since the epoch), oldest first."""
-        # The "+" keeps SQLite off the index by store, which would be a walk through the whole ledger.
-        where = f"WHERE state = 'retrying' AND retry_at <= ? AND +store IN ({', '.join('?' * len(stores))})"
-        return list(self._select(f"{where} ORDER BY retry_at LIMIT ?", (now, *stores, limit)))
+        where = f"WHERE {_RETRYING} AND retry_at <= ? AND store IN ({', '.join('?' * len(stores))})"
+        return self._select(f"{where} ORDER BY retry_at LIMIT ?", (now, *stores, limit))
 
     def rows(
         self,
@@ -188,68 +290,114 @@ class Ledger:
         states: Iterable[State] | None = None,
         store: str | None = None,
     ) -> Iterator[Row]:
-        """The rows that fit, by user, experiment and path."""
-        where, values = ["1"], []
-        for column, value in (("user", user), ("experiment_id", experiment_id), ("+store", store)):
+        """The rows that fit, by user, experiment and path.
+
+        Which ones there are is asked once (8 bytes each, 2 s for a million). What they say is read a page
+        at a time and may have changed since; nothing is held between pages.
+        """
+        conditions, values = ["1"], list[object]()
+        for column, value in (("user", user), ("experiment_id", experiment_id), ("store", store)):
             if value is not None:
-                where.append(f"{column} = ?")  # "+": read in the order asked for, with nothing to sort
+                conditions.append(f"{column} = ?")
                 values.append(value)
-        if states is not None:
-            chosen = [state.value for state in states]
-            where.append(f"state IN ({', '.join('?' * len(chosen))})")
+        found = "places CROSS JOIN copies INDEXED BY copies_by_place ON copies.place = places.id"
+        chosen = set(State) if states is None else set(states)
+        if State.PROVEN not in chosen:  # the few among the many
+            found = "copies INDEXED BY copies_unproven LEFT JOIN places ON places.id = copies.place"
+            conditions.append(f"state <> 'proven' AND state IN ({', '.join('?' * len(chosen))})")
             values += chosen
-        yield from self._select(f"WHERE {' AND '.join(where)} ORDER BY user, experiment_id, source", values)
+        where = " AND ".join(conditions)
+        query = f"SELECT copies.id FROM {found} WHERE {where} ORDER BY {PLACE}, path"  # noqa: S608 - constants
+        with sqlite_errors():
+            ids = array("q", (number for (number,) in self._db.execute(query, values)) if chosen else ())
+        for start in range(0, len(ids), _PAGE_ROWS):
+            for row in self._page(ids[start : start + _PAGE_ROWS]):
+                if row.state in chosen:
+                    yield row
+
+    def _page(self, ids: "array[int]") -> list[Row]:
+        """These rows, in this order."""
+        query = f"{_NUMBERED} IN ({', '.join('?' * len(ids))})"
+        with sqlite_errors():
+            found = {number: columns for number, *columns in self._db.execute(query, ids)}
+            return [_row(tuple(found[number])) for number in ids]
 
     def count(self) -> dict[State, int]:
         """How many copies are in each state."""
         with sqlite_errors():
-            return {
-                State(state): n
-                for state, n in self._db.execute("SELECT state, count(*) FROM copies GROUP BY 1")
-            }
+            found = self._db.execute(
+                "SELECT state, sum(copies) FROM counts GROUP BY 1 HAVING sum(copies) > 0"
+            )
+            return {State(state): n for state, n in found}
 
     def count_by_store(self) -> dict[tuple[str, State], int]:
-        """How many copies of each store are in each state. It reads every row: 1.6 s for a million."""
+        """How many copies of each store are in each state. They are counted as they are written."""
         with sqlite_errors():
-            found = self._db.execute("SELECT store, state, count(*) FROM copies GROUP BY 1, 2")
+            found = self._db.execute("SELECT store, state, copies FROM counts WHERE copies > 0")
             return {(store, State(state)): n for store, state, n in found}
-
-    def written_elsewhere(self) -> int:
-        """A number that changes when another connection has written. Asking costs a look at shared memory."""
-        with sqlite_errors():
-            version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
-            return version
 
     def used(self, store: str) -> bool:
         """Whether a copy was ever proven in `store`."""
         with sqlite_errors():
-            query = "SELECT 1 FROM copies WHERE store = ? AND proof <> '' LIMIT 1"
+            query = "SELECT 1 FROM counts WHERE store = ? AND state = 'proven'"  # 0 where none is any more
             return self._db.execute(query, (store,)).fetchone() is not None
 
     def knows(self, store: str, key: str) -> bool:
         """Whether any copy is on record at `key` of `store`."""
         with sqlite_errors():
-            query = "SELECT 1 FROM copies WHERE store = ? AND key = ? LIMIT 1"
-            return self._db.execute(query, (store, key)).fetchone() is not None
+            query = "SELECT 1 FROM copies WHERE key_hash = ? AND store = ? AND key = ? LIMIT 1"
+            return self._db.execute(query, (key_hash(store, key), store, key)).fetchone() is not None
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
-        """The record, from the entry after number `after`."""
+        """The record, from the entry after number `after`, read a page at a time.
+
+        Each line is as it was hashed, byte for byte; where its bytes are lost it is empty.
+        """
+        last = after
+        while blocks := self._blocks(last):
+            previous = self._hash_before(blocks[0][0])
+            for block in blocks:
+                for entry in unpacked(block, previous):
+                    if entry.seq > last:
+                        yield entry
+                    previous = entry.hash
+            newest = blocks[-1][0] + len(blocks[-1][2]) // HASH_BYTES - 1
+            if newest <= last:
+                return
+            last = newest
+
+    def _blocks(self, after: int) -> list[Block]:
+        """A page of the record, from the block on that holds the entry after number `after`."""
+        first = "coalesce((SELECT max(first) FROM entries WHERE first <= ?), 0)"
+        query = f"SELECT first, lines, hashes FROM entries WHERE first >= {first} ORDER BY first LIMIT ?"  # noqa: S608 - constants
         with sqlite_errors():
-            columns = "seq, CAST(line AS BLOB), CAST(hash AS BLOB)"
-            query = f"SELECT {columns} FROM events WHERE seq > ? ORDER BY seq"  # noqa: S608 - constants
-            for seq, line, stored in self._db.execute(query, (after,)):
-                yield Entry(seq, _as_found(line), _as_found(stored))
+            return self._db.execute(query, (after + 1, _PAGE_BLOCKS)).fetchall()
+
+    def _hash_before(self, seq: int) -> str:
+        """The hash that the entry of this number names."""
+        with sqlite_errors():
+            query = "SELECT first, hashes FROM entries WHERE first < ? ORDER BY first DESC LIMIT 1"
+            found = self._db.execute(query, (seq,)).fetchone()
+        if found is None:
+            return record.START
+        first, hashes = found
+        end = min(seq - first, len(hashes) // HASH_BYTES) * HASH_BYTES
+        digest: str = hashes[end - HASH_BYTES : end].hex()
+        return digest
 
     def head(self) -> Head:
         """The end of the record."""
         with sqlite_errors():
-            found = self._db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-            return Head(*found) if found else Head()
+            query = "SELECT first, hashes FROM entries ORDER BY first DESC LIMIT 1"
+            found = self._db.execute(query).fetchone()
+        if found is None:
+            return Head()
+        first, hashes = found
+        return Head(first + len(hashes) // HASH_BYTES - 1, hashes[-HASH_BYTES:].hex())
 
-    def _select(self, where: str, values: Sequence[object]) -> Iterator[Row]:
+    def _select(self, where: str, values: Sequence[object]) -> list[Row]:
         with sqlite_errors():
-            for found in self._db.execute(f"{_READ} {where}", values):
-                yield decoded(found)
+            return [_row(found) for found in self._db.execute(f"{_READ} {where}", values)]
 
     # --- writing ---
 
@@ -281,28 +429,61 @@ class Ledger:
                 entry = record.append(head, at, {**self._context, **fields})
                 head = Head(entry.seq, entry.hash)
                 recorded.append(Recorded(after, change.event, entry, before.state))
-            self._db.executemany(_WRITE, [encoded(row) for row in latest.values()])
-            self._append(item.entry for item in recorded)
+            self._write(latest.values(), stand)
+            self._append(end, [item.entry for item in recorded])
         return recorded
 
     def _stand(self, changes: Sequence[Change]) -> dict[Name, _Stand]:
         """How the copies of these changes stand in the ledger, asked for all at once: each question costs."""
         stand: dict[Name, _Stand] = {}
-        for some, marks in _portions([change.row.artifact.path for change in changes]):
-            for *name, state, changed_at, ours in self._db.execute(
-                f"{_STAND} WHERE source IN ({marks})", some
-            ):
-                stand[tuple(name)] = (state, changed_at, ours)
+        sources = {change.row.artifact.path for change in changes}
+        for some, marks in _portions([source_hash(source) for source in sources]):
+            for found in self._db.execute(f"{_STAND} WHERE source_hash IN ({marks})", some):
+                place, (path, store, key, wanted, number, state, changed_at, digest, ours) = (
+                    found[:3],
+                    found[3:],
+                )
+                name = ((place[2] or b"") + path, store, key, key if wanted is None else wanted)
+                stand[name] = _Stand(number, place, (state, changed_at, digests(digest, ours)))
         return stand
+
+    def _write(self, rows: Iterable[Row], stand: dict[Name, _Stand]) -> None:
+        places: dict[Place, int] = {}
+        new, changed = [], []
+        for row in rows:
+            stored, stands = compact(encoded(row)), stand.get(row.name)
+            if stands is None:
+                new.append((self._place(stored, places), *stored.fixed, *stored.changing))
+                continue
+            changed.append((*stored.changing, stands.id))
+            if stands.place != stored.place:  # the file has another owner, where that names the user
+                path, inside = stored.fixed[:2]
+                self._db.execute(_MOVE, (self._place(stored, places), path, inside, stands.id))
+        self._db.executemany(_INSERT, new)
+        self._db.executemany(_UPDATE, changed)
+
+    def _place(self, stored: Stored, known: dict[Place, int]) -> int:
+        """The number of the row's place, which is put down where it is new."""
+        if (number := known.get(stored.place)) is None:
+            query = "SELECT id FROM places WHERE user = ? AND experiment_id = ? AND folder = ?"
+            found = self._db.execute(query, stored.place).fetchone()
+            number = found[0] if found else self._new_place(stored.place)
+            known[stored.place] = number
+        return number
+
+    def _new_place(self, place: Place) -> int:
+        number = self._db.execute(f"INSERT INTO places ({PLACE}) VALUES (?, ?, ?)", place).lastrowid  # noqa: S608 - constants
+        assert number is not None, "SQLite numbers what it inserts"  # noqa: S101 - as it says
+        return number
 
     def _before(self, change: Change, name: Name, stands: _Stand | None) -> Row | None:
         """The row that `change` happens to; None where another process has moved the copy on."""
         row = change.row
-        if stands is None or stands == (row.state.value, row.changed_at, " ".join(row.ours)):
+        if stands is None or stands.version == (row.state.value, row.changed_at, " ".join(row.ours)):
             return row
         if isinstance(change.event, _FROM_OUTSIDE):
             return None
-        now = next(self._select(_ONE, name))
+        now = next(one for one in self.of_sources([name[0]])[name[0]] if one.name == name)
         return replace(row, ours=tuple(dict.fromkeys((*now.ours, *row.ours))))
 
     def note(self, at: float, fields: Fields) -> Entry:
@@ -313,12 +494,11 @@ class Ledger:
         """
         with self._transaction() as head:
             entry = record.append(head, at, {**self._context, **fields})
-            self._append([entry])
+            self._append(head, [entry])
         return entry
 
-    def _append(self, entries: Iterable[Entry]) -> None:
-        rows = [(entry.seq, entry.line, entry.hash) for entry in entries]
-        self._db.executemany("INSERT INTO events (seq, line, hash) VALUES (?, ?, ?)", rows)
+    def _append(self, head: Head, entries: Sequence[Entry]) -> None:
+        self._db.executemany("INSERT INTO entries VALUES (?, ?, ?)", packed(entries, head.hash))
 
     @contextmanager
     def _transaction(self) -> Iterator[Head]:
@@ -341,6 +521,18 @@ def _portions(values: Sequence[T]) -> Iterator[tuple[Sequence[T], str]]:
         yield some, ", ".join("?" * len(some))
 
 
-def _as_found(text: bytes) -> str:
-    """Text of the record, whatever has become of its bytes."""
-    return text.decode("utf-8", "surrogateescape")
+def _row(found: tuple[Any, ...]) -> Row:
+    return decoded(_expanded(found))
+
+
+def _expanded(found: tuple[Any, ...]) -> tuple[Any, ...]:
+    fixed = _PLACES + _FIXED
+    return expanded(found[:_PLACES], found[_PLACES:fixed], found[fixed:])
+
+
+def _check_row(found: tuple[Any, ...], *, indexed: bool) -> None:
+    columns = _expanded(found)
+    check(columns)
+    hashes = found[_PLACES + 2], found[_PLACES + 6]
+    if not indexed or hashes != (source_hash(columns[0]), key_hash(*columns[1:3])):
+        raise Damaged(f"the ledger: the row of {columns[0]!r} is not found by its index")

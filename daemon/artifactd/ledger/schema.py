@@ -2,11 +2,12 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from artifactd.ledger import from_schema_2
 from artifactd.ledger.rows import Altered
 
 FILE: Final = "ledger.sqlite3"
@@ -28,7 +29,13 @@ class Unwritable(LedgerError):
     """The record cannot be used now: no space, no permission, an error of the disk. Nothing was committed."""
 
 
-MIGRATIONS: Final[tuple[str, ...]] = (
+Working = Callable[[], object]
+"""Is called again and again while something takes long."""
+
+Migration = str | Callable[[sqlite3.Connection, Working], None]
+"""SQL, or what works within a transaction that is open."""
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (
     """
     CREATE TABLE copies (
         source BLOB NOT NULL, store TEXT NOT NULL, key TEXT NOT NULL, wanted_key TEXT NOT NULL,
@@ -57,9 +64,13 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         upload TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (upload, number)
     ) STRICT, WITHOUT ROWID;
     """,
+    from_schema_2.migrate,
 )
 """From schema version n to n + 1. The first makes the schema. A step that was released is never changed."""
 
+
+_STEPS_A_WORD: Final = 1_000_000
+"""Of SQLite's machine, from one word that work goes on to the next: some tens of milliseconds."""
 
 _BUSY_SECONDS: Final = 30.0
 """How long one connection waits for another's transaction."""
@@ -104,17 +115,57 @@ def version_of(connection: sqlite3.Connection) -> int:
     return version
 
 
-def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
-    """Bring the schema up to date, each step a transaction."""
-    for number in range(version_of(connection) + 1, len(migrations) + 1):
-        script = f"BEGIN IMMEDIATE; {migrations[number - 1]} PRAGMA user_version = {number}; COMMIT;"
-        try:
-            connection.executescript(script)
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            if version_of(connection) < number:  # it was not another process that did it at the same time
-                raise
+def migrate(
+    connection: sqlite3.Connection, migrations: Sequence[Migration], working: Working = lambda: None
+) -> None:
+    """Bring the schema up to date, each step a transaction: it is made whole, or the older one stays."""
+    known = version_of(connection)
+
+    def going_on() -> int:
+        if known:  # a new one takes no time
+            working()
+        return 0  # anything else would interrupt SQLite
+
+    connection.set_progress_handler(going_on, _STEPS_A_WORD)
+    for number in range(known + 1, len(migrations) + 1):
+        _step(connection, number, migrations[number - 1], going_on)
+    if 0 < known < len(migrations):
+        _shrink(connection)
+    connection.set_progress_handler(None, 0)
+
+
+def _step(connection: sqlite3.Connection, number: int, migration: Migration, working: Working) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if version_of(connection) < number:  # it was not another process that did it at the same time
+            if isinstance(migration, str):
+                for statement in _statements(migration):
+                    connection.execute(statement)
+            else:
+                migration(connection, working)
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; those of a trigger stay together."""
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _shrink(connection: sqlite3.Connection) -> None:
+    """Give back the space that a migration left. Without room for that it stays, and new copies fill it."""
+    with suppress(sqlite3.OperationalError):
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def other_version(version: int, known: int) -> LedgerError:

@@ -12,7 +12,7 @@ from artifactd.ledger import anchors
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import lock
 from artifactd.ledger.record import Value
-from artifactd.ledger.schema import Damaged, set_aside
+from artifactd.ledger.schema import Damaged, Working, set_aside
 from artifactd.ledger.unfinished_uploads import LedgerUploadLog
 from artifactd.linux.files import account
 from artifactd.log.log import Log
@@ -84,50 +84,65 @@ def open_engine(
 
 @contextmanager
 def open_engine_locked(
-    config: Config, log: Log, clock: Clock, stopping: Stopping, *, eager: bool, inbox: Inbox | None = None
+    config: Config,
+    log: Log,
+    clock: Clock,
+    stopping: Stopping,
+    *,
+    eager: bool,
+    inbox: Inbox | None = None,
+    working: Working = lambda: None,
 ) -> Iterator[Engine]:
     """An engine as `open_engine` makes it, for whoever holds the state's lock. `inbox`: see `Mirror`.
+
+    `working` is called again and again while the ledger is migrated. Where the block finds the ledger damaged
+    that is set aside, and a new one begun, before the error leaves.
 
     Raises:
         Newer, Unwritable: see `open_engine`.
     """
-    with ExitStack() as stack:
-        ledger = open_ledger(config, log, clock)
-        stack.callback(ledger.close)
-        upload_log = LedgerUploadLog(config.state_directory)
-        stack.callback(upload_log.close)
-        stores = open_stores(config, ledger, upload_log, clock)
-        for store in stores.values():
-            stack.callback(store.close)
-        recorder = Recorder(ledger, log, clock, stopping)
-        mirror = Mirror(config, stores, recorder, clock, eager=eager, inbox=inbox)
-        stack.callback(mirror.close)
-        yield Engine(config, ledger, stores, recorder, mirror, ByHand(mirror, recorder), log, clock)
+    try:
+        with ExitStack() as stack:
+            ledger = open_ledger(config, log, clock, working)
+            stack.callback(ledger.close)
+            upload_log = LedgerUploadLog(config.state_directory)
+            stack.callback(upload_log.close)
+            stores = open_stores(config, ledger, upload_log, clock)
+            for store in stores.values():
+                stack.callback(store.close)
+            recorder = Recorder(ledger, log, clock, stopping)
+            mirror = Mirror(config, stores, recorder, clock, eager=eager, inbox=inbox)
+            stack.callback(mirror.close)
+            yield Engine(config, ledger, stores, recorder, mirror, ByHand(mirror, recorder), log, clock)
+    except Damaged as error:
+        _rebuilt(config, log, clock, error).close()
+        raise
 
 
-def open_ledger(config: Config, log: Log, clock: Clock) -> Ledger:
+def open_ledger(config: Config, log: Log, clock: Clock, working: Working) -> Ledger:
     """The ledger. A damaged one is set aside and a new one begun, which fills again from source and store.
 
     Raises:
         Newer, Unwritable: see `Ledger.open`.
     """
-    fields = {"action": "ledger.created", "outcome": "success"}
     try:
-        ledger = Ledger.open(config.state_directory, context(config))
+        ledger = Ledger.open(config.state_directory, context(config), working=working)
     except Damaged as error:
-        aside = set_aside(config.state_directory, rfc3339(clock.now()).replace(":", ""))
-        log.error("ledger.damaged", reason=str(error), set_aside=str(aside))  # noqa: TRY400 - it says all there is
-        fields = {
-            "action": "ledger.rebuilt",
-            "outcome": "success",
-            "reason": str(error),
-            "set_aside": aside.name,
-        }
-        ledger = Ledger.open(config.state_directory, context(config))
+        ledger = _rebuilt(config, log, clock, error)
     if ledger.head().seq == 0:
-        ledger.note(clock.now(), fields)
+        ledger.note(clock.now(), {"action": "ledger.created", "outcome": "success"})
     head = ledger.head()
     log.info("ledger.opened", seq=head.seq, hash=head.hash, copies=sum(ledger.count().values()))
+    return ledger
+
+
+def _rebuilt(config: Config, log: Log, clock: Clock, error: Damaged) -> Ledger:
+    """A new ledger in place of the damaged one, which nobody has open any more."""
+    aside = set_aside(config.state_directory, rfc3339(clock.now()).replace(":", ""))
+    log.error("ledger.damaged", reason=str(error), set_aside=str(aside))
+    ledger = Ledger.open(config.state_directory, context(config))
+    said = {"reason": str(error), "set_aside": aside.name}
+    ledger.note(clock.now(), {"action": "ledger.rebuilt", "outcome": "success", **said})
     return ledger
 
 

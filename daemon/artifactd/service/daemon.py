@@ -2,11 +2,13 @@
 
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final, Self
 
 from artifactd.discovery import exports
 from artifactd.discovery.watch import Watch
 from artifactd.health.gathered import Gathered, scan_pause
+from artifactd.ledger.schema import Unwritable
 from artifactd.linux.inotify import inotify_watches
 from artifactd.mirror.by_hand import Pending
 from artifactd.mirror.engine import Engine
@@ -14,6 +16,14 @@ from artifactd.mirror.hints import Hints
 from artifactd.mirror.mirror import Mirror
 
 _ANCHOR_SECONDS: Final = 3600.0
+
+_CHECKED_AT_ONCE: Final = 64
+"""Rows of the ledger, or entries of its record: 2 to 3 ms."""
+
+_CHECK_SECONDS: Final = 0.05
+"""From one of these to the next: a million copies with their entries are checked in 40 minutes."""
+
+_CHECK_AGAIN_SECONDS: Final = 86_400.0
 
 
 class Daemon:
@@ -23,7 +33,7 @@ class Daemon:
         self.engine = engine
         self._mirror: Mirror = engine.mirror
         self._clock = engine.clock
-        self._began = self._anchored = engine.clock.monotonic()
+        self._began = self._anchored = self._check_at = engine.clock.monotonic()
         heartbeat = engine.config.state_directory / "heartbeat"
         shutil.rmtree(heartbeat, ignore_errors=True)  # a killed daemon's
         heartbeat.mkdir()
@@ -60,6 +70,8 @@ class Daemon:
         Raises:
             Stopped, Damaged: see `Mirror.turn`.
         """
+        if not self._mirror.busy:
+            longest = min(longest, max(0.0, self._check_at - self._clock.monotonic()))
         self._mirror.turn(longest)
         self._tend()
 
@@ -87,7 +99,7 @@ class Daemon:
         )
 
     def _tend(self) -> None:
-        """What the time brings: the watcher's proofs, the scan on the timer, an anchor."""
+        """What the time brings: the watcher's proofs, the timer's scan, an anchor, a look at the ledger."""
         now = self._clock.monotonic()
         self.watch.check(now)
         if (last := self._mirror.scan) is not None:
@@ -99,3 +111,12 @@ class Daemon:
         if now - self._anchored >= _ANCHOR_SECONDS:
             self._anchored = now
             self.engine.anchor()
+        if now >= self._check_at and not self._mirror.busy:
+            self._check_on(now)
+
+    def _check_on(self, now: float) -> None:
+        """Check a little more of the ledger: the whole of it after the start, then once a day."""
+        self._check_at = now + _CHECK_AGAIN_SECONDS
+        with suppress(Unwritable):  # it cannot be read now, and that is told where it is needed
+            if not self.engine.ledger.check_on(_CHECKED_AT_ONCE):
+                self._check_at = now + _CHECK_SECONDS

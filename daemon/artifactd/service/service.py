@@ -101,13 +101,17 @@ class Service:
         self._published.phase(Phase.STARTING)
         try:
             with open_engine_locked(
-                self._config, self.log, self._clock, self._stopping, eager=False, inbox=self._inbox
+                self._config,
+                self.log,
+                self._clock,
+                self._stopping,
+                eager=False,
+                inbox=self._inbox,
+                working=self._manager.working,
             ) as engine:
                 return self._exported(engine)
-        except Damaged as error:
-            # The engine sets the ledger aside when it opens it again. It is a loop only if the disk is dying.
-            self.log.error("ledger.damaged", reason=str(error))  # noqa: TRY400 - it says all there is
-            self._reload.forget("the ledger is damaged and set aside first: reload again")
+        except Damaged:  # the engine has set the ledger aside: a loop only if the disk is dying
+            self._reload.forget("the ledger was damaged and is set aside: reload again")
         except Stopped:
             self._reason = "the record could not be written"
         finally:

@@ -83,7 +83,7 @@ def sync(
 
     Raises:
         InUse, Newer, Unwritable: see `open_engine`. Nothing was exported.
-        Damaged: the ledger was damaged meanwhile. Run it again: it is set aside then.
+        Damaged: the ledger is, and was set aside. Run it again: a new one is filled.
         Stopped: told to stop while the record could not be written.
     """
     watcher = watcher or Watcher()

@@ -14,6 +14,9 @@ from artifactd.clock import Clock
 _PATIENCE_SECONDS: Final = 1.0
 """For the manager to make room for a word."""
 
+_EXTENSION_SECONDS: Final = 300.0
+"""For a start that takes long, from each word that it goes on. SQLite can be silent for tens of seconds."""
+
 _WORDS_PER_TIMEOUT: Final = 4
 """Signs of life in the time after which the manager takes us for dead. sd_watchdog_enabled(3) advises 2."""
 
@@ -29,6 +32,7 @@ class ServiceManager:
         self._clock = clock
         self._seconds = _watchdog(environ, pid)
         self._last: float | None = None
+        self._extended: float | None = None
         self._status = ""
         self._reloading = False
 
@@ -50,6 +54,14 @@ class ServiceManager:
         if self._last is None or now - self._last >= self.interval:
             self._last = now
             self._say("WATCHDOG=1")
+
+    def working(self) -> None:
+        """The start takes long and goes on: it is waited for. Called as often as it does, as `alive`."""
+        now = self._clock.monotonic()
+        if self._extended is None or now - self._extended >= _EXTENSION_SECONDS / _WORDS_PER_TIMEOUT:
+            self._extended = now
+            self._say(f"EXTEND_TIMEOUT_USEC={int(_EXTENSION_SECONDS * 1e6)}")
+        self.alive()
 
     def reloading(self) -> None:
         """The configuration is looked at again, until `ready` or `unchanged`."""
