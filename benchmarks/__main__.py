@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import git, report
+from benchmarks import git, ledger, report
 from benchmarks.contender import SYNC, configuration
 from benchmarks.daemon import figures
 from benchmarks.destination import DESTINATIONS, FILE_SYSTEM, Destination
@@ -28,7 +28,12 @@ def _part(destination: Destination, workload: str) -> str:
     return workload if destination is FILE_SYSTEM else f"{destination.name}-{workload}"
 
 
-_PARTS = (*(_part(one, workload) for one in DESTINATIONS for workload in one.races), "daemon", "git")
+_PARTS = (
+    *(_part(one, workload) for one in DESTINATIONS for workload in one.races),
+    "daemon",
+    "ledger",
+    "git",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -91,6 +96,11 @@ def _measure(options: argparse.Namespace, home: Path, console: Console) -> list[
         known = not options.quick
         found = figures(home / "daemon", artifacts=artifacts, idle_seconds=idle_seconds, known=known)
         sheets.append(report.daemon(found))
+    if "ledger" in parts:
+        console.print("measuring: the ledger")
+        grown = ledger.figures(home / "ledger", (1_000, 2_000) if options.quick else ledger.SIZES)
+        migrated = ledger.migration(home / "older", 1_000 if options.quick else ledger.MIGRATED)
+        sheets += report.ledger(grown, migrated)
     if "git" in parts:
         console.print("racing: into a git repository")
         sizes = _QUICK if options.quick else _WORKLOADS

@@ -5,7 +5,7 @@ import platform
 import re
 import sqlite3
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -17,6 +17,8 @@ from benchmarks.contender import Contender, beside_python
 from benchmarks.daemon import Figures, Idle
 from benchmarks.destination import Destination
 from benchmarks.git import Lap
+from benchmarks.ledger import Figures as Growth
+from benchmarks.ledger import Migration, grown
 from benchmarks.measure import Cost
 from benchmarks.race import STEPS, Result
 
@@ -151,6 +153,45 @@ def git(laps: Sequence[Lap]) -> Sheet:
         for lap in laps
     ]
     return Sheet("Into a git repository", ("workload", "wall", "CPU", "peak", "clone on disk"), rows)
+
+
+def ledger(found: Sequence[Growth], migrated: Migration) -> list[Sheet]:
+    """The ledger as it grows, and ten million copies by calculation."""
+    sizes = [f"{round(one.copies, -4):,}" for one in found]
+    columns = ("what", *sizes, *([f"{_MANY_COPIES:,}, by calculation"] if len(found) > 1 else []))
+    rows = []
+    for what, figure, told in _LEDGER:
+        values = [figure(one) for one in found]
+        if len(found) > 1:
+            values.append(grown(found, _MANY_COPIES, figure))
+        rows.append((what, *(told.format(value) for value in values)))
+    steps: list[tuple[str, ...]] = [
+        ("file", f"{migrated.before / 1e6:.0f} → {migrated.after / 1e6:.0f} MB"),
+        ("time", f"{migrated.seconds:.1f} s"),
+        ("memory", f"{migrated.peak / 1e6:.0f} MB"),
+    ]
+    older = Sheet(
+        f"A ledger of schema 2 with {migrated.copies:,} copies, migrated", ("what", "figure"), steps
+    )
+    return [Sheet("The ledger, by copies", columns, rows), older]
+
+
+_MANY_COPIES = 10_000_000
+_LEDGER: tuple[tuple[str, Callable[[Growth], float], str], ...] = (
+    ("file", lambda one: one.bytes / 1e9, "{:.2f} GB"),
+    ("a copy with its two entries", lambda one: one.bytes / one.copies, "{:.0f} bytes"),
+    ("open it, nothing in the page cache", lambda one: one.cold * 1e3, "{:.0f} ms"),
+    ("open it again", lambda one: one.warm * 1e3, "{:.0f} ms"),
+    ("all that is asked at a start: CPU", lambda one: one.asked * 1e3, "{:.1f} ms"),
+    ("memory, opened and checked in part", lambda one: one.resident / 1e6, "{:.0f} MB"),
+    ("count the copies: CPU", lambda one: one.counted * 1e6, "{:.0f} µs"),
+    ("a step of the check, 99th percentile: CPU", lambda one: one.step * 1e3, "{:.1f} ms"),
+    ("a whole pass of the check: CPU", lambda one: one.checked, "{:.0f} s"),
+    ("read all rows: CPU", lambda one: one.listed, "{:.0f} s"),
+    ("read the record: CPU", lambda one: one.audited, "{:.0f} s"),
+    ("put a change on record, one at a time: CPU", lambda one: one.one * 1e6, "{:.0f} µs"),
+    ("the same, 256 at a time", lambda one: one.many * 1e6, "{:.0f} µs"),
+)
 
 
 def _idle(what: str, idle: Idle | None) -> list[tuple[str, ...]]:

@@ -18,6 +18,7 @@ from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.record import Entry, Head, breaks
 from artifactd.ledger.rows import COLUMNS, encoded
 from artifactd.ledger.schema import FILE, MIGRATIONS, Damaged, Unwritable, version_of
+from benchmarks.ledger import as_schema_2
 from tests.ledger.test_ledger_faults import check_all, environment, python, strace
 from tests.support.copies import CONTEXT, copy, proven, started
 from tests.support.rows import D2, a_row, identity
@@ -117,6 +118,15 @@ def test_it_says_the_same_rows_and_lines_and_goes_on(tmp_path: Path, old: Old) -
     ledger.record([Change(row, Lost("missing"))], 99.0)
     assert list(breaks(ledger.entries())) == []
     ledger.close()
+
+
+def test_the_benchmarks_old_ledger_is_one_that_says_the_same(tmp_path: Path, old: Old) -> None:
+    ledger = Ledger.open(tmp_path, CONTEXT)
+    as_schema_2(ledger, tmp_path / "again")
+    ledger.close()
+    again = Ledger.open(tmp_path / "again")
+    assert_says_the_same(again, old)
+    again.close()
 
 
 def test_an_empty_one_becomes_an_empty_one(tmp_path: Path) -> None:
