@@ -112,10 +112,10 @@ def as_schema_2(ledger: Ledger, directory: Path) -> None:
 
 
 def grown(found: Sequence[Figures], copies: int, figure: Callable[[Figures], float]) -> float:
-    """The figure with so many copies, on the straight line through the last two."""
+    """The figure with so many copies: the line through the last two goes on; where it falls, the last."""
     before, last = found[-2:]
     slope = (figure(last) - figure(before)) / (last.copies - before.copies)
-    return figure(last) + slope * (copies - last.copies)
+    return figure(last) + max(slope, 0.0) * (copies - last.copies)
 
 
 # --- in a process of its own, whose memory is nobody else's ---

@@ -18,7 +18,7 @@ from artifactd.ledger.rows import COLUMNS, Altered, check
 _ROWS_A_WORD: Final = 5_000
 """From one word that work goes on to the next."""
 
-_CACHE_KIB: Final = 64 << 10
+_CACHE_KIB: Final = 24 << 10
 """Indexes are sorted in it."""
 
 _TABLES: Final = (
