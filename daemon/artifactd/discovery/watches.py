@@ -46,15 +46,10 @@ class _Directory:
 
     path: bytes
     """relative to the data directory"""
-    parent: "_Directory | None"
     verdict: Watched
     descriptor: WatchDescriptor = _NONE
     below: dict[bytes, "_Directory"] = field(default_factory=dict)
     forgotten: bool = False
-
-    @property
-    def name(self) -> bytes:
-        return self.path.rpartition(b"/")[2]
 
     @property
     def owner(self) -> bytes:
@@ -95,7 +90,7 @@ class Watches(WatchCallback):
         self._kernel: InotifyFD
         self._changed = threading.Condition()
         self._closed = False
-        self._top = _Directory(TOP, None, Watched((), files=False))
+        self._top = _Directory(TOP, Watched((), files=False))
         self._of: dict[WatchDescriptor, _Directory] = {}
         self._watched: Counter[bytes] = Counter()
         self._beyond: dict[bytes, str] = {}
@@ -112,19 +107,15 @@ class Watches(WatchCallback):
 
     def hears(self, path: bytes) -> bool:
         """Whether the directory that `path` lies in is watched."""
-        here: _Directory | None = self._top
         with self._changed:
-            for part in path.split(b"/")[:-1]:
-                here = here.below.get(part) if here else None
+            here = self._at(path.rpartition(b"/")[0])
             return here is not None and here.descriptor != _NONE
 
     def look_again(self) -> None:
         """See whether the folders that were beyond their bounds still are. It takes its time elsewhere."""
         with self._changed:
             for path in self._beyond:
-                here: _Directory | None = self._top
-                for part in path.split(b"/") if path else ():
-                    here = here.below.get(part) if here else None
+                here = self._at(path)
                 if here is not None and here not in self._walks.get(here.owner, {}):
                     self._begin(here, lambda: None)
 
@@ -251,15 +242,19 @@ class Watches(WatchCallback):
                     return beyond
                 case Watched() as verdict:
                     self._watched.update(verdict.counted)
-                    parent.below[name] = _Directory(path, parent, verdict)
+                    if verdict == parent.verdict:
+                        verdict = parent.verdict  # one for all in an experiment: there may be many
+                    parent.below[name] = _Directory(path, verdict)
                     return parent.below[name]
                 case other:
                     assert_never(other)
 
     def _forget(self, top: _Directory) -> None:
         """It is gone from its place, with all below it."""
-        if top.parent is not None and top.parent.below.get(top.name) is top:
-            del top.parent.below[top.name]
+        above, _, name = top.path.rpartition(b"/")
+        parent = self._at(above)
+        if parent is not None and parent.below.get(name) is top:
+            del parent.below[name]
         held: list[tuple[WatchDescriptor, CallbackId]] = []
         waiting = [top]
         while waiting:
@@ -277,6 +272,13 @@ class Watches(WatchCallback):
                 held.append((here.descriptor, _id(here)))
                 del self._of[here.descriptor]
         self._kernel.remove_callbacks(held)
+
+    def _at(self, path: bytes) -> _Directory | None:
+        """The directory at `path`, if it counts."""
+        here: _Directory | None = self._top
+        for part in path.split(b"/") if path else ():
+            here = here and here.below.get(part)
+        return here
 
     @contextmanager
     def _open(self) -> Iterator[int]:
