@@ -50,6 +50,22 @@ def test_a_name_of_any_bytes_is_opened(root: int, tmp_path: Path, way: Open) -> 
 
 
 @both_ways
+def test_a_directory_that_may_be_passed_through_but_not_read_is_passed_through(
+    root: int, tmp_path: Path, way: Open
+) -> None:
+    (tmp_path / "root/a").chmod(0o311)
+    privileged = os.geteuid() == 0
+    if privileged:
+        os.seteuid(65534)  # root may read everything
+    try:
+        assert content(way(root, b"a/b/file", READ, 0)) == b"inside"
+    finally:
+        if privileged:
+            os.seteuid(0)
+        (tmp_path / "root/a").chmod(0o755)
+
+
+@both_ways
 def test_a_file_is_made_with_its_mode(root: int, tmp_path: Path, way: Open) -> None:
     os.close(way(root, b"a/new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     assert (tmp_path / "root/a/new").stat().st_mode & 0o777 == 0o600
