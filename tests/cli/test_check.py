@@ -108,6 +108,13 @@ def test_each_check_fails_with_what_was_found_and_a_mend(
     assert not text.endswith("→ ")
 
 
+def test_who_goes_beyond_the_bounds_of_the_watcher_is_named(site: Site) -> None:
+    (site.folder() / "/".join("d" * 20)).mkdir(parents=True)
+    ok, text = checked(site, code=0)["inotify"]
+    assert ok
+    assert "left to scans: alice/h2oai_experiment_one: deeper than 16 directories" in text
+
+
 def test_too_few_inotify_watches_are_told_with_the_number_to_set(site: Site) -> None:
     for number in range(10):
         site.folder(str(number)).mkdir(parents=True)

@@ -13,7 +13,7 @@ import pytest
 from watchdog.observers.inotify_c import InotifyFD
 
 from artifactd.decisions.watched import Bounds
-from artifactd.discovery.watches import Watches
+from artifactd.discovery.watches import Watches, survey
 from artifactd.linux.inotify import inotify_watches
 from tests.support.trees import chain
 
@@ -248,6 +248,20 @@ def test_a_folder_that_is_renamed_again_and_again_costs_its_owner_no_more(data: 
         for part in (ONE, "h2oai_experiment_last"):
             until(partial(watches.hears, os.fsencode(f"alice/{part}/a/b/file")), "it is watched")
         assert watches.beyond == {}
+
+
+def test_a_survey_counts_as_the_watches_would_and_watches_nothing(data: Path) -> None:
+    deep(data)
+    many(data)
+    many_experiments(data)
+    folder(data, "bob", "dataset", "parts")
+    before = inotify_watches()
+    surveyed = survey(data, SMALL, frozenset())
+    assert inotify_watches() == before
+    with watching(data) as (watches, _):
+        assert (len(watches), watches.beyond) == surveyed
+    with pytest.raises(FileNotFoundError):
+        survey(data / "missing", SMALL, frozenset())
 
 
 # --- whose turn it is ---

@@ -87,7 +87,7 @@ class Watches(WatchCallback):
         self._ignored = ignored
         self._touched = touched
         self._appeared = appeared
-        self._kernel: InotifyFD
+        self._kernel: InotifyFD | _Counting
         self._changed = threading.Condition()
         self._closed = False
         self._top = _Directory(TOP, Watched((), files=False))
@@ -104,6 +104,10 @@ class Watches(WatchCallback):
         """Folder → why not all of its directories are watched."""
         with self._changed:
             return dict(self._beyond)
+
+    def __len__(self) -> int:
+        """How many directories are watched."""
+        return len(self._of)
 
     def hears(self, path: bytes) -> bool:
         """Whether the directory that `path` lies in is watched."""
@@ -127,7 +131,7 @@ class Watches(WatchCallback):
 
     # --- the thread that adds ---
 
-    def run(self, kernel: InotifyFD, complete: Callable[[], None]) -> None:
+    def run(self, kernel: "InotifyFD | _Counting", complete: Callable[[], None]) -> None:
         """Add watches until `close`: all there are to add, then `complete()`, then what appears.
 
         Raises:
@@ -329,6 +333,30 @@ class Watches(WatchCallback):
 
     def on_queue_overflow(self) -> None:
         """Watchdog warns of it once, and the owner of these watches hears that."""
+
+
+class _Counting:
+    """In the kernel's place, where watches are only counted."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+
+    def add_callback(self, *_arguments: object) -> WatchDescriptor:
+        return WatchDescriptor(next(self._numbers))
+
+    def remove_callbacks(self, callbacks: list[tuple[WatchDescriptor, CallbackId]]) -> None:
+        pass
+
+
+def survey(root: Path, bounds: Bounds, ignored: frozenset[bytes]) -> tuple[int, dict[bytes, str]]:
+    """How many directories of the data directory would be watched, and `Watches.beyond`. It watches nothing.
+
+    Raises:
+        OSError: the data directory cannot be read.
+    """
+    watches = Watches(root, bounds, ignored, lambda *_: None, lambda _: None)
+    watches.run(_Counting(), watches.close)
+    return len(watches), watches.beyond
 
 
 def _id(here: _Directory) -> CallbackId:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from artifactd import checksum
-from artifactd.artifact import Key
+from artifactd.artifact import Key, printable
 from artifactd.clock import Clock, rfc3339
 from artifactd.config import Config
-from artifactd.discovery import scan
+from artifactd.decisions.watched import shares
+from artifactd.discovery import exports, scan
 from artifactd.discovery.watch_selftest import self_test
+from artifactd.discovery.watches import survey
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import LedgerError
 from artifactd.linux.files import account
@@ -157,10 +159,19 @@ def _inotify(config: Config) -> Check:
     if kind is not None:
         found = f"{kind} does not tell of other hosts' writes: the scan finds them every rescan_seconds"
         return Check("inotify", ok=True, found=found)
-    directories = sum(1 for _ in os.walk(config.data_directory))
     allowed = limits().watches
+    try:
+        directories, beyond = survey(config.data_directory, shares(allowed), ignored=exports.inside(config))
+    except OSError:  # told by the check of the data directory
+        directories, beyond = 0, {}
     mend = f"sysctl fs.inotify.max_user_watches={max(2 * allowed, 4 * directories)} (and in /etc/sysctl.d/)"
     found = f"{directories} directories, {allowed} watches allowed"
+    if beyond:
+        shown = [
+            f"{printable(folder or b'.')}: {beyond[folder]}" for folder in sorted(beyond)[:_DIRECTORIES_SHOWN]
+        ]
+        more = ["…"] if len(beyond) > len(shown) else []
+        found = f"{found}; left to scans: {'; '.join(shown + more)}"
     return Check("inotify", allowed >= _WATCH_RESERVE * directories, found, mend)
 
 
