@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.process import CSV, Site, a_zip
+from tests.support.trees import beneath, chain, remove
 
 KEY = "alice/one/train_preds.csv"
 
@@ -77,6 +78,42 @@ def test_names_that_make_no_key_are_refused_and_never_break_a_line(site: Site) -
     out = site.ok("list")
     assert out.count("\n") == 4
     assert "\x1b" not in out
+
+
+def test_directories_without_an_end_take_the_watcher_from_nobody(site: Site) -> None:
+    """One chain is there at the start, one is made while the daemon watches. No scan comes on the timer."""
+    first, second = (site.folder(experiment, "mallory") for experiment in ("first", "second"))
+    for folder in (first, second):
+        folder.mkdir(parents=True)
+    with chain(first, 5_000), site.daemon() as daemon:
+        site.write("train_preds.csv", experiment="one")
+        daemon.hear("artifact.exported")
+        with chain(second, 5_000):
+            site.write("train_preds.csv", experiment="two")
+            daemon.hear("artifact.exported", 2)
+        assert not daemon.heard("watch.doubted")
+        assert not daemon.heard("watch.missed")
+    assert site.exported() == {KEY: CSV, "alice/two/train_preds.csv": CSV}
+
+
+@pytest.mark.torture
+def test_a_million_directories_take_the_watcher_from_nobody(site: Site) -> None:
+    """They are more than there are watches. Neither to begin nor to begin anew does anybody wait for them."""
+    hostile = site.folder("hostile", "mallory")
+    for number in range(1_000):
+        (hostile / str(number)).mkdir(parents=True)
+        with beneath(hostile / str(number)) as directory:
+            for below in range(1_000):
+                os.mkdir(str(below), dir_fd=directory)
+    try:
+        with site.daemon() as daemon:
+            site.write("train_preds.csv")
+            daemon.hear("artifact.exported")
+            assert not daemon.heard("watch.missed")
+            assert not daemon.heard("watch.doubted", reason="the limit of inotify watches is reached")
+        assert site.exported() == {KEY: CSV}
+    finally:
+        remove(hostile)
 
 
 def test_secrets_are_in_no_line_no_record_and_no_command_line(site: Site) -> None:

@@ -23,6 +23,16 @@ def chain(directory: Path, length: int) -> Iterator[Path]:
         remove(first)
 
 
+@contextmanager
+def beneath(directory: Path) -> Iterator[int]:
+    """It, open for the length of the block."""
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield opened
+    finally:
+        os.close(opened)
+
+
 def remove(tree: Path) -> None:
     """Delete it, however deep it is."""
     subprocess.run(["rm", "-rf", tree], check=True)

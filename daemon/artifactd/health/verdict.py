@@ -12,8 +12,7 @@ from typing import Any, Final, assert_never
 from artifactd.decisions.lifecycle import State
 
 STALLED_SECONDS: Final = 120.0
-"""Without a turn of the main loop. To watch a tree of a million directories anew takes 22 s, and an anchor
-whose store hangs a connect and a read time-out, 70 s."""
+"""Without a turn of the main loop. A turn takes a fraction of a second, whatever users do."""
 
 START_SECONDS: Final = 600.0
 """For the start, which compares every row of the ledger with its hash: 10 s for a million copies."""
