@@ -264,6 +264,41 @@ def test_a_survey_counts_as_the_watches_would_and_watches_nothing(data: Path) ->
         survey(data / "missing", SMALL, frozenset())
 
 
+def test_what_moves_away_while_it_waits_for_its_watch_is_counted_off_once(data: Path, tmp_path: Path) -> None:
+    """The thread that adds is held twice: first until all are known, then when it has listed alice's."""
+    for number in range(3):
+        folder(tmp_path, "tree", str(number))
+    folder(data, "alice")
+    folder(data, "dave", ONE)
+    gates = {"zoe": threading.Event(), "carol": threading.Event()}
+    held = threading.Event()
+
+    def hold(path: str) -> None:
+        if path in gates:
+            held.set()
+            gates[path].wait(PATIENCE)
+
+    with watching(data) as (watches, heard):
+        heard.before_appeared = hold
+        folder(data, "zoe")
+        (tmp_path / "tree").rename(data / "alice" / ONE)
+        folder(data, "carol")
+        heard_in(data, heard, f"dave/{ONE}")  # events come in order: all of this is known
+        assert held.wait(PATIENCE)
+        held.clear()
+        gates["zoe"].set()
+        assert held.wait(PATIENCE)
+        for number in range(3):
+            (data / "alice" / ONE / str(number)).rename(tmp_path / str(number))
+        (data / "dave" / ONE / "later").touch()
+        heard.wait(f"dave/{ONE}/later")
+        gates["carol"].set()
+        heard.wait(f"alice/{ONE}")
+        many(data)
+        until(lambda: watches.beyond == {b"alice/h2oai_experiment_one": TOO_MANY}, "alice has her share")
+        until(lambda: len(watches) == 1 + 4 + 1 + 4, "the top, four users, dave's, and alice's share")
+
+
 # --- whose turn it is ---
 
 

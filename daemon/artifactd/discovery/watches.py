@@ -7,6 +7,7 @@ Each user's new directories are added in turns with everybody else's, the widest
 opened beneath the data directory before it is watched: what is watched is what was looked at, never a link.
 """
 
+import errno
 import os
 import threading
 from collections import Counter, deque
@@ -110,10 +111,10 @@ class Watches(WatchCallback):
         return len(self._of)
 
     def hears(self, path: bytes) -> bool:
-        """Whether the directory that `path` lies in is watched."""
+        """Whether the directory that the file at `path` lies in is watched, and can hold artifacts."""
         with self._changed:
             here = self._at(path.rpartition(b"/")[0])
-            return here is not None and here.descriptor != _NONE
+            return here is not None and here.verdict.files and here.descriptor != _NONE
 
     def look_again(self) -> None:
         """See whether the folders that were beyond their bounds still are. It takes its time elsewhere."""
@@ -149,6 +150,7 @@ class Watches(WatchCallback):
                 if not more:
                     self._walks[owner].pop(here, None)
                 self._turns.append(owner)
+        self._walks.clear()  # those under way hold directories open
 
     def _turn(self) -> tuple[bytes, _Directory, _Walk] | None:
         """The first walk of the owner whose turn it is, waited for; None: closed."""
@@ -179,11 +181,13 @@ class Watches(WatchCallback):
                     else:
                         waiting.append(below)
                 yield True
-        with self._changed:
-            prefix = start.path and start.path + b"/"
-            for folder in [f for f in self._beyond if f == start.path or f.startswith(prefix)]:
-                del self._beyond[folder]
-            self._beyond.update(met)
+            with self._changed:
+                for folder in [f for f in self._beyond if (f + b"/").startswith(start.path_of(b""))]:
+                    del self._beyond[folder]
+                self._beyond.update(met)
+        if start.descriptor == _NONE:
+            with self._changed:
+                self._forget(start)
         then()
 
     def _watch(self, root: int, here: _Directory, met: dict[bytes, str]) -> Iterator[_Directory | None]:
@@ -225,6 +229,9 @@ class Watches(WatchCallback):
             if descriptor == _NONE:  # what watchdog makes of EACCES
                 raise PermissionError(here.path)
             before = self._of.get(descriptor)
+            if before is not None and here.path.startswith(before.path_of(b"")):
+                self._kernel.remove_callbacks([(descriptor, _id(here))])
+                raise OSError(errno.ELOOP, "a mount of a directory in itself")
             if before is not None:
                 self._forget(before)  # it was moved here, which is told later
             here.descriptor = descriptor
@@ -254,7 +261,9 @@ class Watches(WatchCallback):
                     assert_never(other)
 
     def _forget(self, top: _Directory) -> None:
-        """It is gone from its place, with all below it."""
+        """It is gone from its place, with all below it. Once: it is counted off then."""
+        if top.forgotten:
+            return
         above, _, name = top.path.rpartition(b"/")
         parent = self._at(above)
         if parent is not None and parent.below.get(name) is top:
