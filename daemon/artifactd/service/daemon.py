@@ -103,7 +103,7 @@ class Daemon:
         now = self._clock.monotonic()
         self.watch.check(now)
         if not self.watch.healthy:  # known already: what it did not hear is no sign that it is deaf
-            self._mirror.watching_since = self._clock.now()
+            self._mirror.expect_events(self._clock.now())
         if (last := self._mirror.scan) is not None:
             pause = scan_pause(self.engine.config.watch.rescan_seconds, last.spent)
             if last.seconds is None:
