@@ -57,7 +57,7 @@ def test_a_hinted_experiment_is_exported_without_the_quiet_period(rig: Rig, live
     rig.new("a.csv", b"one")
     rig.new("a.csv", b"two", experiment="bob/h2oai_experiment_two")
     answers = Answers()
-    hint(rig.mirror, rig.recorder, rig.data, b"one", "dai", answers.append)
+    hint(rig.mirror, rig.recorder, experiments(rig.data, b"one"), b"one", "dai", answers.append)
     rig.until(lambda: copies(live) == {"alice/one/a.csv": b"one"}, "the export")
     told = rig.told("hint.received")[0]
     assert (told["experiment_id"], told["artifacts"], told["principal"]) == ("one", 1, "dai")
@@ -67,7 +67,7 @@ def test_a_hinted_experiment_is_exported_without_the_quiet_period(rig: Rig, live
 def test_a_hint_never_exports_what_is_open_for_writing(rig: Rig, live: FaultyStore) -> None:
     path = rig.new("a.csv", b"half")
     with rig.file(path).open("ab"):
-        hint(rig.mirror, rig.recorder, rig.data, b"one", "dai", Answers().append)
+        hint(rig.mirror, rig.recorder, experiments(rig.data, b"one"), b"one", "dai", Answers().append)
         rig.work()
         assert [line["artifacts"] for line in rig.told("hint.received")] == [1]
         assert not copies(live)
@@ -75,7 +75,7 @@ def test_a_hint_never_exports_what_is_open_for_writing(rig: Rig, live: FaultySto
 
 def test_an_unknown_experiment_is_told_and_not_fatal(rig: Rig) -> None:
     answers = Answers()
-    hint(rig.mirror, rig.recorder, rig.data, b"\xff\nno", "dai", answers.append)
+    hint(rig.mirror, rig.recorder, [], b"\xff\nno", "dai", answers.append)
     assert answers == [{"final": True, "ok": False, "artifacts": None}]
     assert rig.told("hint.unknown")[0]["experiment_id"] == "\\xff\\x0ano"
 

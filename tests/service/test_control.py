@@ -1,5 +1,6 @@
 import json
 import os
+import pwd
 import queue
 import socket
 import subprocess
@@ -7,13 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from artifactd.service.control import FILE, NoDaemon, Request, Server, Silent, ask
+from artifactd.service.control import FILE, OF_AN_ACCOUNT, NoDaemon, Request, Server, Silent, ask
 
 PATIENCE = 20.0
 """Seconds after which what should have happened never will."""
@@ -260,6 +261,124 @@ def test_a_client_that_only_ended_its_own_side_is_still_answered(state: Path, ow
         time.sleep(1.2)  # the server looks once a second whether its client has gone
         request.answer({"final": True})
         assert json.loads(client.makefile("rb").readline()) == {"final": True}
+
+
+# --- who is too many ---
+
+CROWD = """
+import os, socket, sys
+os.chdir(sys.argv[1])
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+crowd = []
+for number in range(400):
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(20)
+    client.connect("control.sock")
+    client.sendall((b"", b'{"action": "hi')[number % 2])
+    crowd.append(client)
+print(crowd[0].makefile("rb").readline().decode(), end="", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def crowd(open_state: Path) -> Iterator[str]:
+    """400 connections of another account that say nothing or half of something; what the first is told."""
+    command = [sys.executable, "-c", CROWD, str(open_state)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        yield child.stdout.readline()
+        child.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture
+def open_state(tmp_path: Path, owner: Owner) -> Iterator[Path]:
+    """As `state`, of a server that other accounts reach."""
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    with closing(Server(tmp_path, owner.inbox.put, mode=0o666)):
+        yield tmp_path
+
+
+def test_four_hundred_silent_connections_take_no_place_of_roots_and_no_thread(
+    open_state: Path, owner: Owner, crowd: str
+) -> None:
+    told = json.loads(crowd)
+    assert (told["final"], told["ok"]) == (True, False)
+    assert told["reason"].startswith("too many connections of this account")
+    began = time.monotonic()
+    asking = [Asking(open_state, "status") for _ in range(5)]
+    for _ in asking:
+        owner.next().answer({"final": True})
+    assert [one.done() for one in asking] == [[{"final": True}]] * 5
+    assert time.monotonic() - began < 1.0
+    assert sum(thread.name.startswith("control") for thread in threading.enumerate()) < 5
+
+
+def test_four_hundred_silent_connections_of_ones_own_give_way_to_who_asks(state: Path, owner: Owner) -> None:
+    with ExitStack() as held:
+        silent = [held.enter_context(connected(state)) for _ in range(400)]
+        asking = Asking(state, "status")
+        owner.next().answer({"final": True})
+        assert asking.done() == [{"final": True}]
+        assert "too many" in json.loads(silent[0].makefile("rb").readline())["reason"]
+
+
+ASKERS = """
+import os, socket, sys
+from pathlib import Path
+from artifactd.service.control import ask
+os.chdir(sys.argv[1])
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+crowd = []
+for number in range(int(sys.argv[2])):
+    crowd.append(socket.socket(socket.AF_UNIX))
+    crowd[-1].connect("control.sock")
+    crowd[-1].sendall(b'{"action": "hint"}\\n')
+sys.stdin.readline()
+print(next(ask(Path("."), "hint"))["reason"], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_asks_more_at_once_than_its_account_may_is_told_so_and_the_earlier_are_answered(
+    open_state: Path, owner: Owner
+) -> None:
+    command = [sys.executable, "-c", ASKERS, str(open_state), str(OF_AN_ACCOUNT)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        requests = [owner.next() for _ in range(OF_AN_ACCOUNT)]
+        print("go on", file=child.stdin, flush=True)
+        assert child.stdout.readline().startswith("too many connections")
+        for request in requests:
+            request.answer({"final": True})
+        child.communicate(timeout=PATIENCE)
+    assert owner.idle()
+
+
+def test_a_name_that_takes_its_time_to_be_looked_up_holds_up_nobody_else(
+    open_state: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory service that hangs stands behind getpwuid(3)."""
+    hangs = threading.Event()
+
+    def getpwuid(_uid: int) -> NoReturn:
+        hangs.wait(PATIENCE)
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", getpwuid)
+    with subprocess.Popen([sys.executable, "-c", AS_NOBODY, open_state], stdout=subprocess.PIPE) as child:
+        asking = Asking(open_state, "status")
+        owner.next().answer({"final": True})
+        assert asking.done() == [{"final": True}]
+        hangs.set()
+        request = owner.next()
+        assert (request.principal, request.trusted) == ("uid 65534", False)
+        request.answer({"final": True})
+        child.communicate(timeout=PATIENCE)
 
 
 # --- daemons that are not there ---

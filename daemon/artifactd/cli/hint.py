@@ -16,7 +16,8 @@ def hint(
     """Tell the daemon that an experiment's artifacts are done, so that it need not wait to see.
 
     Made for Driverless AI's listeners_*_done hooks, with the experiment's id as its argument.
-    It ends with 0 even where no daemon runs or nobody knows the experiment: nothing depends on a hint.
+    It ends with 0 even where no daemon runs, where nobody knows the experiment, and where this account hints
+    too often: nothing depends on a hint.
     """
     try:
         answer = next(control.ask(state_of(config), "hint", experiment=experiment))
@@ -26,7 +27,9 @@ def hint(
     except NoDaemon as error:
         typer.echo(f"{error}. Its scan at start will find the artifacts.", err=True)
         return
-    if answer.get("artifacts") is None:
+    if reason := answer.get("reason"):
+        typer.echo(f"{reason}. A scan will find the artifacts.", err=True)
+    elif answer.get("artifacts") is None:
         typer.echo(f"unknown experiment {experiment}: nothing to do", err=True)
     else:
         typer.echo(f"{answer['artifacts']} artifacts are looked at now")

@@ -1,7 +1,7 @@
 """What people and Driverless AI's hooks ask of a mirror: a hint, or an export by hand."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,16 +41,15 @@ def experiments(data_directory: Path, experiment_id: bytes) -> list[bytes]:
 def hint(  # noqa: PLR0917 - each of a type of its own
     mirror: Mirror,
     recorder: Recorder,
-    data_directory: Path,
+    folders: Sequence[bytes],
     experiment_id: bytes,
     principal: str,
     answer: Answer,
 ) -> None:
-    """Driverless AI said that this experiment's artifacts are done: look at them now.
+    """Driverless AI said that this experiment's artifacts are done: look at them, in its `folders`, now.
 
     The answer comes once all of them were looked at, and says how many are waited for.
     """
-    folders = experiments(data_directory, experiment_id)
     log = recorder.log
     if not folders:
         reason = "no such experiment in the data directory"

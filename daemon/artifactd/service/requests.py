@@ -1,7 +1,7 @@
 """What commands ask of a daemon that exports, and what they are answered."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from artifactd.artifact import printable
@@ -10,15 +10,19 @@ from artifactd.mirror.answers import final
 from artifactd.mirror.by_hand import hint, relative
 from artifactd.mirror.engine import Engine
 from artifactd.service.control import Request
+from artifactd.service.lookup import hinted
 
 
-def answer(request: Request, engine: Engine, watch: Watch) -> None:
-    """Answer a command. In the mirror's thread. Who is not trusted may hint, and ask for nothing else."""
+def answer(request: Request, engine: Engine, watch: Watch, folders: Sequence[bytes] = ()) -> None:
+    """Answer a command. In the mirror's thread. Who is not trusted may hint, and ask for nothing else.
+
+    `folders`: those of a hinted experiment.
+    """
     fields, root = request.fields, engine.config.data_directory
     match request.action:
         case "hint":
-            experiment_id = os.fsencode(str(fields.get("experiment", "")))
-            hint(engine.mirror, engine.recorder, root, experiment_id, request.principal, request.answer)
+            experiment_id, principal = hinted(request), request.principal
+            hint(engine.mirror, engine.recorder, folders, experiment_id, principal, request.answer)
         case _ if not request.trusted:
             reason = f"{request.principal} may hint, and ask for nothing else"
             request.answer(final(ok=False, reason=reason))

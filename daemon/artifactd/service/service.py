@@ -5,7 +5,7 @@ told to stop.
 """
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Final
 from artifactd.artifact import printable
 from artifactd.clock import Clock
 from artifactd.config import Config
+from artifactd.decisions.rate import Rate
 from artifactd.discovery import evidence
 from artifactd.health.published import Published, listening
 from artifactd.health.verdict import Phase, report
@@ -27,6 +28,7 @@ from artifactd.mirror.pipeline import Inbox
 from artifactd.mirror.recorder import Stopped
 from artifactd.service.control import Request, Server
 from artifactd.service.daemon import Daemon
+from artifactd.service.lookup import Lookup
 from artifactd.service.reload import Asked, Reload
 from artifactd.service.requests import answer
 from artifactd.service.systemd_notify import ServiceManager
@@ -39,6 +41,11 @@ _DRAIN_SECONDS: Final = 20.0
 """For what is in flight at the end. Before they kill, systemd waits 90 seconds and Kubernetes 30."""
 
 _IDLE_SECONDS: Final = 3600.0
+
+_HINTS_A_SECOND: Final = 10.0
+_HINTS_AT_ONCE: Final = 100
+"""Of each account; and whatever else those ask for that may only hint. Driverless AI's hooks are five for an
+experiment, so that twenty of them may end at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,8 @@ class Service:
         self._config, self._sources, self._manager, self._clock = config, sources, manager, clock
         self.log = sources.log(config)
         self._inbox: Inbox = queue.SimpleQueue()
+        self._lookup = Lookup(self._found)
+        self._rate = Rate(_HINTS_A_SECOND, _HINTS_AT_ONCE)
         self._stopping = Stopping()
         self._reason: str | None = None
         self._reload = self._examiner()
@@ -241,17 +250,31 @@ class Service:
         self._inbox.put(partial(self._examine, "signal SIGHUP", lambda _fields: None))
 
     def _receive(self, request: Request) -> None:
-        """From the server's threads: all but whether the mirror's goes on is answered in that."""
+        """From the server's thread: all but whether the mirror's goes on is answered in that."""
         if request.action == "status" and request.trusted:
             facts, now, _ = self._published.now()
             request.answer(final(ok=True, **report(facts, now)))
-            return
-        self._inbox.put(partial(self._answer, request))
+        elif self._too_often(request):
+            reason = f"{request.principal} asks too often: {_HINTS_A_SECOND:g} a second are answered"
+            request.answer(final(ok=False, reason=reason))
+        elif request.action == "hint":
+            self._lookup.ask(self._config.data_directory, request)
+        else:
+            self._inbox.put(partial(self._answer, request))
 
-    def _answer(self, request: Request) -> None:
+    def _too_often(self, request: Request) -> bool:
+        """Whether it costs more than its account may. Nobody depends on a hint: a scan finds everything."""
+        counts = request.action == "hint" or not request.trusted
+        return counts and not self._rate.takes(request.principal, self._clock.monotonic())
+
+    def _found(self, request: Request, folders: Sequence[bytes]) -> None:
+        """From the thread that looks hints up."""
+        self._inbox.put(partial(self._answer, request, folders))
+
+    def _answer(self, request: Request, folders: Sequence[bytes] = ()) -> None:
         if request.action == "reload" and request.trusted:
             self._examine(request.principal, request.answer)
         elif self._daemon is not None:
-            answer(request, self._daemon.engine, self._daemon.watch)
+            answer(request, self._daemon.engine, self._daemon.watch, folders)
         else:
             request.answer(final(ok=False, reason=DISABLED))
