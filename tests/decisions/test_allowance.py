@@ -20,8 +20,11 @@ def test_a_user_has_so_many_entries_an_hour_and_more_the_more_files_he_has() -> 
 def test_that_somebody_has_to_wait_is_told_once_an_hour() -> None:
     allowance = Allowance()
     allowance.spend("alice", 0.0)
+    assert allowance.held_back(599.0) == []
     assert allowance.news("alice", 600.0) == HOUR - 600.0
     assert allowance.news("alice", 601.0) is None
+    assert allowance.held_back(601.0) == ["alice"]
+    assert allowance.held_back(HOUR) == []
     assert allowance.news("alice", HOUR) == HOUR
 
 

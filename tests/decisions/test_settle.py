@@ -429,6 +429,17 @@ def test_the_reason_of_the_last_look_is_told() -> None:
     assert [one.reason for one in settler.waiting(3.0)] == ["open for writing"]
 
 
+def test_what_stays_as_it_was_looked_into_is_parked_until_its_next_look() -> None:
+    settler = a_settler()
+    settler.feed(seen(), 10.0)
+    assert (settler.backlog(12.5).parked, settler.backlog(12.5).slowest_since) == (0, None)
+    given_at(settler, 12.5)
+    settler.postpone(A, seen().identity, BUSY, 13.0)
+    assert (settler.backlog(14.0).parked, settler.backlog(14.0).incomplete) == (1, 1)
+    settler.feed(seen(2), 14.0)
+    assert (settler.backlog(14.0).parked, settler.backlog(14.0).incomplete) == (0, 1)
+
+
 def test_after_an_export_the_wait_is_counted_anew() -> None:
     settler = a_probed_settler()
     settler.feed(seen(2), 90.0)

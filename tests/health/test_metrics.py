@@ -17,7 +17,16 @@ from artifactd import __version__
 from artifactd.artifact import Artifact, Kind
 from artifactd.decisions.lifecycle import Failed, Proven, Row, State
 from artifactd.health.metrics import Metrics
-from artifactd.health.verdict import Facts, Phase, QueueFacts, RecordFacts, ScanFacts, StoreFacts, WatchFacts
+from artifactd.health.verdict import (
+    Burden,
+    Facts,
+    Phase,
+    QueueFacts,
+    RecordFacts,
+    ScanFacts,
+    StoreFacts,
+    WatchFacts,
+)
 from artifactd.ledger.ledger import Recorded
 from artifactd.ledger.record import START, Entry
 from tests.support.probes import parsed
@@ -38,8 +47,10 @@ FACTS = Facts(
     ),
     scan=ScanFacts(NOW - 30.0, 0.25, 60.0, unobservable=2),
     watch=WatchFacts("deaf", 3, 4, 5, 6, 7, 800, 1000),
-    queue=QueueFacts(1, 2, 1, 3, NOW - 40.0, NOW - 50.0),
+    queue=QueueFacts(1, 2, 1, 3, NOW - 40.0, NOW - 50.0, 1, NOW - 4.0),
     record=RecordFacts("", 99, 4096, 2, {("s3", State.REFUSED): 3, ("file_system", State.PROVEN): 5}),
+    longest_turn=0.025,
+    burdens=(Burden(b"alice/h2oai_experiment_x", "it costs the most"),),
 )
 ROW = Row("s3", Artifact(b"alice/x/y.csv", "alice", "x", b"y.csv", Kind.OTHER), "k", "k", "rule", size=12)
 ENTRY = Entry(1, "{}", START)
@@ -67,12 +78,15 @@ def told(measured: Metrics, name: str, **labels: str) -> float:
         ("live", {}, 1),
         ("ready", {}, 0),
         ("turn_age_seconds", {}, 0.5),
+        ("longest_turn_seconds", {}, 0.025),
         ("waiting_files", {}, 1),
         ("incomplete_files", {}, 2),
+        ("parked_files", {}, 1),
         ("overdue_files", {}, 1),
         ("in_flight_files", {}, 3),
         ("oldest_pending_seconds", {}, 40),
         ("oldest_incomplete_seconds", {}, 50),
+        ("slowest_wait_seconds", {}, 4),
         ("last_scan_timestamp_seconds", {}, EPOCH - 30),
         ("last_scan_duration_seconds", {}, 0.25),
         ("unobservable_directories", {}, 2),

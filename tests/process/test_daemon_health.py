@@ -325,9 +325,40 @@ def test_status_says_the_same_as_readyz(site: Site) -> None:
         (said,) = site.json("status", "--json")
         over_http = get(where, "/readyz").json
         assert said.pop("daemon") is True
+        assert said.pop("burdens") == []
         assert said.keys() == over_http.keys()
         for part in ("ready", "live", "phase", "reasons", "stores", "queue"):
             assert said[part] == over_http[part]
+
+
+def test_status_names_the_folder_with_the_most_incomplete_files_and_http_does_not(site: Site) -> None:
+    where = listening(site, tables='[[policy]]\nname = "all"\nmatch = "*.zip"\n', quiet=0.1)
+    for number in range(150):
+        site.write(f"{number}.zip", b"half of it", experiment="crowd", user="eve")
+    with site.daemon():
+        until(lambda: "eve/h2oai_experiment_crowd" in site.command("status").stdout, "the name")
+        (said,) = site.json("status", "--json")
+        burden = next(one for one in said["burdens"] if "incomplete" in one["reason"])
+        assert burden == {
+            "folder": "eve/h2oai_experiment_crowd",
+            "reason": "it has the most incomplete files: 150",
+        }
+        assert value(where, "parked_files") > 0
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert b"crowd" not in get(where, path).body
+
+
+def test_the_longest_turn_and_the_slowest_wait_are_told_and_idling_is_neither(site: Site) -> None:
+    where = listening(site)
+    with site.daemon() as daemon:
+        site.write("train_preds.csv")
+        daemon.hear("artifact.exported")
+        until(lambda: value(where, "longest_turn_seconds") > 0.0, "a turn")
+        turned = value(where, "turn_age_seconds")
+        until(lambda: value(where, "turn_age_seconds") < turned, "one that waits for a second")
+        assert 0.0 < value(where, "longest_turn_seconds") < 0.9
+        assert value(where, "slowest_wait_seconds") == 0.0
+        assert "longest turn" in site.ok("status")
 
 
 def test_status_needs_no_listener_and_shows_every_part(site: Site) -> None:

@@ -56,6 +56,10 @@ class Allowance:
         window.told = True
         return window.began + HOUR - now
 
+    def held_back(self, now: float) -> list[str]:
+        """The users who were told to wait for the next hour, while it has not come."""
+        return [user for user, one in self._windows.items() if one.told and now < one.began + HOUR]
+
     def _window(self, user: str, now: float) -> _Window:
         window = self._windows.get(user)
         if window is None or now >= window.began + HOUR:

@@ -115,6 +115,8 @@ class Backlog:
     """looked into, and not complete then"""
     overdue: int = 0
     """waited for longer than `max_wait_seconds`"""
+    parked: int = 0
+    """looked into as they are now and not complete: they give way to their owner's other files"""
     waiting_since: float | None = None
     incomplete_since: float | None = None
     slowest_since: float | None = None
@@ -409,7 +411,7 @@ class Settler:
 
     def backlog(self, now: float) -> Backlog:
         """What is waited for, in numbers."""
-        found = Backlog()
+        found = Backlog(parked=sum(len(one.parked) for one in self._users.values()))
         crowds = Counter[Owner]()
         for candidate in self._candidates.values():
             found.add(candidate.first_seen, incomplete=candidate.reason != _QUIET)

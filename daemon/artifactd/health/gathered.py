@@ -1,18 +1,37 @@
 """The facts about a running daemon. Gathered in its main thread, which alone may look at the mirror."""
 
+import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from artifactd.clock import Clock
-from artifactd.decisions.settle import earlier
+from artifactd.decisions.settle import Backlog, earlier
 from artifactd.discovery.watch import Watch
 from artifactd.health.copy_counts import CopyCounts
-from artifactd.health.verdict import Facts, Phase, QueueFacts, RecordFacts, ScanFacts, StoreFacts, WatchFacts
+from artifactd.health.turns import Turns
+from artifactd.health.verdict import (
+    Burden,
+    Facts,
+    Phase,
+    QueueFacts,
+    RecordFacts,
+    ScanFacts,
+    StoreFacts,
+    WatchFacts,
+)
 from artifactd.ledger.ledger import Recorded
 from artifactd.ledger.schema import FILE
 from artifactd.linux.inotify import inotify_watches, limits
 from artifactd.mirror.engine import Engine
+
+_CROWD: Final = 100
+"""Incomplete files of one experiment that are worth a word."""
+
+_COSTLY_SECONDS: Final = 1.0
+_SHOWN: Final = 10
 
 _WATCHES_SECONDS: Final = 60.0
 _WATCHES_SHARE: Final = 0.0005
@@ -45,6 +64,8 @@ class Gathered:
 
     engine: Engine
     watch: Watch
+    turns: Turns = field(default_factory=Turns)
+    """of the main loop, for it to tell"""
     _counts: CopyCounts = field(init=False)
     _watches: _Watches = field(init=False)
     _entries: int = 0
@@ -64,16 +85,19 @@ class Gathered:
         Raises:
             Damaged: the ledger is.
         """
+        now, backlog = self.engine.clock.monotonic(), self.engine.mirror.backlog()
         return Facts(
             phase=phase,
-            turned=self.engine.clock.monotonic(),
+            turned=now,
             config_digest=self.engine.config.digest,
             max_pending_seconds=self.engine.config.health.max_pending_seconds,
             stores=self._stores(),
             scan=self._scan(),
             watch=self._watch(),
-            queue=self._queue(),
+            queue=self._queue(backlog),
             record=self._record(),
+            longest_turn=self.turns.longest(now),
+            burdens=tuple(self._burdens(backlog)),
         )
 
     def _stores(self) -> tuple[StoreFacts, ...]:
@@ -104,9 +128,8 @@ class Gathered:
             limit=watches.limit,
         )
 
-    def _queue(self) -> QueueFacts:
+    def _queue(self, backlog: Backlog) -> QueueFacts:
         mirror = self.engine.mirror
-        backlog = mirror.backlog()
         passed_over = (one.out_since for one in mirror.stores() if one.behind)
         return QueueFacts(
             waiting=backlog.waiting,
@@ -115,7 +138,27 @@ class Gathered:
             in_flight=mirror.in_flight,
             pending_since=earlier(backlog.waiting_since, self._counts.unfinished_since(), *passed_over),
             incomplete_since=backlog.incomplete_since,
+            parked=backlog.parked,
+            slowest_since=backlog.slowest_since,
         )
+
+    def _burdens(self, backlog: Backlog) -> Iterator[Burden]:
+        """Of what there may be much of, no more than a person reads."""
+        mirror = self.engine.mirror
+        if backlog.crowd_size >= _CROWD:
+            yield Burden(backlog.crowd, f"it has the most incomplete files: {backlog.crowd_size:,}")
+        if (costs := mirror.costs()) is not None and costs.seconds >= _COSTLY_SECONDS:
+            spent = f"{costs.seconds:.1f} s of the main loop since the last scan began"
+            yield Burden(costs.folder, f"to look at it cost the most: {spent}")
+        for user in islice(mirror.held_back(), _SHOWN):
+            yield Burden(
+                os.fsencode(user), "its files have caused too many entries of the record in this hour"
+            )
+        beyond = self.watch.beyond
+        for folder, reason in islice(beyond.items(), _SHOWN):
+            yield Burden(folder, f"not all of it is watched, so scans find what is new: {reason}")
+        if len(beyond) > _SHOWN:
+            yield Burden(b"", f"{len(beyond) - _SHOWN:,} more folders are not all watched")
 
     def _record(self) -> RecordFacts:
         return RecordFacts(

@@ -126,6 +126,9 @@ def _daemon(facts: Facts, now: float) -> Iterator[Metric]:
         "ready", "Whether artifacts get to their stores, as /readyz says.", not troubles(facts, now)
     )
     yield from _gauge("turn_age_seconds", "Seconds since the main loop last went on.", age(facts.turned, now))
+    yield from _gauge(
+        "longest_turn_seconds", "Longest turn of the main loop in the last minute.", facts.longest_turn
+    )
 
 
 def _queue(facts: Facts, now: float) -> Iterator[Metric]:
@@ -134,6 +137,7 @@ def _queue(facts: Facts, now: float) -> Iterator[Metric]:
     yield from _gauge(
         "incomplete_files", "Files that were looked into and are not complete.", queue.incomplete
     )
+    yield from _gauge("parked_files", "Incomplete files that give way to others.", queue.parked)
     yield from _gauge("overdue_files", "Files waited for longer than max_wait_seconds.", queue.overdue)
     yield from _gauge("in_flight_files", "Files that are being read or sent.", queue.in_flight)
     yield from _gauge(
@@ -145,6 +149,11 @@ def _queue(facts: Facts, now: float) -> Iterator[Metric]:
         "oldest_incomplete_seconds",
         "Seconds since the oldest of the incomplete files was first seen.",
         age(queue.incomplete_since, now),
+    )
+    yield from _gauge(
+        "slowest_wait_seconds",
+        "Seconds that the file which is next for the longest waits for its turn.",
+        age(queue.slowest_since, now),
     )
 
 

@@ -94,6 +94,10 @@ class QueueFacts:
     """of the oldest artifact that is complete, as far as is known, and not delivered"""
     incomplete_since: float | None = None
     """when the oldest of the incomplete files was first seen"""
+    parked: int = 0
+    """files that were looked into as they are now, were not complete, and give way to their owner's others"""
+    slowest_since: float | None = None
+    """since when the file that is next for the longest waits for its owner's turn"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,16 @@ class RecordFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Burden:
+    """Whose files cost the daemon much, or get less of it than the others'. Told to its own account only."""
+
+    folder: bytes
+    """relative to the data directory: an experiment's or a user's"""
+    reason: str
+    """a sentence for a person"""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that there is to say, as the main thread saw it at once."""
 
@@ -127,6 +141,9 @@ class Facts:
     watch: WatchFacts = WatchFacts()
     queue: QueueFacts = QueueFacts()
     record: RecordFacts = RecordFacts()
+    longest_turn: float = 0.0
+    """seconds that the main loop was busy without a break, at most, in the last minute"""
+    burdens: tuple[Burden, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +225,7 @@ def age(since: float | None, now: float) -> float:
 
 
 def report(facts: Facts, now: float) -> dict[str, Any]:
-    """The facts and the verdict for machines: what /readyz and `artifactd status --json` say."""
+    """The facts and the verdict for machines, the burdens aside: what /readyz and `artifactd status` say."""
     found = troubles(facts, now)
     return {
         "phase": facts.phase.value,
@@ -216,6 +233,7 @@ def report(facts: Facts, now: float) -> dict[str, Any]:
         "ready": not found,
         "reasons": [one.fields() for one in found],
         "turned_seconds_ago": round(now - facts.turned, 1),
+        "longest_turn_seconds": round(facts.longest_turn, 4),
         "queue": {
             "waiting": facts.queue.waiting,
             "incomplete": facts.queue.incomplete,
@@ -223,6 +241,8 @@ def report(facts: Facts, now: float) -> dict[str, Any]:
             "in_flight": facts.queue.in_flight,
             "oldest_pending_seconds": round(age(facts.queue.pending_since, now), 1),
             "oldest_incomplete_seconds": round(age(facts.queue.incomplete_since, now), 1),
+            "parked": facts.queue.parked,
+            "slowest_wait_seconds": round(age(facts.queue.slowest_since, now), 1),
         },
         "scan": facts.scan
         and {

@@ -69,8 +69,6 @@ class Mirror:
         inbox: Inbox | None = None,
     ) -> None:
         self.selection = Selection(os.fsencode(config.data_directory), config.policy, config.user)
-        self.longest_turn = 0.0
-        """seconds; set it to 0 to measure anew"""
         self._settler = Settler(config.watch.quiet_seconds, config.watch.max_wait_seconds)
         self._pipeline = Pipeline(config, stores, recorder, clock, self, eager=eager, inbox=inbox)
         self._allowance, self._versions = Allowance(), Versions()
@@ -108,8 +106,10 @@ class Mirror:
         """Find what is new while a scan takes longer than `every` seconds."""
         self._scanning.refresh(every)
 
-    def turn(self, longest: float) -> None:
+    def turn(self, longest: float) -> float:
         """Do what can be done now, then wait for what comes in, at most `longest` seconds.
+
+        Returns how many seconds it took without the waiting.
 
         Raises:
             Stopped: the record could not be written, and the mirror was told to stop.
@@ -117,14 +117,18 @@ class Mirror:
         """
         began = self._clock.monotonic()
         self._advance()
-        busy = self._clock.monotonic() - began
+        pause = self._pause(longest)
+        waits = self._clock.monotonic()
+        try:
+            act = self.inbox.get(timeout=pause)
+        except queue.Empty:
+            return waits - began
+        came = self._clock.monotonic()
+        act()
         with suppress(queue.Empty):
-            act = self.inbox.get(timeout=self._pause(longest))
-            began = self._clock.monotonic()
-            act()
-            while self._clock.monotonic() - began < _TURN_SECONDS:
+            while self._clock.monotonic() - came < _TURN_SECONDS:
                 self.inbox.get_nowait()()
-        self.longest_turn = max(self.longest_turn, busy + self._clock.monotonic() - began)
+        return waits - began + self._clock.monotonic() - came
 
     def listen(
         self,
@@ -227,6 +231,10 @@ class Mirror:
     def backlog(self) -> Backlog:
         """What is waited for, in numbers."""
         return self._settler.backlog(self._clock.monotonic())
+
+    def held_back(self) -> list[str]:
+        """The users who have filled their share of the record for now, and whose files wait for that."""
+        return self._allowance.held_back(self._clock.monotonic())
 
     def costs(self) -> Costs | None:
         """The folder that costs most."""

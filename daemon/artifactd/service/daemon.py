@@ -64,16 +64,20 @@ class Daemon:
         self.engine.by_hand.take_over(pending)
         self._started(self._began)
 
-    def turn(self, longest: float) -> None:
+    def turn(self, longest: float) -> float:
         """Do what there is to do, then wait for what comes in, at most `longest` seconds.
+
+        Returns how many seconds it took without the waiting.
 
         Raises:
             Stopped, Damaged: see `Mirror.turn`.
         """
         if not self._mirror.busy:
             longest = min(longest, max(0.0, self._check_at - self._clock.monotonic()))
-        self._mirror.turn(longest)
+        seconds = self._mirror.turn(longest)
+        began = self._clock.monotonic()
         self._tend()
+        return seconds + self._clock.monotonic() - began
 
     def status(self) -> str:
         """How it goes, in a sentence."""

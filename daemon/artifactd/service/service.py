@@ -137,12 +137,15 @@ class Service:
             self._published.phase(Phase.RUNNING)
             self._in_force(self._daemon.status())
             while self._reason is None and asked is None:
-                self._daemon.turn(_TURN_SECONDS)
+                seconds = self._daemon.turn(_TURN_SECONDS)
+                began = self._clock.monotonic()
                 self._manager.alive()
                 self._published.turned(self._daemon.gathered)
                 self._manager.status(self._daemon.status())
                 engine.mirror.hold(closing=self._reload.asked is not None)
                 asked = self._due(engine.mirror.in_flight)
+                now = self._clock.monotonic()
+                self._daemon.gathered.turns.took(seconds + now - began, now)
             if self._reason is not None:
                 self._leave()
         if asked is not None:
@@ -253,7 +256,8 @@ class Service:
         """From the server's thread: all but whether the mirror's goes on is answered in that."""
         if request.action == "status" and request.trusted:
             facts, now, _ = self._published.now()
-            request.answer(final(ok=True, **report(facts, now)))
+            burdens = [{"folder": printable(one.folder), "reason": one.reason} for one in facts.burdens]
+            request.answer(final(ok=True, **report(facts, now), burdens=burdens))
         elif self._too_often(request):
             reason = f"{request.principal} asks too often: {_HINTS_A_SECOND:g} a second are answered"
             request.answer(final(ok=False, reason=reason))
