@@ -4,8 +4,9 @@ import hashlib
 
 import pytest
 
+from artifactd.service.requests import MOST_WAITING
 from tests.support.operator import on_a_terminal, plain
-from tests.support.process import CSV, Site
+from tests.support.process import CSV, Site, until
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,18 @@ def test_on_a_terminal_each_experiment_is_listed_with_its_copies_and_nothing_is_
     assert f"            train_predictions, 22 B, sha256 {row['sha256'][:12]}, {row['time']}" in said
     assert "            → file_system:alice/one/train_preds.csv" in said
     assert "            because: rule 'no logs' ignores it" in said
+
+
+def test_of_very_many_waiting_files_the_first_are_listed_and_how_many_more_there_are(site: Site) -> None:
+    site.configure('[[policy]]\nname = "all"\nmatch = "*.zip"\n')
+    for number in range(MOST_WAITING + 50):
+        site.write(f"{number}.zip", b"half of it", user="eve")
+    site.write("mine.zip", b"half of it", user="zoe")
+    with site.daemon():
+        every = ("list", "--state", "waiting")
+        until(lambda: "51 more files are waited for" in site.command(*every).stderr, "all of them")
+        assert len(site.json(*every, "--json")) == MOST_WAITING
+        done = site.command(*every, "--user", "zoe", "--json")
+        assert done.stdout.count("\n") == 1
+        assert "mine.zip" in done.stdout
+        assert done.stderr == ""

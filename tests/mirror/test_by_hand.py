@@ -59,6 +59,7 @@ def test_a_hinted_experiment_is_exported_without_the_quiet_period(rig: Rig, live
     answers = Answers()
     hint(rig.mirror, rig.recorder, experiments(rig.data, b"one"), b"one", "dai", answers.append)
     rig.until(lambda: copies(live) == {"alice/one/a.csv": b"one"}, "the export")
+    rig.until(lambda: bool(answers), "the answer")
     told = rig.told("hint.received")[0]
     assert (told["experiment_id"], told["artifacts"], told["principal"]) == ("one", 1, "dai")
     assert answers == [{"final": True, "ok": True, "artifacts": 1}]

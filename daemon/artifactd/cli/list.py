@@ -124,10 +124,13 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _waiting(settings: Config, user: str | None, experiment: str | None) -> list[Mapping[str, Any]]:
     """The files that the running daemon waits for; none where none runs."""
+    chosen: dict[str, Any] = {"user": user, "experiment": experiment}
     try:
-        answer = next(control.ask(settings.state_directory, "waiting"))
+        answer = next(control.ask(settings.state_directory, "waiting", **chosen))
     except NoDaemon:
         return []
+    if more := answer.get("more", 0):
+        typer.echo(f"{more} more files are waited for: ask for one --user or --experiment", err=True)
     selection = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
     waiting: list[Mapping[str, Any]] = []
     for one in answer.get("waiting", []):

@@ -397,10 +397,15 @@ class Settler:
 
     # --- what people are told ---
 
-    def waiting(self, now: float) -> Iterator[Waiting]:
-        """Every file that is waited for, and why."""
+    def waiting(self, now: float, of: Callable[[Owner], bool] = lambda _owner: True) -> Iterator[Waiting]:
+        """Every file that is waited for, and why; of these owners."""
         for path, candidate in self._candidates.items():
-            yield self._waiting(path, candidate, now)
+            if of(candidate.subject.owner):
+                yield self._waiting(path, candidate, now)
+
+    def count(self, of: Callable[[Owner], bool]) -> int:
+        """How many files of these owners are waited for."""
+        return sum(of(candidate.subject.owner) for candidate in self._candidates.values())
 
     def overdue(self, now: float) -> Iterator[Waiting]:
         """The files that have just been waited for longer than `max_wait_seconds`; each is told once."""

@@ -7,9 +7,10 @@ A turn takes some milliseconds: whatever is long is done in slices, each user's 
 
 import os
 import queue
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from artifactd.artifact import Artifact, Identity, Sighting, printable
@@ -20,6 +21,7 @@ from artifactd.decisions.assessment import Assessment, Subject, assess
 from artifactd.decisions.lifecycle import State
 from artifactd.decisions.outage import StoreState
 from artifactd.decisions.settle import Backlog, Incomplete, Settled, Settler, Waiting
+from artifactd.decisions.shares import Owner
 from artifactd.discovery import exports
 from artifactd.discovery.reading import NotYet
 from artifactd.ledger.ledger import Recorded
@@ -224,9 +226,13 @@ class Mirror:
         """Whether the file is waited for, or under way."""
         return path in self._settler or self._pipeline.carries(path)
 
-    def waiting(self) -> list[Waiting]:
-        """The files that are waited for, and why."""
-        return list(self._settler.waiting(self._clock.monotonic()))
+    def waiting(self, of: Callable[[Owner], bool] = lambda _owner: True) -> Iterator[Waiting]:
+        """The files of these owners that are waited for, and why. Take them before the next turn."""
+        return self._settler.waiting(self._clock.monotonic(), of)
+
+    def count_waiting(self, of: Callable[[Owner], bool]) -> int:
+        """How many files of these owners are waited for."""
+        return self._settler.count(of)
 
     def backlog(self) -> Backlog:
         """What is waited for, in numbers."""
@@ -345,7 +351,7 @@ class Mirror:
         return max(0.0, min(times) - now)
 
     def _tell_overdue(self, now: float) -> None:
-        for waiting in self._settler.overdue(now):
+        for waiting in islice(self._settler.overdue(now), BATCH_FILES):  # the next ones at the next look
             self._recorder.log.warning(
                 "artifact.waiting",
                 source=printable(waiting.path),

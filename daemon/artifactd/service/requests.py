@@ -2,15 +2,20 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from artifactd.artifact import printable
+from artifactd.decisions.shares import Owner
 from artifactd.discovery.watch import Watch
 from artifactd.mirror.answers import final
 from artifactd.mirror.by_hand import hint, relative
 from artifactd.mirror.engine import Engine
 from artifactd.service.control import Request
 from artifactd.service.lookup import hinted
+
+MOST_WAITING: Final = 2_000
+"""Files that are shown as waiting: some milliseconds of the thread that everything else waits for."""
 
 
 def answer(request: Request, engine: Engine, watch: Watch, folders: Sequence[bytes] = ()) -> None:
@@ -33,12 +38,20 @@ def answer(request: Request, engine: Engine, watch: Watch, folders: Sequence[byt
                 path or b"", name if name is None else str(name), request.principal, request.answer
             )
         case "waiting":
-            request.answer(final(ok=True, **_waiting(engine, watch)))
+            request.answer(
+                final(ok=True, **_waiting(engine, watch, fields.get("user"), fields.get("experiment")))
+            )
         case unknown:
             request.answer(final(ok=False, reason=f"this daemon cannot {unknown!r}"))
 
 
-def _waiting(engine: Engine, watch: Watch) -> Mapping[str, Any]:
+def _waiting(engine: Engine, watch: Watch, user: object, experiment: object) -> Mapping[str, Any]:
+    """The files that are waited for; of one user, or of one experiment, where one is given."""
+
+    def chosen(owner: Owner) -> bool:
+        return user in (None, owner.user) and experiment in (None, owner.experiment)
+
+    shown = list(islice(engine.mirror.waiting(chosen), MOST_WAITING))
     return {
         "waiting": [
             {
@@ -49,8 +62,9 @@ def _waiting(engine: Engine, watch: Watch) -> Mapping[str, Any]:
                 "waited_seconds": round(one.seconds, 1),
                 "overdue": one.overdue,
             }
-            for one in engine.mirror.waiting()
+            for one in shown
         ],
+        "more": engine.mirror.count_waiting(chosen) - len(shown),
         "out": {one.store: one.reason for one in engine.mirror.stores() if one.out_since is not None},
         "watcher": watch.reason,
     }
