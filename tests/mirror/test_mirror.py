@@ -214,6 +214,17 @@ def test_new_files_that_no_event_told_of_are_counted_and_lead_to_a_doubt(rig: Ri
     assert [line["count"] for line in rig.told("watch.missed")] == [1]
 
 
+def test_files_that_nobody_watches_are_no_sign_of_a_deaf_watcher(rig: Rig) -> None:
+    counts: list[int] = []
+    rig.mirror.listen(missed=counts.append, hears=lambda path: path != rig.path("beyond.csv"))
+    rig.mirror.expect_events(rig.clock.now() - 1.0)
+    rig.new("beyond.csv", b"one")
+    rig.time.advance(3.0)
+    rig.mirror.rescan("timer")
+    rig.work()
+    assert counts == []
+
+
 def test_a_hint_from_driverless_ai_ends_the_quiet_period(rig: Rig, live: FaultyStore) -> None:
     rig.new("a.csv", b"one")
     counts: list[int] = []

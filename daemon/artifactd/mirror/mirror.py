@@ -136,9 +136,14 @@ class Mirror:
         self,
         found: Callable[[Sighting], None] | None = None,
         missed: Callable[[int], None] | None = None,
+        hears: Callable[[bytes], bool] | None = None,
     ) -> None:
-        """Tell `found` of each file that is waited for from now on, `missed` how many no event told of."""
+        """Tell `found` of each file that is waited for from now on, `missed` how many no event told of.
+
+        `hears` says of a path whether an event should have.
+        """
         self._sightings.on_found = found or self._sightings.on_found
+        self._sightings.hears = hears or self._sightings.hears
         self._sightings.on_missed = missed or self._sightings.on_missed
 
     def expect_events(self, since: float) -> None:

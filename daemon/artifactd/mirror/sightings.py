@@ -38,6 +38,8 @@ class Sightings:
     ) -> None:
         self.on_found: Callable[[Sighting], None] = lambda _sighting: None
         self.on_missed: Callable[[int], None] = lambda _count: None
+        self.hears: Callable[[bytes], bool] = lambda _path: True
+        """whether events tell of the file at a path, where they tell of any"""
         self.events_since: float | None = None
         """seconds since the epoch from which events should tell of each new file; None: nobody listens"""
         self.missed = 0
@@ -213,6 +215,8 @@ class Sightings:
         if rows or self.events_since is None or sighting.path in self._settler:
             return False
         changed = sighting.identity.ctime_ns / 1e9
+        if not self.hears(sighting.path):
+            return False
         return self.events_since < changed < self._clock.now() - self._config.watch.quiet_seconds
 
     def _gone(self, path: bytes, device: int) -> None:

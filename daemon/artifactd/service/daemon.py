@@ -45,7 +45,7 @@ class Daemon:
             private=heartbeat,
         )
         self.gathered = Gathered(engine, self.watch)
-        self._mirror.listen(missed=lambda count: self.watch.doubt(f"{count} new files were not told of"))
+        self._mirror.listen(missed=self._doubt, hears=self.watch.hears)
 
     def __enter__(self) -> Self:
         self.watch.start()
@@ -78,6 +78,9 @@ class Daemon:
         began = self._clock.monotonic()
         self._tend()
         return seconds + self._clock.monotonic() - began
+
+    def _doubt(self, missed: int) -> None:
+        self.watch.doubt(f"{missed} new files were not told of")
 
     def status(self) -> str:
         """How it goes, in a sentence."""
