@@ -193,11 +193,12 @@ def test_due_are_the_oldest_whose_time_has_come_at_the_stores_that_are_asked(led
     record(ledger, replace(a_row(4), store="s3"), Failed("disk", 1.0))
     record(ledger, a_row(5), started())
 
-    def due(now: float, *stores: str, limit: int = 9) -> list[str]:
-        return [row.artifact.experiment_id for row in ledger.due(now, stores, limit)]
+    def due(now: float, *stores: str, limit: int = 9, skip: int = 0) -> list[str]:
+        return [row.artifact.experiment_id for row in ledger.due(now, stores, limit, skip)]
 
     assert due(30.0, "file_system") == ["e1", "e2", "e0"]
     assert due(30.0, "file_system", limit=2) == ["e1", "e2"]
+    assert due(30.0, "file_system", limit=2, skip=1) == ["e2", "e0"]
     assert due(30.0, "file_system", "s3") == ["e4", "e1", "e2", "e0"]
     assert due(9.0, "file_system") == due(99.0) == []
 

@@ -277,10 +277,13 @@ class Ledger:
                     found.setdefault(row.key, []).append(row)
         return found
 
-    def due(self, now: float, stores: Sequence[str], limit: int) -> list[Row]:
-        """Copies to these stores whose next try is due at `now` (seconds since the epoch), oldest first."""
+    def due(self, now: float, stores: Sequence[str], limit: int, skip: int = 0) -> list[Row]:
+        """Copies to these stores whose next try is due at `now` (seconds since the epoch), oldest first.
+
+        At most `limit`, after the first `skip`.
+        """
         where = f"WHERE {_RETRYING} AND retry_at <= ? AND store IN ({', '.join('?' * len(stores))})"
-        return self._select(f"{where} ORDER BY retry_at LIMIT ?", (now, *stores, limit))
+        return self._select(f"{where} ORDER BY retry_at LIMIT ? OFFSET ?", (now, *stores, limit, skip))
 
     def rows(
         self,

@@ -18,7 +18,7 @@ from artifactd.clock import Clock
 from artifactd.config import Config
 from artifactd.decisions.allowance import Allowance, Versions
 from artifactd.decisions.assessment import Assessment, Subject, assess
-from artifactd.decisions.lifecycle import State
+from artifactd.decisions.lifecycle import Row, State
 from artifactd.decisions.outage import StoreState
 from artifactd.decisions.settle import Backlog, Incomplete, Settled, Settler, Waiting
 from artifactd.decisions.shares import Owner
@@ -88,6 +88,7 @@ class Mirror:
         self._scanning = Scanning(config.data_directory, destinations, owner, self._sightings, clock)
         self._recorder, self._clock = recorder, clock
         self._next_look = 0.0
+        self._due_passed_over = 0
         self._idle_scan = True
         recorder.listeners.append(self._spent)
 
@@ -355,6 +356,9 @@ class Mirror:
             times.append(due)
         return max(0.0, min(times) - now)
 
+    def _has_room(self, row: Row) -> bool:
+        return self._settler.room(row.artifact.user, reserve=True)
+
     def _tell_overdue(self, now: float) -> None:
         for waiting in islice(self._settler.overdue(now), BATCH_FILES):  # the next ones at the next look
             self._recorder.log.warning(
@@ -368,8 +372,14 @@ class Mirror:
     def _retry(self, now: float) -> None:
         """Look at the copies whose next try has come, at stores that take something."""
         lanes = {name: lane for name, lane in self._pipeline.lanes.items() if lane.state.room(now) > 0}
-        due = self._recorder.ledger.due(self._clock.now(), list(lanes), BATCH_FILES) if lanes else []
-        rows = {row.artifact.path: row for row in due if not self.attends_to(row.artifact.path)}
+        if not lanes:
+            return
+        due = self._recorder.ledger.due(self._clock.now(), list(lanes), BATCH_FILES, self._due_passed_over)
+        taken = [row for row in due if not self.attends_to(row.artifact.path) and self._has_room(row)]
+        # Those that cannot be taken now must not stand in the way of the ones behind them.
+        passed_over = self._due_passed_over + len(due) - len(taken)
+        self._due_passed_over = passed_over if len(due) == BATCH_FILES else 0
+        rows = {row.artifact.path: row for row in taken}
         if rows and all(lane.state.out_since is not None for lane in lanes.values()):
             smallest = min(rows.values(), key=lambda row: row.size)
             rows = {smallest.artifact.path: smallest}
