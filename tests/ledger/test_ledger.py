@@ -322,7 +322,7 @@ def test_rows_stream_in_little_memory(ledger: Ledger) -> None:
     assert sum(1 for _ in ledger.entries()) == 10_000
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 300_000
+    assert peak < 1_000_000, "all of them would take 20 MB"
 
 
 @pytest.mark.parametrize("read", [Ledger.entries, Ledger.rows], ids=["entries", "rows"])
