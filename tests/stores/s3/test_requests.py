@@ -66,7 +66,7 @@ def test_what_the_probe_leaves_is_two_small_objects_at_most(
 def test_a_probe_that_fails_is_made_again_at_the_next_put(weed: Through) -> None:
     store = weed.store(ready=False)
     weed.spoil(Reset())
-    assert outcome(only(store.put([a_put("k", b"1")]))) == "Unanswered"
+    assert outcome(only(store.put([a_put("k", b"1")]))) == "Unavailable"
     assert receipt(store.put([a_put("k", b"1")])).written
 
 

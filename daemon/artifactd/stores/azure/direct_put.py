@@ -40,7 +40,7 @@ class DirectPut:
         server = Server.at(
             session.account.url, session.tls, table.connect_timeout_seconds, table.read_timeout_seconds
         )
-        self._client = Client(server, throttle)
+        self._client = Client(server, throttle, clock.monotonic)
 
     def put(
         self, request: Request, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Body

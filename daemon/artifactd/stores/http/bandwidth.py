@@ -24,11 +24,12 @@ class Throttle:
         self._lock = Lock()
         self._free = 0.0  # when what was granted so far will have been sent
 
-    def wait(self, count: int) -> None:
-        """Wait until `count` more bytes may be sent."""
+    def wait(self, count: int) -> float:
+        """Wait until `count` more bytes may be sent. Returns the seconds that this took."""
         with self._lock:
             now = self._monotonic()
             begins = max(now, self._free)
             self._free = begins + count / self._rate
         if begins > now:
             self._pause(begins - now)
+        return begins - now

@@ -6,21 +6,33 @@ nothing follows a redirect.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from artifactd.clock import SYSTEM
 from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.http.bodies import size_of
 from artifactd.stores.http.connect import Server, authorization
 from artifactd.stores.http.connection import Connection
+from artifactd.stores.http.deadline import Deadline
 from artifactd.stores.http.messages import Answer, Body, Unanswered
 
 
 class Client:
-    """Connections to one server, kept for the next request. Threads may send at the same time."""
+    """Connections to one server, kept for the next request. Threads may send at the same time.
 
-    def __init__(self, server: Server, throttle: Throttle | None = None) -> None:
+    `monotonic` tells seconds from anywhere, never set back.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        throttle: Throttle | None = None,
+        monotonic: Callable[[], float] = SYSTEM.monotonic,
+    ) -> None:
         self.server = server
         self._throttle = throttle
+        self._monotonic = monotonic
         self._idle: deque[Connection] = deque()
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: Body = b"") -> Answer:
@@ -29,6 +41,9 @@ class Client:
         A connection that the server closed while it was idle is replaced without a word, so a request that
         is not safe to repeat needs a condition of its own.
 
+        All of it, the connection included, takes no longer than `Server.seconds` of the body's bytes, and for
+        each byte of the answer what `least_rate` allows. What the throttle makes it wait is not counted.
+
         Raises:
             Unavailable: the server cannot be reached. Nothing was sent.
             Denied: its certificate, or the proxy, does not let us in. Nothing was sent.
@@ -36,13 +51,14 @@ class Client:
             OSError: the body's file cannot be read to its end. The request was not completed.
         """
         head = self._head(method, target, headers, body)
+        deadline = Deadline(self.server.seconds(size_of(body)), self._monotonic)
         if (kept := self._kept()) is not None:
             try:
-                return self._exchange(kept, head, body)
+                return self._exchange(kept, head, body, deadline)
             except Unanswered as lost:
                 if kept.heard or isinstance(lost.__cause__, TimeoutError):
                     raise
-        return self._exchange(Connection(self.server), head, body)
+        return self._exchange(Connection(self.server, deadline), head, body, deadline)
 
     def close(self) -> None:
         """Close what is idle."""
@@ -61,19 +77,22 @@ class Client:
         return None
 
     def _head(self, method: str, target: str, headers: Mapping[str, str], body: Body) -> bytes:
-        size = len(body) if isinstance(body, bytes) else body.size
         through = self.server.proxy is not None and self.server.tls is None
         start = f"http://{self.server.address}{target}" if through else target
-        lines = [f"{method} {start} HTTP/1.1", f"Host: {self.server.address}", f"Content-Length: {size}"]
+        lines = [
+            f"{method} {start} HTTP/1.1",
+            f"Host: {self.server.address}",
+            f"Content-Length: {size_of(body)}",
+        ]
         if through and self.server.proxy is not None:
             lines += authorization(self.server.proxy)
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return "\r\n".join((*lines, "", "")).encode("latin-1")
 
-    def _exchange(self, connection: Connection, head: bytes, body: Body) -> Answer:
+    def _exchange(self, connection: Connection, head: bytes, body: Body, deadline: Deadline) -> Answer:
         keep = False
         try:
-            answer = connection.exchange(head, body, self._throttle)
+            answer = connection.exchange(head, body, self._throttle, deadline)
             keep = connection.reusable
             return answer
         finally:

@@ -10,7 +10,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from artifactd.stores.base import Denied, Unavailable
-from artifactd.stores.http.messages import HEAD_BYTES, parsed_head, reason
+from artifactd.stores.http.deadline import LEAST_RATE, Deadline
+from artifactd.stores.http.incoming import Incoming
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -28,6 +29,12 @@ class Server:
     connect_seconds: float
     read_seconds: float
     """without a byte from the server, or without room for one"""
+    least_rate: float = LEAST_RATE
+    """bytes a second, below which a request is given up as a whole"""
+
+    def seconds(self, size: int) -> float:
+        """What a request that sends so many bytes may take in all, the connection included."""
+        return self.connect_seconds + self.read_seconds + size / self.least_rate
 
     @classmethod
     def at(
@@ -72,8 +79,8 @@ def trust(
     return context
 
 
-def connected(server: Server) -> socket.socket:
-    """A connection to the server.
+def connected(server: Server, deadline: Deadline) -> socket.socket:
+    """A connection to the server, before `deadline`.
 
     Raises:
         Unavailable: it cannot be reached.
@@ -84,16 +91,16 @@ def connected(server: Server) -> socket.socket:
         raise Denied(f"the proxy {proxy.hostname} is to be spoken to by {proxy.scheme}: only http is known")
     via = (proxy.hostname or "", proxy.port or 80) if proxy else (server.host, server.port)
     try:
-        plain = socket.create_connection(via, server.connect_seconds)
+        plain = _reached(via, server, deadline)
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none in the DNS
-        raise Unavailable(f"{via[0]}:{via[1]} cannot be reached: {reason(error)}") from error
+        raise Unavailable(f"{via[0]}:{via[1]} cannot be reached: {deadline.reason(error)}") from error
     try:
-        plain.settimeout(server.read_seconds)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if server.tls is None:
             return plain
         if proxy is not None:
-            _tunnel(plain, server, proxy)
+            _tunnel(plain, server, proxy, deadline)
+        plain.settimeout(deadline.within(server.read_seconds))
         return server.tls.wrap_socket(plain, server_hostname=server.host)
     except ssl.SSLCertVerificationError as error:
         plain.close()
@@ -102,24 +109,40 @@ def connected(server: Server) -> socket.socket:
         ) from error
     except (OSError, ValueError) as error:  # ValueError: the proxy does not speak HTTP
         plain.close()
-        raise Unavailable(f"no TLS with {server.address}: {reason(error)}") from error
+        raise Unavailable(f"no TLS with {server.address}: {deadline.reason(error)}") from error
     except BaseException:
         plain.close()
         raise
 
 
-def _tunnel(plain: socket.socket, server: Server, proxy: SplitResult) -> None:
+def _reached(via: tuple[str, int], server: Server, deadline: Deadline) -> socket.socket:
+    """A connection to the first address of the name that takes one."""
+    failure = OSError(None, "its name has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(*via, type=socket.SOCK_STREAM):
+        plain = socket.socket(family, kind, protocol)
+        try:
+            plain.settimeout(deadline.within(server.connect_seconds))
+            plain.connect(address)
+        except OSError as error:
+            plain.close()
+            failure = error
+        else:
+            return plain
+    raise failure
+
+
+def _tunnel(plain: socket.socket, server: Server, proxy: SplitResult, deadline: Deadline) -> None:
     """Ask the proxy to connect us (RFC 9110, 9.3.6)."""
+
+    def receive() -> bytes:
+        plain.settimeout(deadline.within(server.read_seconds))
+        return plain.recv(4096)
+
     target = f"{server.host}:{server.port}"
     lines = (f"CONNECT {target} HTTP/1.1", f"Host: {target}", *authorization(proxy), "", "")
+    plain.settimeout(deadline.within(server.read_seconds))
     plain.sendall("\r\n".join(lines).encode("latin-1"))
-    received = b""
-    while b"\r\n\r\n" not in received:
-        piece = plain.recv(4096)
-        if not piece or len(received) > HEAD_BYTES:
-            raise ConnectionResetError(None, "the proxy closed the connection")
-        received += piece
-    status, _, _ = parsed_head(received.partition(b"\r\n\r\n")[0])
+    status, _, _ = Incoming(receive).head()
     if status >= 500:  # noqa: PLR2004 - RFC 9110, 15.6: it did not get there
         raise Unavailable(f"the proxy {proxy.hostname} did not reach {target}: HTTP {status}")
     if status >= 300:  # noqa: PLR2004 - RFC 9110, 15.3: all 2xx are tunnels

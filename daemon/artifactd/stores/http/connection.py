@@ -2,22 +2,13 @@
 
 import os
 import select
-from collections.abc import Mapping
 from typing import Final
 
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.connect import Server, connected
-from artifactd.stores.http.messages import (
-    ANSWER_BYTES,
-    HEAD_BYTES,
-    Answer,
-    Body,
-    Piece,
-    Unanswered,
-    bounded,
-    parsed_head,
-    reason,
-)
+from artifactd.stores.http.deadline import Deadline
+from artifactd.stores.http.incoming import Incoming
+from artifactd.stores.http.messages import ANSWER_BYTES, Answer, Body, Piece, Unanswered
 
 _PIECE: Final = 256 << 10
 """Bytes sent at a time without a throttle, and held in memory for each connection."""
@@ -33,14 +24,18 @@ class Connection:
         Unavailable, Denied: see `connected`.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, deadline: Deadline) -> None:
         self._server = server
-        self._received = b""
+        self._deadline = deadline
+        self._incoming = Incoming(self._next)
         self.reusable = False
         """whether the last exchange ended so that another can follow"""
-        self.heard = False
-        """whether anything came back in the last exchange"""
-        self._socket = connected(server)
+        self._socket = connected(server, deadline)
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything came back in the last exchange."""
+        return self._incoming.heard
 
     def stands(self) -> bool:
         """Whether the server has neither closed it nor said anything unasked."""
@@ -52,9 +47,10 @@ class Connection:
         """Close it."""
         self._socket.close()
 
-    def exchange(self, head: bytes, body: Body, throttle: Throttle | None) -> Answer:
-        """Send and receive. Raises as `Client.send`, but for what concerns connecting."""
-        self.heard = self.reusable = False
+    def exchange(self, head: bytes, body: Body, throttle: Throttle | None, deadline: Deadline) -> Answer:
+        """Send and receive before `deadline`. Raises as `Client.send`, but for what concerns connecting."""
+        self._deadline = deadline
+        self._incoming.heard = self.reusable = False
         whole = True
         try:
             self._send(head, body, throttle)
@@ -68,21 +64,21 @@ class Connection:
             answer, closing = self._receive()
         except (OSError, ValueError) as error:
             raise self._unanswered(error) from error
-        self.reusable = whole and not closing and not self._received  # or the next one hears its echo
+        self.reusable = whole and not closing and self._incoming.drained  # or the next one hears its echo
         return answer
 
     def _unanswered(self, error: Exception) -> Unanswered:
-        return Unanswered(f"{self._server.host} did not answer: {reason(error)}")
+        return Unanswered(f"{self._server.host} did not answer: {self._deadline.reason(error)}")
 
     # --- sending ---
 
     def _send(self, head: bytes, body: Body, throttle: Throttle | None) -> None:
         if isinstance(body, bytes) and throttle is None and len(body) <= _PIECE:
-            self._socket.sendall(head + body)  # in one packet where it fits
+            self._all(head + body)  # in one packet where it fits
             return
-        self._socket.sendall(head)
+        self._all(head)
         if isinstance(body, bytes):
-            whole = memoryview(body)  # in pieces: the time-out of sendall is for all that it sends
+            whole = memoryview(body)
             step = _step(throttle)
             for start in range(0, len(body), step):
                 self._paced(whole[start : start + step], throttle)
@@ -93,8 +89,18 @@ class Connection:
 
     def _paced(self, piece: bytes | memoryview, throttle: Throttle | None) -> None:
         if throttle is not None:
-            throttle.wait(len(piece))
-        self._socket.sendall(piece)
+            self._deadline.extend(throttle.wait(len(piece)))  # the wait is ours, not the server's
+        self._all(piece)
+
+    def _all(self, content: bytes | memoryview) -> None:
+        rest = memoryview(content)
+        while rest:
+            self._socket.settimeout(self._step_seconds())
+            rest = rest[self._socket.send(rest) :]
+
+    def _step_seconds(self) -> float:
+        """What one wait for the server may take."""
+        return self._deadline.within(self._server.read_seconds)
 
     def _by_kernel(self, body: Piece) -> None:
         sent = 0
@@ -118,7 +124,7 @@ class Connection:
     def _wait_for_room(self) -> None:
         poll = select.poll()
         poll.register(self._socket, select.POLLOUT)
-        if not poll.poll(self._server.read_seconds * 1000):
+        if not poll.poll(self._step_seconds() * 1000):
             raise TimeoutError
 
     def _by_hand(self, body: Piece, throttle: Throttle | None) -> None:
@@ -132,58 +138,19 @@ class Connection:
 
     def _receive(self) -> tuple[Answer, bool]:
         """The answer, and whether the connection ends with it."""
-        while True:
-            status, version, headers = parsed_head(self._until(b"\r\n\r\n", HEAD_BYTES))
-            if status >= 200:  # noqa: PLR2004 - 1xx only announces (RFC 9110, 15.2)
-                break
-        body, ends = self._body(status, headers)
-        closing = ends or "close" in headers.get("connection", "").lower() or version == b"HTTP/1.0"
-        return Answer(status, headers, body), closing
-
-    def _body(self, status: int, headers: Mapping[str, str]) -> tuple[bytes, bool]:
-        if status in (204, 304):
-            return b"", False
-        if "chunked" in headers.get("transfer-encoding", "").lower():
-            return self._chunks(), False
-        if "content-length" in headers:
-            return self._exactly(int(headers["content-length"])), False
-        body = self._received
-        while piece := self._more():
+        status, version, headers = self._incoming.head()
+        body = bytearray()
+        for piece in self._incoming.body(status, headers, ANSWER_BYTES):
             body += piece
-            bounded(len(body), ANSWER_BYTES)
-        return body, True
-
-    def _chunks(self) -> bytes:
-        body = b""
-        while size := int(self._until(b"\r\n", 1024).split(b";")[0], 16):
-            body += self._exactly(bounded(size, ANSWER_BYTES))
-            self._exactly(2)
-            bounded(len(body), ANSWER_BYTES)
-        while self._until(b"\r\n", HEAD_BYTES):
-            pass  # trailers say nothing that is needed
-        return body
-
-    def _until(self, end: bytes, most: int) -> bytes:
-        while end not in self._received:
-            bounded(len(self._received), most)
-            self._received += self._next()
-        line, _, self._received = self._received.partition(end)
-        return line
-
-    def _exactly(self, size: int) -> bytes:
-        bounded(size, ANSWER_BYTES)
-        while len(self._received) < size:
-            self._received += self._next()
-        content, self._received = self._received[:size], self._received[size:]
-        return content
+            self._deadline.extend(len(piece) / self._server.least_rate)
+        closing = (
+            self._incoming.ended or "close" in headers.get("connection", "").lower() or version == b"HTTP/1.0"
+        )
+        return Answer(status, headers, bytes(body)), closing
 
     def _next(self) -> bytes:
-        return self._more() or _raise(ConnectionResetError(None, "it closed the connection"))
-
-    def _more(self) -> bytes:
-        piece = self._socket.recv(64 << 10)
-        self.heard = self.heard or bool(piece)
-        return piece
+        self._socket.settimeout(self._step_seconds())
+        return self._socket.recv(64 << 10)
 
 
 class _Cut(OSError):

@@ -89,6 +89,8 @@ class ObjectStore(Store):
 
         try:
             self._make_ready()
+        except Unanswered as error:
+            return [Unavailable(error.reason, error.what)] * len(puts)
         except StoreError as error:
             return [error] * len(puts)
         except OSError as error:

@@ -30,7 +30,7 @@ class DirectPut:
     ) -> None:
         self._session, self._clock, self._sent = session, clock, sent
         server = Server.at(session.url, session.tls, endpoint.connect_seconds, endpoint.read_seconds)
-        self._client = Client(server, throttle)
+        self._client = Client(server, throttle, clock.monotonic)
 
     def put(
         self, operation: str, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Checked
