@@ -61,13 +61,13 @@ def serving(*scripts: Script) -> Iterator[Scripted]:
 
 
 def request(connected: socket.socket) -> tuple[bytes, bytes]:
-    """The next request's head and body, as its length says; ends the script where none comes."""
+    """The next request's head and body, as its length says, if any; ends the script where none comes."""
     received = b""
     while b"\r\n\r\n" not in received:
         received += connected.recv(65536) or over()
     head, _, body = received.partition(b"\r\n\r\n")
-    (told,) = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
-    while len(body) < int(told.split(b":")[1]):
+    lengths = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
+    while len(body) < sum(int(line.split(b":")[1]) for line in lengths):
         body += connected.recv(1 << 20) or over()
     return head, body
 

@@ -14,6 +14,7 @@ from artifactd.config.destinations.git_address import Address
 from artifactd.stores.base import About, Conflict, Put, Receipt, Source, Unacceptable
 from artifactd.stores.git import plumbing, transport
 from artifactd.stores.git.clone import Clone
+from artifactd.stores.git.process import Running
 from artifactd.stores.git.remote import Remote
 from artifactd.stores.git.store import GitStore
 from tests.servers.git.repository import BRANCH, Repository, git
@@ -276,7 +277,7 @@ def test_of_two_who_make_the_very_same_commit_one_has_written_it(
 ) -> None:
     """Two daemons with the same bytes in the same second: their commits have the same name."""
     remote = Remote(Address.parse(str(repository.path)), BRANCH)
-    clone = Clone(tmp_path / "home", remote)
+    clone = Clone(tmp_path / "home", remote, Running())
     plumbing.load(clone, "")
     (tmp_path / "k").write_bytes(b"new")
     (blob,) = plumbing.store(clone, [str(tmp_path / "k")], ())

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final
 
-from artifactd.stores.git.process import Runner
+from artifactd.stores.git.process import Runner, Running
 from artifactd.stores.git.remote import Remote
 
 HEAD: Final = "refs/artifactd/head"
@@ -42,15 +42,16 @@ class Clone:
         OSError, GitFailed, NoGit: there can be no clone in `home`.
     """
 
-    def __init__(self, home: Path, remote: Remote) -> None:
+    def __init__(self, home: Path, remote: Remote, running: Running) -> None:
         self._remote = remote
+        self._running = running
         self.place, self._lock = _locked(home, _name(remote))
         self._repository = self.place / "repository.git"
         self.index = self.place / "index"
         """the private index"""
         self.outgoing = self.place / "outgoing"
         """what is being pushed; emptied after each push"""
-        self.git = Runner(self._repository, remote.seconds, held=(self._lock,))
+        self.git = Runner(self._repository, remote.seconds, running, held=(self._lock,))
         self.indexed: str | None = None
         """the commit that the private index is of; None: it is of none"""
         self._fresh = 0
@@ -113,7 +114,7 @@ class Clone:
         """An empty clone for one read: what is in it came from the remote just now."""
         directory = Path(mkdtemp(prefix="reading-", dir=self.place))
         try:
-            runner = Runner(directory, self._remote.seconds, held=(self._lock,))
+            runner = Runner(directory, self._remote.seconds, self._running, held=(self._lock,))
             _init(runner)
             (directory / "config").write_text(self._remote.settings())
             yield runner
@@ -125,7 +126,7 @@ class Clone:
         with suppress(OSError):
             if in_order and _still_there(self.place / _LOCK, self._lock):
                 self.sweep()
-                (self.place / _CLEAN).write_text(_BOOT.read_text())
+                (self.place / _CLEAN).write_bytes(_BOOT.read_bytes())
         os.close(self._lock)
 
 
@@ -172,7 +173,7 @@ def _still_there(path: Path, fd: int) -> bool:
 def _left_in_order(stamp: Path) -> bool:
     """Whether the last user left it so since the machine was booted. It is not in order any more then."""
     try:
-        in_order = stamp.read_text() == _BOOT.read_text()
+        in_order = stamp.read_bytes() == _BOOT.read_bytes()  # whatever bytes lie there
         stamp.unlink()
     except OSError:
         return False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
+from threading import Lock, Timer
 from typing import IO, Final
 
 # Without it the import fails where git is not installed; so the first command tells, as the store's error.
@@ -22,6 +22,9 @@ from git.cmd import Git
 from git.exc import GitCommandNotFound
 
 _CHUNK: Final = 256 << 10
+_SAID: Final = 16 << 10
+"""Bytes of git's words that are looked at. A server may say any number; the cause stands at the end."""
+
 _NOT_FOUND: Final = 127  # what env(1) ends with
 _PROXIES: Final = ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 
@@ -49,6 +52,35 @@ class NoGit(Exception):
     """git, or its ssh, is not installed."""
 
 
+class Running:
+    """The commands of one store that are under way, to be ended together. Threads share it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._ended = False
+
+    @contextmanager
+    def one(self, process: "subprocess.Popen[bytes]") -> Iterator[None]:
+        """This command runs for as long as the block; it is killed at once where all were ended."""
+        with self._lock:
+            self._processes.add(process)
+            if self._ended:
+                _kill(process)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._processes.discard(process)
+
+    def end(self) -> None:
+        """Kill all, and whatever is started from now on."""
+        with self._lock:
+            self._ended = True
+            for process in self._processes:
+                _kill(process)
+
+
 @dataclass(frozen=True, slots=True)
 class Runner:
     """Runs git on the repository in `directory`."""
@@ -56,6 +88,7 @@ class Runner:
     directory: Path
     seconds: float
     """after which a command is killed"""
+    running: Running
     held: tuple[int, ...] = ()
     """descriptors that every child inherits: locks, so that they last as long as the last child"""
 
@@ -77,9 +110,7 @@ class Runner:
         with self._started([program, *arguments], env, fds) as process:
             try:
                 out, err = process.communicate(stdin, timeout=self.seconds)
-            except subprocess.TimeoutExpired:
-                _kill(process)
-                process.communicate()
+            except subprocess.TimeoutExpired:  # what was said is not read: who left the group may say more
                 raise GitFailed(arguments[0], self._too_long) from None
             _must_be_well(process.returncode, arguments[0], err, out)
             return out
@@ -130,7 +161,8 @@ class Runner:
         process = started.proc
         assert process is not None  # noqa: S101 - for mypy: it was just started
         try:
-            yield process
+            with self.running.one(process):
+                yield process
         except BaseException:
             _kill(process)
             raise
@@ -143,7 +175,11 @@ def _must_be_well(code: int, command: str, said: bytes, out: bytes) -> None:
     if code == _NOT_FOUND and said.startswith(b"env:"):
         raise NoGit("git or ssh is not installed: apt-get install git openssh-client")
     if code != 0:
-        raise GitFailed(command, said.decode("utf-8", "replace"), out.decode("utf-8", "replace"))
+        raise GitFailed(command, _end(said), _end(out))
+
+
+def _end(said: bytes) -> str:
+    return said[-_SAID:].decode("utf-8", "replace")
 
 
 def _inherited() -> dict[str, str]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from threading import RLock
+from threading import Lock
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -42,7 +42,7 @@ from artifactd.stores.git.lfs.pointer import Pointer
 from artifactd.stores.git.lfs.server import Gone, LfsServer, NoLfs
 from artifactd.stores.git.message import Signature
 from artifactd.stores.git.plumbing import Entry
-from artifactd.stores.git.process import GitFailed, NoGit, Runner
+from artifactd.stores.git.process import GitFailed, NoGit, Runner, Running
 from artifactd.stores.git.push import Push
 from artifactd.stores.git.remote import Remote
 
@@ -76,10 +76,12 @@ class GitStore(Store):
         self._remote, self._home, self._signature = remote, home, signature
         self._prefix = f"{prefix}/" if prefix else ""
         self._lfs_threshold = lfs_threshold
-        self._lfs = Lfs(LfsServer(remote, Runner(Path("/"), remote.seconds)))
+        self._running = Running()
+        self._lfs = Lfs(LfsServer(remote, Runner(Path("/"), remote.seconds, self._running)))
         self._max_file_size = max_file_size
         self._gathering = Gathering(self._deliver, window)
-        self._turn = RLock()
+        self._turn = Lock()
+        self._closed = False
         self._clone: Clone | None = None
         self._pushes = 0
 
@@ -153,25 +155,32 @@ class GitStore(Store):
         Raises:
             StoreError: of `work`; or the new clone does not work either.
         """
-        with self._turn:
+        try:
+            with self._turn:
+                return self._worked(work)
+        finally:
+            if self._closed:
+                self._leave()
+
+    def _worked(self, work: Callable[[Clone], T]) -> T:
+        try:
             try:
-                try:
-                    return work(self._cloned())
-                except (GitFailed, OSError):
-                    self._discard()
-                    return work(self._cloned())
-            except NoGit as error:
-                raise Denied(str(error)) from error
-            except GitFailed as failed:
+                return work(self._cloned())
+            except (GitFailed, OSError):
                 self._discard()
-                raise Unavailable(f"git does not do its work: {excerpt(str(failed))}") from failed
-            except OSError as error:
-                self._discard()
-                raise Unavailable(f"{self._home}: {error.strerror}. The clone is kept there") from error
+                return work(self._cloned())
+        except NoGit as error:
+            raise Denied(str(error)) from error
+        except GitFailed as failed:
+            self._discard()
+            raise Unavailable(f"git does not do its work: {excerpt(str(failed))}") from failed
+        except OSError as error:
+            self._discard()
+            raise Unavailable(f"{self._home}: {error.strerror}. The clone is kept there") from error
 
     def _cloned(self) -> Clone:
         if self._clone is None:
-            self._clone = Clone(self._home, self._remote)
+            self._clone = Clone(self._home, self._remote, self._running)
         return self._clone
 
     def _discard(self, *, in_order: bool = False) -> None:
@@ -180,10 +189,22 @@ class GitStore(Store):
             self._clone = None
 
     def close(self) -> None:
-        """Leave the clone for the next time, and forget the password."""
-        with self._turn:
-            self._discard(in_order=True)
-            self._remote.close()
+        """Leave the clone for the next time, and forget the password.
+
+        Commands of git that are under way are killed, and not waited for: whose they are leaves the clone.
+        """
+        self._closed = True
+        self._running.end()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Let go of the clone and the password, unless somebody is at work with them, who does it then."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._discard(in_order=True)
+                self._remote.close()
+            finally:
+                self._turn.release()
 
     # --- reads ---
 

@@ -24,10 +24,11 @@ _DURABLE: Final = "--receive-pack=git -c core.fsync=all receive-pack"
 
 def tip(clone: Clone, remote: Remote) -> str:
     """The commit that the remote's branch is at; empty: there is no such branch."""
+    branch = remote.ref.encode()
     with _answered(clone):
         output = clone.git.run("ls-remote", "origin", remote.ref, env=clone.online(), fds=remote.credential())
-    lines = (line.partition("\t") for line in output.decode().splitlines())
-    return next((commit for commit, _, ref in lines if ref == remote.ref), "")
+    lines = (line.partition(b"\t") for line in output.split(b"\n"))  # other branches may be called anything
+    return next((commit.decode("ascii", "replace") for commit, _, ref in lines if ref == branch), "")
 
 
 def fetch(clone: Clone, remote: Remote) -> bool:

@@ -57,17 +57,19 @@ class Lfs:
         if action is None:
             raise StoreError(f"the LFS server does not say where sha256 {pointer.digest} is to be had")
         sha256 = hashlib.sha256()
-        with self.server.request("GET", action) as answer:
+        with self.server.request("GET", action, size=pointer.size) as answer:
             must_be_well(answer)
             while chunk := answer.read(checksum.BUFFER):
                 sha256.update(chunk)
                 progress(len(chunk))
+            if answer.length:  # http.client does not tell
+                raise ConnectionResetError(None, "the end is missing")
         return Digest(sha256.hexdigest())
 
     def _send(self, action: Action, put: Put) -> None:
         header = {"Content-Type": "application/octet-stream", **action.header}
         header["Content-Length"] = str(put.size)
-        with self.server.request("PUT", Action(action.href, header), _proven(put)) as answer:
+        with self.server.request("PUT", Action(action.href, header), _proven(put), put.size) as answer:
             must_be_well(answer)
 
     def _verify(self, action: Action, pointer: Pointer) -> None:
