@@ -3,7 +3,9 @@
 A kind of store joins with a `Harness` and a subclass of `StoreConformance` that has `new_destination`.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,46 @@ KEYS = {
     "the longest part": "u/" + "é" * 127 + "x/e",
     "the longest key": "/".join(["x" * 255] * 3 + ["x" * 254, "x"]),
 }
+
+HUGE = 17 << 20
+"""Bytes that stores of objects send in parts."""
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    fd = os.open(path, flags)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _closed(directory: Path) -> Iterator[int]:
+    with _opened(directory, os.O_RDONLY) as fd:
+        pass
+    yield fd
+
+
+@contextmanager
+def _pipe(_: Path) -> Iterator[int]:
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+SOURCES: dict[str, Callable[[Path], AbstractContextManager[int]]] = {
+    "closed": _closed,
+    "never open": lambda _: nullcontext(-1),
+    "a directory": lambda directory: _opened(directory, os.O_RDONLY),
+    "only a name": lambda directory: _opened(directory, os.O_PATH),
+    "a pipe": _pipe,
+    "a device without an end": lambda _: _opened(Path("/dev/zero"), os.O_RDONLY),
+}
+"""Descriptors that nothing to put can be read from."""
 
 SIZES = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1)
 
@@ -202,6 +244,18 @@ class StoreConformance:
             put = put_file("k", tmp_path / "source", NEW, file.fileno())
             assert may_pass(only(store.put([put])))
         assert harness.contents() == {}
+
+    @pytest.mark.parametrize("size", [len(NEW), HUGE], ids=["small", "in parts"])
+    @pytest.mark.parametrize("kind", SOURCES)
+    def test_a_hostile_source_is_an_error_of_its_put_and_of_no_other(
+        self, harness: Harness, store: Store, tmp_path: Path, kind: str, size: int
+    ) -> None:
+        with SOURCES[kind](tmp_path) as fd:
+            hostile = Put(Key("hostile"), Source(size, fd=fd), digest(NEW))
+            before, result, after = store.put([a_put("before", NEW), hostile, a_put("after", NEW)])
+        assert may_pass(result), result
+        assert [outcome(before), outcome(after)] == ["written", "written"]
+        assert harness.contents() == {"before": NEW, "after": NEW}
 
     @pytest.mark.parametrize("kind", ["content", "file"])
     @pytest.mark.parametrize("before", [{}, {"k": OLD}], ids=["creating", "replacing"])

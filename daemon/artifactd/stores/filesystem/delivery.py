@@ -90,12 +90,16 @@ class FileDelivery:
 
         Raises:
             Corrupt: it does not read back as what was to be put.
+            StoreError: the source is no file.
             OSError: it cannot be written.
         """
         fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=temporary)
         try:
             self.temporary = name
-            copy(self.put.source, fd)
+            try:
+                copy(self.put.source, fd)
+            except IsADirectoryError as error:  # of the source: nothing stands in the way of the key
+                raise StoreError(f"the source cannot be read: {error.strerror}", self.put.key) from error
             os.fchmod(fd, mode)
             self._prove(fd)
             if flush:
