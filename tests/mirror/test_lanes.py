@@ -76,6 +76,23 @@ def test_the_end_of_the_record_gets_to_one_store_while_another_hangs(pair: Rig, 
     pair.until(lambda: "shaky" in anchored)
 
 
+def test_who_gives_an_anchor_up_does_not_wait_for_it_and_hears_no_more_of_it(
+    pair: Rig, shaky: FaultyStore
+) -> None:
+    """As a reload does: what a store does with the anchor later is nothing to the next configuration."""
+    shaky.gate.shut()
+    put = Put(Key("_artifactd/anchors/x"), Source(4, b"line"), checksum.of_bytes(b"line"))
+    anchored: list[str] = []
+    pair.mirror.anchor(put, anchored.append)
+    pair.until(lambda: anchored == ["live"])
+    pair.mirror.drain(0.0)
+    pair.mirror.close()
+    assert shaky.at_once == 1, "it hangs still"
+    shaky.gate.open()
+    pair.mirror.inbox.get(timeout=20.0)()
+    assert anchored == ["live"]
+
+
 def test_a_store_that_is_out_is_tried_with_the_smallest_file(rig: Rig, live: FaultyStore) -> None:
     live.always = before(Unavailable)
     rig.new("first.csv", b"12345")

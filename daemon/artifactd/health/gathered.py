@@ -1,6 +1,7 @@
 """The facts about a running daemon. Gathered in its main thread, which alone may look at the mirror."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ which are counted every 12 minutes."""
 
 @dataclass(slots=True)
 class _Watches:
-    """How many inotify watches are held, and how many may be."""
+    """How many inotify watches are held, and how many may be. Counted in a thread, so that nobody waits."""
 
     clock: Clock
     held: int | None = None
@@ -51,11 +52,17 @@ class _Watches:
     def look(self) -> None:
         now = self.clock.monotonic()
         if now >= self._next:
-            self.held, self.limit = inotify_watches(), None
-            with suppress(OSError, ValueError):
-                self.limit = limits().watches
-            took = self.clock.monotonic() - now
-            self._next = now + max(_WATCHES_SECONDS, took / _WATCHES_SHARE)
+            self._next = now + _WATCHES_SECONDS
+            with suppress(RuntimeError):  # no thread can be had now
+                threading.Thread(target=self._count, args=(now,), name="watches", daemon=True).start()
+
+    def _count(self, began: float) -> None:
+        held, limit = inotify_watches(), None
+        with suppress(OSError, ValueError):
+            limit = limits().watches
+        self.held, self.limit = held, limit
+        took = self.clock.monotonic() - began
+        self._next = began + max(_WATCHES_SECONDS, took / _WATCHES_SHARE)
 
 
 @dataclass(slots=True)
@@ -80,7 +87,7 @@ class Gathered:
         self._entries = item.entry.seq
 
     def facts(self, phase: Phase) -> Facts:
-        """All of them, now. It costs less than 0.1 ms, and now and then a count of watches.
+        """All of them, now. It costs less than 0.1 ms, 12 ms while 10,000 files are waited for.
 
         Raises:
             Damaged: the ledger is.

@@ -2,7 +2,8 @@
 
 import threading
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import islice
+from typing import Final, TypeVar
 
 from artifactd.discovery.watch import Appeared, Doubt, Hint, Touched
 from artifactd.log.log import Log
@@ -10,6 +11,12 @@ from artifactd.mirror.mirror import Mirror
 
 _AT_ONCE: Final = 50_000
 """Hints that are kept. Past that a scan finds what they told of: memory stays bounded."""
+
+
+_IN_A_TURN: Final = 2_000
+"""Hints that the mirror takes at a time, some milliseconds."""
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -51,8 +58,11 @@ class Hints:
         if self._closed:
             return
         with self._lock:
-            touched, appeared, doubts = self._touched, self._appeared, self._doubts
-            self._touched, self._appeared, self._doubts, self._told = {}, {}, [], False
+            touched, appeared = _some(self._touched), _some(self._appeared)
+            doubts, self._doubts = self._doubts, []
+            self._told = bool(self._touched or self._appeared)
+            if self._told:
+                self.mirror.inbox.put(self._act)
         for folder in appeared:
             self.mirror.appeared(folder)
         if touched:
@@ -60,3 +70,11 @@ class Hints:
         for reason in dict.fromkeys(doubts):
             self.log.warning("watch.doubted", reason=reason)
             self.mirror.rescan("doubt")
+
+
+def _some(told: dict[bytes, T]) -> dict[bytes, T]:
+    """The first of them, which are taken out."""
+    some = dict(islice(told.items(), _IN_A_TURN))
+    for path in some:
+        del told[path]
+    return some

@@ -179,11 +179,11 @@ class Pipeline:
             then(name)
 
     def _back(self, act: Callable[[Future[T]], None]) -> Callable[[Future[T]], None]:
-        """Bring a thread's result to the owner's thread."""
+        """Bring a thread's result to the owner's thread; to nobody once what is in flight was given up."""
 
         def arrive(future: Future[T]) -> None:
             if not future.cancelled():
-                self.inbox.put(partial(act, future))
+                self.inbox.put(lambda: None if self.abandoned else act(future))
 
         return arrive
 

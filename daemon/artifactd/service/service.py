@@ -40,6 +40,9 @@ _TURN_SECONDS: Final = 1.0
 _DRAIN_SECONDS: Final = 20.0
 """For what is in flight at the end. Before they kill, systemd waits 90 seconds and Kubernetes 30."""
 
+_ANCHOR_SECONDS: Final = 5.0
+"""For an anchor that is on its way when another configuration comes. The next one covers its entries."""
+
 _IDLE_SECONDS: Final = 3600.0
 
 _HINTS_A_SECOND: Final = 10.0
@@ -151,6 +154,7 @@ class Service:
         if asked is not None:
             self._adopt(asked)
             self._pending = engine.by_hand.hand_over()
+            engine.mirror.drain(_ANCHOR_SECONDS)
         else:
             engine.anchor()
             engine.mirror.drain(_DRAIN_SECONDS)
