@@ -309,3 +309,20 @@ def test_closing_in_the_middle_lets_go_of_everything(data: Path, scanning: Scann
         scanning.step()
     scanning.close()
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
+
+
+def test_hints_without_a_whole_look_are_handed_over_and_other_wishes_are_left_to_the_next_scan(
+    data: Path, scanning: Scanning, visitor: Everything
+) -> None:
+    fill(data, "alice", 500)
+    counts: list[int] = []
+    scanning.appeared(b"alice/h2oai_experiment_one", hinted=True, done=counts.append)
+    scanning.step()
+    scanning.appeared(b"bob/h2oai_experiment_two", hinted=True, done=counts.append)
+    scanning.appeared(b"bob/h2oai_experiment_three", done=counts.append)
+    assert 0 < len(visitor.seen) < 500
+    assert [folder for folder, _ in scanning.hand_over()] == [
+        b"alice/h2oai_experiment_one",
+        b"bob/h2oai_experiment_two",
+    ]
+    assert counts == []

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 
 from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.decisions.assessment import Subject
@@ -18,6 +18,7 @@ from artifactd.ledger.ledger import Recorded
 from artifactd.mirror.answers import Answer, final
 from artifactd.mirror.mirror import Mirror
 from artifactd.mirror.recorder import Recorder
+from artifactd.mirror.scanning import Done
 
 _FINAL: Final[tuple[type[Event], ...]] = (Proven, Unchanged, Refused, Skipped, Vanished)
 
@@ -31,6 +32,25 @@ class Pending(NamedTuple):
     path: bytes
     name: str | None
     answer: Answer
+
+    def refuse(self, reason: str) -> None:
+        """Nothing comes of it."""
+        self.answer(_final(self.path, ok=False, reason=reason))
+
+
+class Hinted(NamedTuple):
+    """A folder that Driverless AI said is complete, still without a look at all of it."""
+
+    folder: bytes
+    done: Done
+
+    def refuse(self, _reason: str) -> None:
+        """Nothing comes of it, and nothing depends on it."""
+        self.done(0)
+
+
+Unanswered = Pending | Hinted
+"""What a mirror was asked, and its successor goes on with."""
 
 
 def experiments(data_directory: Path, experiment_id: bytes) -> list[bytes]:
@@ -109,20 +129,26 @@ class ByHand:
         self.recorder.log.info("export.requested", source=printable(path), name=name, principal=principal)
         self._export(found, name, answer)
 
-    def hand_over(self) -> list[Pending]:
-        """The requests whose outcome is not known yet. They are forgotten here."""
+    def hand_over(self) -> list[Unanswered]:
+        """The requests and hints whose outcome is not known yet. They are forgotten here."""
         pending = [Pending(path, one.name, one.answer) for path, all_ in self._asked.items() for one in all_]
         self._asked.clear()
-        return pending
+        return [*pending, *(Hinted(folder, done) for folder, done in self.mirror.hand_over())]
 
-    def take_over(self, pending: Iterable[Pending]) -> None:
+    def take_over(self, pending: Iterable[Unanswered]) -> None:
         """Go on with what was asked of an earlier mirror."""
         for one in pending:
-            found = self.mirror.artifact(one.path)
-            if found is None:
-                one.answer(_final(one.path, ok=False, reason=_NO_PART))
-            else:
-                self._export(found, one.name, one.answer)
+            match one:
+                case Hinted(folder, done):
+                    self.mirror.appeared(folder, hinted=True, done=done)
+                case Pending(path, name, answer):
+                    found = self.mirror.artifact(path)
+                    if found is None:
+                        one.refuse(_NO_PART)
+                    else:
+                        self._export(found, name, answer)
+                case _:
+                    assert_never(one)
 
     def _export(self, found: Artifact, name: str | None, answer: Answer) -> None:
         path = found.path

@@ -270,6 +270,10 @@ class Mirror:
             if done is not None:
                 done(0)
 
+    def hand_over(self) -> Iterable[tuple[bytes, Done]]:
+        """The hinted folders that were not looked at to their end, with who waits for that."""
+        return self._scanning.hand_over()
+
     def request(self, path: bytes, name: str | None) -> None:
         """A person wants the file at `path` exported, under `name` if one is given. Look at it now."""
         self.selection.asked[path] = name

@@ -103,15 +103,17 @@ class _Work:
 
     touched: dict[bytes, bool] = field(default_factory=dict)
     wishes: dict[bytes, _Wish] = field(default_factory=dict)
-    wish: Iterator[None] | None = None
+    visit: Iterator[None] | None = None
     """the one under way"""
+    visited: tuple[bytes, _Wish] | None = None
+    """what it is for"""
     sweeps: deque[Iterator[None]] = field(default_factory=deque)
     """his part of a scan"""
     started: bool = False
     turn: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.touched or self.wishes or self.wish or self.sweeps)
+        return bool(self.touched or self.wishes or self.visit or self.sweeps)
 
 
 class Scanning:
@@ -196,6 +198,13 @@ class Scanning:
             wish.done.append(done)
         return True
 
+    def hand_over(self) -> Iterator[tuple[bytes, Done]]:
+        """The hinted folders that were not looked at to their end, with who waits for that."""
+        for work in self._work.values():
+            for folder, wish in (*([work.visited] if work.visited else []), *work.wishes.items()):
+                if wish.hinted:
+                    yield from ((folder, done) for done in wish.done)
+
     def refresh(self, every: float) -> None:
         """Find what is new while a scan takes longer than `every` seconds: it waits for whoever it waits for.
 
@@ -235,7 +244,7 @@ class Scanning:
                     if worked:
                         self._look_at(work)
                 case 1:
-                    worked = bool(work.wish or work.wishes) and self._visitor.room(user, reserve=True)
+                    worked = bool(work.visit or work.wishes) and self._visitor.room(user, reserve=True)
                     if worked:
                         self._visit(work)
                 case _:
@@ -253,11 +262,12 @@ class Scanning:
         self._visitor.look_at(paths)
 
     def _visit(self, work: _Work) -> None:
-        if work.wish is None:
-            folder = next(iter(work.wishes))
-            work.wish = self._wished(folder, work.wishes.pop(folder))
-        if next(work.wish, self) is self:
-            work.wish = None
+        if work.visit is None:
+            folder, wish = work.visited = next(iter(work.wishes.items()))
+            del work.wishes[folder]
+            work.visit = self._wished(folder, wish)
+        if next(work.visit, self) is self:
+            work.visit = work.visited = None
 
     def _may_sweep(self, user: str, work: _Work) -> bool:
         if user == _TOP:

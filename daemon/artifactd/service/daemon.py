@@ -10,7 +10,7 @@ from artifactd.discovery.watch import Watch
 from artifactd.health.gathered import Gathered, scan_pause
 from artifactd.ledger.schema import Unwritable
 from artifactd.linux.inotify import inotify_watches
-from artifactd.mirror.by_hand import Pending
+from artifactd.mirror.by_hand import Unanswered
 from artifactd.mirror.engine import Engine
 from artifactd.mirror.hints import Hints
 from artifactd.mirror.mirror import Mirror
@@ -58,7 +58,7 @@ class Daemon:
         self.watch.stop()
         self._hints.close()
 
-    def begin(self, pending: Iterable[Pending]) -> None:
+    def begin(self, pending: Iterable[Unanswered]) -> None:
         """Begin to export. `pending` was asked of the daemon before this one."""
         self._mirror.begin()
         self.engine.by_hand.take_over(pending)

@@ -22,7 +22,7 @@ from artifactd.ledger.lock import lock
 from artifactd.ledger.schema import Damaged
 from artifactd.log.log import Log
 from artifactd.mirror.answers import DISABLED, Answer, final
-from artifactd.mirror.by_hand import Pending
+from artifactd.mirror.by_hand import Unanswered
 from artifactd.mirror.engine import Engine, open_engine_locked
 from artifactd.mirror.pipeline import Inbox
 from artifactd.mirror.recorder import Stopped
@@ -85,7 +85,7 @@ class Service:
         self._daemon: Daemon | None = None
         self._asked: tuple[Asked, str] | None = None
         """who asked for the present configuration, until it is in force, and the digest of the one before"""
-        self._pending: list[Pending] = []
+        self._pending: list[Unanswered] = []
         self._state, self._server = ExitStack(), ExitStack()
         self._held = self._listens = False
 
@@ -174,7 +174,7 @@ class Service:
         self.log.warning("daemon.disabled", reason=DISABLED)
         self._reload = self._examiner()
         for one in self._pending:
-            one.answer(final(ok=False, source=printable(one.path), reason=DISABLED))
+            one.refuse(DISABLED)
         self._in_force(DISABLED)
         asked = None
         while self._reason is None and asked is None:
