@@ -36,7 +36,7 @@ _READ_AHEAD: Final = 2 * BATCH_FILES
 """Small files that are being read at once, or are about to be."""
 
 
-class Owner(Protocol):
+class Listener(Protocol):
     """Who hears what became of a file."""
 
     def carried(self, settled: Settled, *, exported: bool) -> None:
@@ -90,7 +90,7 @@ class Pipeline:
         stores: Mapping[str, Store],
         recorder: Recorder,
         clock: Clock,
-        owner: Owner,
+        listener: Listener,
         *,
         eager: bool = False,
         inbox: Inbox | None = None,
@@ -102,7 +102,7 @@ class Pipeline:
         """whether nothing new is begun: what is in flight is the last"""
         self.abandoned = False
         """whether what is in flight was waited for long enough, and hangs"""
-        self._config, self._recorder, self._clock, self._owner = config, recorder, clock, owner
+        self._config, self._recorder, self._clock, self._listener = config, recorder, clock, listener
         sizes = [one.part_size for one in stores.values() if one.part_size is not None]
         self._part_size = min(sizes, default=None)  # a store that wants others hashes for itself
         self._readers = ThreadPoolExecutor(max(2, workers), "read")
@@ -142,12 +142,12 @@ class Pipeline:
         if takers and all(one.out_since is not None for one in takers):
             # They are to be tried with one file: the smallest, which tells as much as a large one.
             if not (self.closing or self._reading or self._reading_large):
-                found = settler.smallest(now, self._owner.blocked)
+                found = settler.smallest(now, self._listener.blocked)
                 self._submit([] if found is None else [found])
             return
         for large in (False, True):
             if (room := self.room(now, large=large)) > 0:
-                ripe = settler.settled(now, room, large=large, but=self._owner.blocked)
+                ripe = settler.settled(now, room, large=large, but=self._listener.blocked)
                 for batch in batches(ripe, lambda one: one.sighting.identity.size):
                     self._submit(batch)
 
@@ -233,11 +233,11 @@ class Pipeline:
         for settled, outcome in zip(batch, outcomes, strict=True):
             match outcome:
                 case Reading() | Unfit() | Unreadable():
-                    self._owner.carried(settled, exported=isinstance(outcome, Reading))
+                    self._listener.carried(settled, exported=isinstance(outcome, Reading))
                 case NotYet():
-                    self._owner.postponed(outcome)
+                    self._listener.postponed(outcome)
                 case Missing():
-                    self._owner.missing(settled.sighting.path, settled.sighting.identity)
+                    self._listener.missing(settled.sighting.path, settled.sighting.identity)
                 case _:
                     assert_never(outcome)
 
@@ -252,7 +252,7 @@ class Pipeline:
             one.reading.close()
         for settled in batch:
             reason = Incomplete(unexpected(error))
-            self._owner.postponed(NotYet(settled, settled.sighting.identity, reason))
+            self._listener.postponed(NotYet(settled, settled.sighting.identity, reason))
 
     # --- plan ---
 
@@ -391,7 +391,7 @@ class Pipeline:
             self._recorder.log.info("store.recovered", store=state.store, seconds=round(seconds, 3))
         if state.behind and not lane.passed_over:
             state.behind = False
-            self._owner.recovered(state.store)
+            self._listener.recovered(state.store)
 
 
 def _superseded(rows: Sequence[Row], by: Row) -> Iterator[Change]:
