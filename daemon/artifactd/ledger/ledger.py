@@ -15,25 +15,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from artifactd.decisions.lifecycle import Change, Confirmed, Event, Lost, Name, Replayed, Row, State, step
 from artifactd.ledger import record
 from artifactd.ledger.compact import (
-    CHANGING,
-    FIXED,
     PLACE,
     Place,
     Stored,
     compact,
     digests,
-    expanded,
     key_hash,
     source_hash,
 )
-from artifactd.ledger.packed import HASH_BYTES, Block, packed, unpacked
+from artifactd.ledger.entries import Entries
 from artifactd.ledger.record import Entry, Fields, Head
-from artifactd.ledger.rows import check, decoded, encoded
+from artifactd.ledger.rows import encoded
 from artifactd.ledger.schema import (
     FILE,
     MIGRATIONS,
@@ -49,6 +46,18 @@ from artifactd.ledger.schema import (
     unwritable,
     version_of,
 )
+from artifactd.ledger.statements import (
+    CHECKED,
+    INSERT,
+    MOVE,
+    NUMBERED,
+    READ,
+    RETRYING,
+    STAND,
+    UPDATE,
+    check_row,
+    row_of,
+)
 
 T = TypeVar("T")
 
@@ -59,47 +68,8 @@ _LOG_PAGES: Final = 4_000
 _LOG_BYTES: Final = 32 << 20
 """The log is cut to this when a reader or a migration has let it grow."""
 
-_PLACES: Final = len(PLACE.split(","))
-_FIXED: Final = len(FIXED.split(","))
-_CHANGING: Final = len(CHANGING.split(","))
-_INSERT: Final = f"INSERT INTO copies (place, {FIXED}, {CHANGING}) VALUES (?{', ?' * (_FIXED + _CHANGING)})"  # noqa: S608 - constants
-_UPDATE: Final = f"UPDATE copies SET ({CHANGING}) = (?{', ?' * (_CHANGING - 1)}) WHERE id = ?"  # noqa: S608 - constants
-_MOVE: Final = "UPDATE copies SET place = ?, path = ?, inside = ? WHERE id = ?"
-
-_PLACED: Final = "copies LEFT JOIN places ON places.id = copies.place"
-_READ: Final = f"SELECT {PLACE}, {FIXED}, {CHANGING} FROM {_PLACED}"  # noqa: S608 - constants
-_STAND: Final = (
-    f"SELECT {PLACE}, path, store, key, wanted_key, copies.id, state, changed_at, digest, ours FROM {_PLACED}"  # noqa: S608 - constants
-)
-_INDEXED: Final = " AND ".join(
-    f"EXISTS (SELECT 1 FROM copies AS c INDEXED BY {index} AND c.id = copies.id)"  # noqa: S608 - constants
-    for index in (
-        "copies_by_source WHERE source_hash = copies.source_hash",
-        "copies_by_key WHERE key_hash = copies.key_hash",
-        "copies_by_place WHERE place = copies.place",
-    )
-)
-_PLACE_INDEXED: Final = (
-    "EXISTS (SELECT 1 FROM places AS p INDEXED BY sqlite_autoindex_places_1"
-    " WHERE (p.user, p.experiment_id, p.folder) = (places.user, places.experiment_id, places.folder)"
-    " AND p.id = places.id)"
-)
-_UNPROVEN: Final = (
-    "(copies.state = 'proven' OR EXISTS (SELECT 1 FROM copies AS c INDEXED BY copies_unproven"
-    " WHERE c.state <> 'proven' AND c.state = copies.state AND c.retry_at IS copies.retry_at"
-    " AND c.id = copies.id))"
-)
-_RETRYING: Final = "state <> 'proven' AND state = 'retrying'"  # the index is for the unproven
-_NUMBERED: Final = f"SELECT copies.id, {PLACE}, {FIXED}, {CHANGING} FROM {_PLACED} WHERE copies.id"  # noqa: S608 - constants
-_CHECKED: Final = (
-    f"SELECT copies.id, {PLACE}, {FIXED}, {CHANGING}, {_INDEXED} AND {_PLACE_INDEXED} AND {_UNPROVEN}"  # noqa: S608 - constants
-    f" FROM {_PLACED}"
-    " WHERE copies.id > ? ORDER BY copies.id LIMIT ?"
-)
-
 _AT_A_TIME: Final = 500  # placeholders of one query, well below SQLITE_MAX_VARIABLE_NUMBER
 _PAGE_ROWS: Final = 100
-_PAGE_BLOCKS: Final = 16
 _NEWEST: Final = 64
 """Rows and entries that are compared with their hashes before a ledger is used."""
 
@@ -133,6 +103,7 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection, context: Fields) -> None:
         self._db = connection
+        self._entries = Entries(connection)
         self._context = context
         self._checked_row, self._checked = 0, Head()  # how far `check_on` is
 
@@ -224,7 +195,7 @@ class Ledger:
         """Compare the newest rows and the end of the record with their hashes."""
         self._select("ORDER BY copies.id DESC LIMIT ?", (_NEWEST,))
         first = max(self.head().seq - _NEWEST, 0)
-        self._hangs_together(list(self.entries(first)), Head(first, self._hash_before(first + 1)))
+        self._hangs_together(list(self.entries(first)), Head(first, self._entries.hash_before(first + 1)))
 
     def check_on(self, limit: int) -> bool:
         """Compare the next rows, or entries of the record, with their hashes: at most `limit`, 40 µs each.
@@ -236,9 +207,9 @@ class Ledger:
             Damaged: something is not what was written.
         """
         with sqlite_errors():
-            if rows := self._db.execute(_CHECKED, (self._checked_row, limit)).fetchall():
+            if rows := self._db.execute(CHECKED, (self._checked_row, limit)).fetchall():
                 for number, *columns, indexed in rows:
-                    _check_row(tuple(columns), indexed=bool(indexed))
+                    check_row(tuple(columns), indexed=bool(indexed))
                     self._checked_row = number
                 return False
         entries = list(islice(self.entries(self._checked.seq), limit))
@@ -282,7 +253,7 @@ class Ledger:
 
         At most `limit`, after the first `skip`.
         """
-        where = f"WHERE {_RETRYING} AND retry_at <= ? AND store IN ({', '.join('?' * len(stores))})"
+        where = f"WHERE {RETRYING} AND retry_at <= ? AND store IN ({', '.join('?' * len(stores))})"
         return self._select(f"{where} ORDER BY retry_at LIMIT ? OFFSET ?", (now, *stores, limit, skip))
 
     def rows(
@@ -320,10 +291,10 @@ class Ledger:
 
     def _page(self, ids: "array[int]") -> list[Row]:
         """These rows, in this order."""
-        query = f"{_NUMBERED} IN ({', '.join('?' * len(ids))})"
+        query = f"{NUMBERED} IN ({', '.join('?' * len(ids))})"
         with sqlite_errors():
             found = {number: columns for number, *columns in self._db.execute(query, ids)}
-            return [_row(tuple(found[number])) for number in ids]
+            return [row_of(tuple(found[number])) for number in ids]
 
     def count(self) -> dict[State, int]:
         """How many copies are in each state."""
@@ -356,51 +327,15 @@ class Ledger:
 
         Each line is as it was hashed, byte for byte; where its bytes are lost it is empty.
         """
-        last = after
-        while blocks := self._blocks(last):
-            previous = self._hash_before(blocks[0][0])
-            for block in blocks:
-                for entry in unpacked(block, previous):
-                    if entry.seq > last:
-                        yield entry
-                    previous = entry.hash
-            newest = blocks[-1][0] + len(blocks[-1][2]) // HASH_BYTES - 1
-            if newest <= last:
-                return
-            last = newest
-
-    def _blocks(self, after: int) -> list[Block]:
-        """A page of the record, from the block on that holds the entry after number `after`."""
-        first = "coalesce((SELECT max(first) FROM entries WHERE first <= ?), 0)"
-        query = f"SELECT first, lines, hashes FROM entries WHERE first >= {first} ORDER BY first LIMIT ?"  # noqa: S608 - constants
-        with sqlite_errors():
-            return self._db.execute(query, (after + 1, _PAGE_BLOCKS)).fetchall()
-
-    def _hash_before(self, seq: int) -> str:
-        """The hash that the entry of this number names."""
-        with sqlite_errors():
-            query = "SELECT first, hashes FROM entries WHERE first < ? ORDER BY first DESC LIMIT 1"
-            found = self._db.execute(query, (seq,)).fetchone()
-        if found is None:
-            return record.START
-        first, hashes = found
-        end = min(seq - first, len(hashes) // HASH_BYTES) * HASH_BYTES
-        digest: str = hashes[end - HASH_BYTES : end].hex()
-        return digest
+        return self._entries.after(after)
 
     def head(self) -> Head:
         """The end of the record."""
-        with sqlite_errors():
-            query = "SELECT first, hashes FROM entries ORDER BY first DESC LIMIT 1"
-            found = self._db.execute(query).fetchone()
-        if found is None:
-            return Head()
-        first, hashes = found
-        return Head(first + len(hashes) // HASH_BYTES - 1, hashes[-HASH_BYTES:].hex())
+        return self._entries.head()
 
     def _select(self, where: str, values: Sequence[object]) -> list[Row]:
         with sqlite_errors():
-            return [_row(found) for found in self._db.execute(f"{_READ} {where}", values)]
+            return [row_of(found) for found in self._db.execute(f"{READ} {where}", values)]
 
     # --- writing ---
 
@@ -433,7 +368,7 @@ class Ledger:
                 head = Head(entry.seq, entry.hash)
                 recorded.append(Recorded(after, change.event, entry, before.state))
             self._write(latest.values(), stand)
-            self._append(end, [item.entry for item in recorded])
+            self._entries.append(end, [item.entry for item in recorded])
         return recorded
 
     def _stand(self, changes: Sequence[Change]) -> dict[Name, _Stand]:
@@ -441,7 +376,7 @@ class Ledger:
         stand: dict[Name, _Stand] = {}
         sources = {change.row.artifact.path for change in changes}
         for some, marks in _portions([source_hash(source) for source in sources]):
-            for found in self._db.execute(f"{_STAND} WHERE source_hash IN ({marks})", some):
+            for found in self._db.execute(f"{STAND} WHERE source_hash IN ({marks})", some):
                 place, (path, store, key, wanted, number, state, changed_at, digest, ours) = (
                     found[:3],
                     found[3:],
@@ -461,9 +396,9 @@ class Ledger:
             changed.append((*stored.changing, stands.id))
             if stands.place != stored.place:  # the file has another owner, where that names the user
                 path, inside = stored.fixed[:2]
-                self._db.execute(_MOVE, (self._place(stored, places), path, inside, stands.id))
-        self._db.executemany(_INSERT, new)
-        self._db.executemany(_UPDATE, changed)
+                self._db.execute(MOVE, (self._place(stored, places), path, inside, stands.id))
+        self._db.executemany(INSERT, new)
+        self._db.executemany(UPDATE, changed)
 
     def _place(self, stored: Stored, known: dict[Place, int]) -> int:
         """The number of the row's place, which is put down where it is new."""
@@ -497,11 +432,8 @@ class Ledger:
         """
         with self._transaction() as head:
             entry = record.append(head, at, {**self._context, **fields})
-            self._append(head, [entry])
+            self._entries.append(head, [entry])
         return entry
-
-    def _append(self, head: Head, entries: Sequence[Entry]) -> None:
-        self._db.executemany("INSERT INTO entries VALUES (?, ?, ?)", packed(entries, head.hash))
 
     @contextmanager
     def _transaction(self) -> Iterator[Head]:
@@ -522,20 +454,3 @@ def _portions(values: Sequence[T]) -> Iterator[tuple[Sequence[T], str]]:
     for start in range(0, len(values), _AT_A_TIME):
         some = values[start : start + _AT_A_TIME]
         yield some, ", ".join("?" * len(some))
-
-
-def _row(found: tuple[Any, ...]) -> Row:
-    return decoded(_expanded(found))
-
-
-def _expanded(found: tuple[Any, ...]) -> tuple[Any, ...]:
-    fixed = _PLACES + _FIXED
-    return expanded(found[:_PLACES], found[_PLACES:fixed], found[fixed:])
-
-
-def _check_row(found: tuple[Any, ...], *, indexed: bool) -> None:
-    columns = _expanded(found)
-    check(columns)
-    hashes = found[_PLACES + 2], found[_PLACES + 6]
-    if not indexed or hashes != (source_hash(columns[0]), key_hash(*columns[1:3])):
-        raise Damaged(f"the ledger: the row of {columns[0]!r} is not found by its index")
