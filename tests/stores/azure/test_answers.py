@@ -3,6 +3,8 @@
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from artifactd.stores.azure.answers import Request, Response, meaning, of_answer
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
@@ -216,3 +218,34 @@ def test_words_are_made_printable_and_short() -> None:
     error = str(meaning(Response(400, "In\x1bvalid", "\x1b[2J" + "x" * 1000), Request("key", "PutBlob")))
     assert error.isprintable()
     assert len(error) < 400
+
+
+_ANY = st.text(st.characters(), max_size=40) | st.sampled_from(
+    ["AuthenticationFailed", "ServerBusy", "sig=x"]
+)
+_DATES = st.tuples(st.integers(), st.integers(-99, 99999)).map(
+    lambda parts: f"Fri, 02 Jan {parts[0]} 03:04:05 {parts[1]:+05}"
+)
+
+
+@given(
+    status=st.integers(),
+    code=_ANY,
+    said=_ANY,
+    detail=_ANY,
+    headers=st.dictionaries(st.sampled_from(["retry-after", "date", "etag"]), _ANY | _DATES),
+    operation=st.sampled_from(["PutBlob", "PutBlockList"]),
+)
+def test_any_answer_means_an_error(  # noqa: PLR0917 - hypothesis names them
+    status: int, code: str, said: str, detail: str, headers: dict[str, str], operation: str
+) -> None:
+    met = meaning(Response(status, code, said, detail, headers), Request("k", operation, now=NOW))
+    assert isinstance(met, StoreError)
+    assert str(met).encode()  # of no lone surrogates
+
+
+@given(
+    st.binary(max_size=200) | st.binary(max_size=60).map(lambda said: b"<Code>" + said + b"</Code><Message>")
+)
+def test_any_body_is_a_response(body: bytes) -> None:
+    assert isinstance(meaning(of_answer(400, {}, body), Request("k", "PutBlob")), StoreError)

@@ -1,6 +1,8 @@
 """What S3's answers mean, as a table, and what a person is told."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
 from artifactd.stores.http.answers import PAUSE_SECONDS
@@ -123,3 +125,28 @@ def test_code_and_message_are_found_in_xml() -> None:
     assert of_xml(b"<html>502") == ("", "")
     assert of_xml(b"\xff\xfe") == ("", "")
     assert of_xml(b"") == ("", "")
+
+
+_ANY = st.text(st.characters(), max_size=40) | st.sampled_from(
+    ["AccessDenied", "SlowDown", "KMS.x", "²", "400"]
+)
+
+
+@given(
+    status=st.integers(),
+    code=_ANY,
+    sentence=_ANY,
+    headers=st.dictionaries(st.sampled_from(["retry-after", "x-amz-bucket-region", "etag"]), _ANY),
+)
+def test_any_answer_means_an_error(status: int, code: str, sentence: str, headers: dict[str, str]) -> None:
+    met = meaning(status, code, sentence, headers, "k")
+    assert isinstance(met, StoreError)
+    assert str(met).encode()  # of no lone surrogates
+
+
+@given(
+    st.binary(max_size=200) | st.binary(max_size=60).map(lambda said: b"<Code>" + said + b"</Code><Message>")
+)
+def test_any_body_has_a_code_or_none(body: bytes) -> None:
+    code, sentence = of_xml(body)
+    assert isinstance(meaning(400, code, sentence, {}, "k"), StoreError)

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from artifactd.artifact import printable
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
-from artifactd.stores.http.answers import element, pause
+from artifactd.stores.http.answers import element, pause, words
 from artifactd.stores.objects.server import Forgotten, Taken
 
 FOREIGN: Final = "the answer is none of Azure's: is a proxy or another server in between?"
@@ -159,7 +158,7 @@ _BY_STATUS: Final = {
 
 def meaning(response: Response, request: Request) -> StoreError:
     """What it means that this was asked and that was told."""
-    code = printable(response.code.encode()) or _BY_STATUS.get(response.status, f"HTTP {response.status}")
+    code = words(response.code, _LONGEST) or _BY_STATUS.get(response.status, f"HTTP {response.status}")
     kind = _kind(code, response.status, request)
     if code in _UNBELIEVED:  # its own words tell what was signed, and perhaps the signature
         return Denied(f"{code}: {_unbelieved(code, response, request)}", request.what)
@@ -174,7 +173,7 @@ def meaning(response: Response, request: Request) -> StoreError:
 def _shown(sentence: str) -> str:
     """The first line of a server's sentence, unless it repeats the address with the SAS token."""
     line = sentence.strip().partition("\n")[0].strip()
-    return "" if _SIGNATURE.search(line) else printable(line[:_LONGEST].encode())
+    return "" if _SIGNATURE.search(line) else words(line, _LONGEST)
 
 
 def _kind(code: str, status: int, request: Request) -> type[StoreError]:
@@ -207,7 +206,7 @@ def _skew(date: str, now: float) -> float | None:
     """Seconds that the host is ahead of a server that sent this date."""
     try:
         return now - parsedate_to_datetime(date).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of a year that is none
         return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from artifactd.clock import Clock
@@ -16,11 +16,13 @@ from artifactd.stores.azure.account import TokenSource, account
 from artifactd.stores.azure.answers import FOREIGN, Request
 from artifactd.stores.azure.direct_put import DirectPut
 from artifactd.stores.azure.sdk_errors import answered
-from artifactd.stores.azure.session import RANGES, Opened, opened
+from artifactd.stores.azure.session import RANGE, RANGES, Opened, opened
 from artifactd.stores.base import Put, Unavailable
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.bodies import content_md5
+from artifactd.stores.http.deadline import LEAST_RATE
 from artifactd.stores.http.messages import Body, Piece
+from artifactd.stores.objects.in_time import InTime
 from artifactd.stores.objects.request_counts import RequestCounts
 from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.server import Absent, Expected, Head, Metadata, Objects, Taken, condition
@@ -46,6 +48,8 @@ class Container(Objects):
         clock: Clock,
         throttle: Throttle | None = None,
         identity: TokenSource | None = None,
+        *,
+        least_rate: float = LEAST_RATE,
     ) -> None:
         self._access, self._table = access, table
         self._clock, self._throttle, self._identity = clock, throttle, identity
@@ -53,6 +57,11 @@ class Container(Objects):
         self._session: tuple[Opened, DirectPut] | None = None
         self._sent = RequestCounts()
         self._retry = Retry(clock)
+        self._in_time = InTime(
+            urlsplit(access.url).hostname or "Azure",
+            table.connect_timeout_seconds + table.read_timeout_seconds,
+            least_rate,
+        )
 
     # --- the session ---
 
@@ -67,6 +76,10 @@ class Container(Objects):
     def _request(self, what: str, operation: str) -> Request:
         session, _ = self._opened()
         return Request(what, operation, now=self._clock.now(), sas_ends=session.account.sas_ends)
+
+    def _asked(self, request: Request, act: Callable[[], T]) -> T:
+        """What `act` returns, which asks by the SDK for no more than a range. Raises as `answered`."""
+        return answered(request, lambda: self._in_time(act, RANGE, request.what))
 
     def requests(self) -> Mapping[str, int]:
         """As `Objects.requests`."""
@@ -159,7 +172,7 @@ class Container(Objects):
         session, _ = self._opened()
         blob = session.client.get_blob_client(key)
         try:
-            properties = answered(self._request(key, "HeadBlob"), blob.get_blob_properties)
+            properties = self._asked(self._request(key, "HeadBlob"), blob.get_blob_properties)
         except Taken:
             return None
         if not properties.etag:
@@ -172,11 +185,11 @@ class Container(Objects):
         session, _ = self._opened()
         request, blob = self._request(key, "GetBlob"), session.client.get_blob_client(key)
         try:
-            stream = answered(request, partial(blob.download_blob, **RANGES))
+            stream = self._asked(request, partial(blob.download_blob, **RANGES))
         except Taken:
             return None
         chunks = stream.chunks()
-        return _each(lambda: answered(request, partial(next, chunks, None)))
+        return _each(lambda: self._asked(request, partial(next, chunks, None)))
 
     def list(self, prefix: str) -> Iterator[str]:
         """As `Objects.list`. Folders of an account with a hierarchical namespace are no objects."""
@@ -188,7 +201,7 @@ class Container(Objects):
             blobs = next(pages, None)
             return None if blobs is None else [blob.name for blob in blobs if not _is_folder(blob)]
 
-        for names in _each(lambda: self._retry(partial(answered, request, page))):
+        for names in _each(lambda: self._retry(partial(self._asked, request, page))):
             yield from names
 
     def uri(self, key: str) -> str:

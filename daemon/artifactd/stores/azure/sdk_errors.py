@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from artifactd.artifact import printable
 from artifactd.stores.azure.answers import Request, Response, meaning
 from artifactd.stores.base import Denied, StoreError, Unavailable
+from artifactd.stores.http.answers import words
 
 if TYPE_CHECKING:
     from azure.core.exceptions import AzureError
@@ -61,4 +61,4 @@ def _response(error: "AzureError") -> Response:
 
 
 def _words(message: str) -> str:
-    return printable(" ".join(message.split())[:_LONGEST].encode())
+    return words(" ".join(message.split()), _LONGEST)

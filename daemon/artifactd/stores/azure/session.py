@@ -5,6 +5,7 @@ import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ from artifactd.stores.azure.answers import Request
 from artifactd.stores.azure.sdk_errors import answered
 from artifactd.stores.base import Denied
 from artifactd.stores.http.connect import trust
+from artifactd.stores.objects.in_time import InTime
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -27,12 +29,14 @@ VERSION: Final = "2025-05-05"
 _SCOPE: Final = "https://storage.azure.com/.default"
 _EARLY: Final = 300.0
 """Seconds before its end that a token is renewed, as azure-core does."""
+_TOKEN_SECONDS: Final = 120.0
+"""That getting a token may take in all: azure-identity tries one way after the other."""
 
 RANGES: Final = {"retry_total": 2, "retry_connect": 1, "retry_read": 1}
 """What the SDK may repeat: ranges of a read, after a second or two, as only it knows which comes next. All
 else is repeated by us, who heed Retry-After and end when the store is closed."""
 
-_RANGE: Final = 8 << 20
+RANGE: Final = 8 << 20
 """Bytes read back at a time, and held in memory."""
 
 
@@ -45,6 +49,7 @@ class Bearer(TokenSource):
     def __init__(self, source: TokenSource, now: Callable[[], float]) -> None:
         self._source = source
         self._now = now
+        self._in_time = InTime("Entra ID", _TOKEN_SECONDS)
         self._lock = Lock()
         self._got: Any = None
         self._ends = 0.0
@@ -63,7 +68,8 @@ class Bearer(TokenSource):
         del scopes, options  # nobody asks for another scope
         with self._lock:
             if self._now() > self._ends - _EARLY:
-                self._got = answered(Request("Entra ID", "GetToken"), lambda: self._source.get_token(_SCOPE))
+                asked = partial(self._in_time, partial(self._source.get_token, _SCOPE), 0, "Entra ID")
+                self._got = answered(Request("Entra ID", "GetToken"), asked)
                 self._ends = float(self._got.expires_on)
             return self._got
 
@@ -140,8 +146,8 @@ def _client(
         permit_redirects=False,
         retry_policy=LinearRetry(backoff=1, retry_total=0),  # see RANGES
         raw_request_hook=lambda request: sent(_operation(request.http_request)),
-        max_single_get_size=_RANGE,
-        max_chunk_get_size=_RANGE,
+        max_single_get_size=RANGE,
+        max_chunk_get_size=RANGE,
         user_agent=f"artifactd/{__version__}",
     )
     return service.get_container_client(table.container)

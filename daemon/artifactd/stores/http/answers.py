@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from artifactd.artifact import printable
+
 PAUSE_SECONDS: Final = 0.5
 """The first pause where a busy server does not say how long."""
 
@@ -17,3 +19,8 @@ def element(name: str, body: bytes) -> str:
     """The text of this XML element as it stands at the start of a body; empty where there is none."""
     found = re.search(rf"<{name}>([^<]*)</{name}>", body[:4096].decode("utf-8", "replace"))
     return found.group(1) if found else ""
+
+
+def words(said: str, most: int) -> str:
+    """A server's words for a person: the first `most` characters, whatever they are."""
+    return printable(said[:most].encode("utf-8", "replace"))

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from html import unescape
 from typing import Final
 
-from artifactd.artifact import printable
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
-from artifactd.stores.http.answers import element, pause
+from artifactd.stores.http.answers import element, pause, words
 from artifactd.stores.objects.server import Forgotten, Taken
 
 FOREIGN: Final = "the answer is none of S3's: is a proxy or another server in between?"
@@ -92,8 +91,8 @@ def meaning(status: int, code: str, sentence: str, headers: Mapping[str, str], w
     """
     if code.isdigit():  # what boto3 makes of an answer to HEAD, which has no body to say more
         code = "BadRequest" if status == 400 else ""  # noqa: PLR2004 - RFC 9110, 15.5.1
-    code = code or _BY_STATUS.get(status, f"HTTP {status}")
-    shown = printable(sentence[:_LONGEST].encode())
+    code = words(code, _LONGEST) or _BY_STATUS.get(status, f"HTTP {status}")
+    shown = words(sentence, _LONGEST)
     answer = code + (f" ({shown})" if shown else "")
     if code.startswith("KMS."):
         return Denied(f"{answer}: the key in kms_key_id cannot be used", what)
@@ -107,7 +106,7 @@ def meaning(status: int, code: str, sentence: str, headers: Mapping[str, str], w
 
 def _region(headers: Mapping[str, str]) -> str:
     region = headers.get("x-amz-bucket-region")
-    return f" (it is in {printable(region.encode())})" if region else ""
+    return f" (it is in {words(region, _LONGEST)})" if region else ""
 
 
 def of_xml(body: bytes) -> tuple[str, str]:

@@ -5,13 +5,15 @@ from contextlib import suppress
 from functools import partial
 from threading import Lock
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from artifactd.clock import Clock
 from artifactd.config.destinations.s3 import S3Access, S3Endpoint, S3Table
 from artifactd.stores.base import CHUNK, Corrupt, Proof, Put, StoreError, Unavailable
 from artifactd.stores.http.bandwidth import Throttle
+from artifactd.stores.http.deadline import LEAST_RATE
 from artifactd.stores.http.messages import Piece, Unanswered
+from artifactd.stores.objects.in_time import InTime
 from artifactd.stores.objects.request_counts import RequestCounts
 from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.server import Expected, Forgotten, Head, Metadata, Objects, Taken, condition
@@ -43,6 +45,8 @@ class Bucket(Objects):
         verified: Verified | None = None,
         throttle: Throttle | None = None,
         probe_key: str = PROBE,
+        *,
+        least_rate: float = LEAST_RATE,
     ) -> None:
         self._endpoint, self._access, self._table = endpoint, access, table
         self._clock, self._throttle = clock, throttle
@@ -53,13 +57,19 @@ class Bucket(Objects):
         self._session: tuple[Opened, DirectPut] | None = None
         self._sent = RequestCounts()
         self._retry = Retry(clock)
+        self._in_time = InTime(
+            urlsplit(endpoint.url).hostname or "S3",
+            endpoint.connect_seconds + endpoint.read_seconds,
+            least_rate,
+        )
 
     # --- the session ---
 
     def _opened(self) -> tuple[Opened, DirectPut]:
         with self._lock:
             if self._session is None:
-                session = opened(self._access, self._endpoint, self._sent.count)
+                opening = partial(opened, self._access, self._endpoint, self._sent.count)
+                session = self._in_time(opening, CHUNK, "the credentials")
                 direct = DirectPut(session, self._endpoint, self._clock, self._sent.count, self._throttle)
                 self._session = session, direct
             return self._session
@@ -71,17 +81,20 @@ class Bucket(Objects):
         *,
         lost: type[StoreError] = Unavailable,
         needs: tuple[str, ...] = (),
+        size: int = CHUNK,
         **options: Any,  # noqa: ANN401 - boto3's, as its answers
     ) -> dict[str, Any]:
         """What boto3's `operation` answers. Raises what the answer means, or `lost` where it is none.
 
-        An answer without any of `needs` is none of S3's, but of whoever stands between.
+        An answer without any of `needs` is none of S3's, but of whoever stands between. It may take
+        as long as `size` bytes do.
         """
         session, _ = self._opened()
         ask = getattr(session.client, operation)
+        asked = {**object_options.asking(self._table), **options}
         with answered(key, lost):
-            response: dict[str, Any] = ask(
-                Bucket=self._endpoint.bucket, Key=key, **{**object_options.asking(self._table), **options}
+            response: dict[str, Any] = self._in_time(
+                partial(ask, Bucket=self._endpoint.bucket, Key=key, **asked), size, key, lost
             )
         if not all(response.get(name) is not None for name in needs):
             raise lost(FOREIGN, key)
@@ -166,6 +179,7 @@ class Bucket(Objects):
             MultipartUpload={"Parts": parts},
             lost=Unanswered,
             needs=("ETag",),
+            size=put.size,  # S3 puts large ones together for minutes
             **checksums.option(expected),
         )
         checksum = response.get("ChecksumSHA256")
@@ -197,32 +211,34 @@ class Bucket(Objects):
             response = self._ask("get_object", key)
         except Taken:
             return None
-        return _chunks(key, response["Body"])
+        return self._chunks(key, response["Body"])
+
+    def _chunks(self, key: str, body: Any) -> Iterator[bytes]:  # noqa: ANN401 - botocore's StreamingBody has no types
+        with answered(key):
+            yield from iter(partial(self._in_time, partial(body.read, CHUNK), CHUNK, key), b"")
 
     def list(self, prefix: str) -> Iterator[str]:
         """As `Objects.list`."""
         after: dict[str, str] = {}
         while True:
             page = self._retry(partial(self._page, prefix, after))
-            yield from (listed["Key"] for listed in page.get("Contents", ()))
+            yield from (listed["Key"] for listed in page.get("Contents", ()) if "Key" in listed)
             if not page.get("IsTruncated"):
                 return
-            after = {"ContinuationToken": page["NextContinuationToken"]}
+            before, after = after, {"ContinuationToken": page.get("NextContinuationToken", "")}
+            if after in ({"ContinuationToken": ""}, before):  # it would be the same page for ever
+                raise Unavailable(FOREIGN, f"a list of {prefix}")
 
     def _page(self, prefix: str, after: Mapping[str, str]) -> dict[str, Any]:
         session, _ = self._opened()
         ask = session.client.list_objects_v2
         with answered(f"a list of {self._endpoint.bucket}/{prefix}"):
-            page: dict[str, Any] = ask(
-                Bucket=self._endpoint.bucket, Prefix=prefix, **after, **object_options.asking(self._table)
+            asked = {"Prefix": prefix, **after, **object_options.asking(self._table)}
+            page: dict[str, Any] = self._in_time(
+                partial(ask, Bucket=self._endpoint.bucket, **asked), CHUNK, f"a list of {prefix}"
             )
         return page
 
     def uri(self, key: str) -> str:
         """An s3: URI, as Amazon's own tools write it."""
         return f"s3://{self._endpoint.bucket}/{quote(key)}"
-
-
-def _chunks(key: str, body: Any) -> Iterator[bytes]:  # noqa: ANN401 - botocore's StreamingBody has no types
-    with answered(key):
-        yield from iter(partial(body.read, CHUNK), b"")
