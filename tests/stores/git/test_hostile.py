@@ -243,7 +243,7 @@ def test_any_words_of_git_mean_something_or_nothing(said: str) -> None:
 # --- the clone ---
 
 
-@pytest.mark.parametrize("stamp", [b"\xff\xfe", b"", b"\0" * 100, os.urandom(64)])
+@pytest.mark.parametrize("stamp", [b"\xff\xfe", b"", b"\0" * 100, bytes(range(256))])
 def test_a_stamp_of_garbage_means_a_new_clone(repository: Repository, tmp_path: Path, stamp: bytes) -> None:
     first = store_on(str(repository.path), tmp_path / "home")
     receipt(first.put([a_put("k", b"k")]))
@@ -304,6 +304,20 @@ def test_a_hook_that_sleeps_costs_the_time_out_and_is_killed(repository: Reposit
     wait_until_gone(lock)
     store.close()
     assert repository.contents() == {}
+
+
+def test_an_ssh_that_hangs_costs_the_time_out(tmp_path: Path) -> None:
+    def script(connected: socket.socket) -> None:
+        while connected.recv(1024):
+            pass
+
+    with serving(script) as server:
+        url = f"ssh://git@{LOCALHOST}:{server.port}/repository.git"
+        store = store_on(url, tmp_path / "home", {"seconds": 1.0})
+        result = only(store.put([a_put("k", b"k")]))
+        store.close()
+    assert isinstance(result, Unavailable)
+    assert "more than 1 second" in str(result)
 
 
 def test_a_hook_that_leaves_the_group_is_not_waited_for(repository: Repository, tmp_path: Path) -> None:
