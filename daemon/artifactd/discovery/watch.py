@@ -20,7 +20,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +120,7 @@ class _Heart(WatchCallback):
         self._sent: float | None = None
         self._next = float("-inf")
         self._heard = threading.Event()
+        self._shortage: str | None = None
         self.beats = 0
 
     def on_event(self, event: InotifyEvent) -> None:  # noqa: ARG002 - watchdog's signature
@@ -143,8 +144,16 @@ class _Heart(WatchCallback):
         if self._sent is None and now >= self._next:
             self._sent, self._next = now, now + self._every
             self._heard.clear()
-            return _beat(directory) or shortage(directory)
+            with suppress(RuntimeError):  # no thread can be had: the next beat looks
+                threading.Thread(
+                    target=self._look, args=(directory,), name="watch-limit", daemon=True
+                ).start()
+            return _beat(directory) or self._shortage
         return None
+
+    def _look(self, directory: Path) -> None:
+        """The kernel may take 50 ms to let go of what it is asked for, so the next beat tells of it."""
+        self._shortage = shortage(directory)
 
 
 def _beat(directory: Path) -> str | None:

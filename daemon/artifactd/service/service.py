@@ -4,6 +4,7 @@ A `Daemon` exports with one configuration. This serves one after the other in th
 told to stop.
 """
 
+import gc
 import queue
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -139,6 +140,7 @@ class Service:
             self._daemon.begin(self._pending)
             self._published.phase(Phase.RUNNING)
             self._in_force(self._daemon.status())
+            _leave_to_itself()
             while self._reason is None and asked is None:
                 seconds = self._daemon.turn(_TURN_SECONDS)
                 began = self._clock.monotonic()
@@ -286,3 +288,14 @@ class Service:
             answer(request, self._daemon.engine, self._daemon.watch, folders)
         else:
             request.answer(final(ok=False, reason=DISABLED))
+
+
+def _leave_to_itself() -> None:
+    """Have Python's garbage collector pass over all that is there by now.
+
+    A look at everything is a turn of its own: 30 to 45 ms with 10,000 files waited for, two thirds of it for
+    what stays to the end, modules most of all.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
