@@ -199,6 +199,7 @@ def test_a_user_who_fills_the_record_is_held_back_told_once_and_holds_up_nobody(
     held = len(rig.recorded)
     assert ENTRIES <= held <= ENTRIES + 2 * 512
     assert [line["user"] for line in rig.told("user.held_back")] == ["mallory"]
+    assert rig.mirror.held_back() == ["mallory"]
     rig.new("b.csv", b"bob's", "bob/h2oai_experiment_one")
     rig.mirror.touched({b"bob/h2oai_experiment_one/b.csv": True})
     rig.pass_time(0.1, 2.5)
@@ -207,3 +208,4 @@ def test_a_user_who_fills_the_record_is_held_back_told_once_and_holds_up_nobody(
     rig.mirror.touched({late: True})
     rig.pass_time(0.1, 3600.0, 2.5)
     assert copies(live)["mallory/one/late.csv"] == b"late"
+    assert rig.mirror.held_back() == []

@@ -348,6 +348,17 @@ def test_status_names_the_folder_with_the_most_incomplete_files_and_http_does_no
             assert b"crowd" not in get(where, path).body
 
 
+def test_status_names_the_folders_that_are_not_all_watched(site: Site) -> None:
+    for number in range(2_100):
+        (site.folder(user="eve") / str(number)).mkdir(parents=True)
+    with site.daemon():
+        until(lambda: "not all of it is watched" in site.command("status").stdout, "the name")
+        said = site.command("status").stdout
+    assert re.findall(r"^folder\t(.*?): not all of it .*: (.*)$", said, flags=re.MULTILINE) == [
+        ("eve/h2oai_experiment_one", "more than 2,000 directories")
+    ]
+
+
 def test_the_longest_turn_and_the_slowest_wait_are_told_and_idling_is_neither(site: Site) -> None:
     where = listening(site)
     with site.daemon() as daemon:
