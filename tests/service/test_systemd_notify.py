@@ -41,6 +41,15 @@ class Ear:
         self._socket.recv(4096)
         return False
 
+    def has_room(self) -> bool:
+        """Whether another word could be said: one is."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            try:
+                other.sendto(b"X=1", socket.MSG_DONTWAIT, self._socket.getsockname())
+            except BlockingIOError:
+                return False
+        return True
+
     def close(self) -> None:
         self._socket.close()
 
@@ -161,6 +170,26 @@ def test_a_reload_that_changes_nothing_ends_ready(ear: Ear, path: str) -> None:
 @pytest.mark.parametrize("address", ["", "/nowhere/at/all", "vsock:2:1234", "@" + "x" * 200])
 def test_a_manager_that_cannot_be_reached_stops_nothing(address: str) -> None:
     manager(address).ready("")
+
+
+def test_a_manager_that_does_not_listen_is_not_waited_for_and_hears_of_life_when_it_does(
+    ear: Ear, path: str
+) -> None:
+    one = manager(path, WATCHDOG_USEC="4000000")
+    one.ready("idle")
+    while ear.has_room():
+        pass
+    began = time.monotonic()
+    for number in range(20):
+        one.alive()
+        one.status(f"{number} files in flight")
+    assert time.monotonic() - began < 0.5
+    while not ear.hears_nothing():
+        pass
+    one.alive()
+    one.status("19 files in flight")
+    assert ear.hears() == {"WATCHDOG": "1"}
+    assert ear.hears() == {"STATUS": "19 files in flight"}
 
 
 # --- the daemon ---

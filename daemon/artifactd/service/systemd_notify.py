@@ -12,7 +12,7 @@ from typing import Final
 from artifactd.clock import Clock
 
 _PATIENCE_SECONDS: Final = 1.0
-"""For the manager to make room for a word."""
+"""For the manager to make room for a word that is said once. Those that are repeated never wait."""
 
 _EXTENSION_SECONDS: Final = 300.0
 """For a start that takes long, from each word that it goes on. SQLite can be silent for tens of seconds."""
@@ -44,16 +44,16 @@ class ServiceManager:
     def ready(self, status: str) -> None:
         """The start, or a reload, is over: it works."""
         self._status, self._reloading = status, False
-        self._say("READY=1", f"STATUS={status}")
+        self._say("READY=1", f"STATUS={status}", patience=_PATIENCE_SECONDS)
 
     def alive(self) -> None:
         """Work goes on. Called as often as it does; the manager hears of it now and then."""
         if self.interval is None:
             return
         now = self._clock.monotonic()
-        if self._last is None or now - self._last >= self.interval:
+        due = self._last is None or now - self._last >= self.interval
+        if due and self._say("WATCHDOG=1"):
             self._last = now
-            self._say("WATCHDOG=1")
 
     def working(self) -> None:
         """The start takes long and goes on: it is waited for. Called as often as it does, as `alive`."""
@@ -66,7 +66,8 @@ class ServiceManager:
     def reloading(self) -> None:
         """The configuration is looked at again, until `ready` or `unchanged`."""
         self._reloading = True
-        self._say("RELOADING=1", f"MONOTONIC_USEC={int(self._clock.monotonic() * 1e6)}")
+        since = f"MONOTONIC_USEC={int(self._clock.monotonic() * 1e6)}"
+        self._say("RELOADING=1", since, patience=_PATIENCE_SECONDS)
 
     def unchanged(self) -> None:
         """It goes on with the configuration that it had, if it looked for another."""
@@ -75,21 +76,23 @@ class ServiceManager:
 
     def stopping(self, status: str) -> None:
         """It ends."""
-        self._say("STOPPING=1", f"STATUS={status}")
+        self._say("STOPPING=1", f"STATUS={status}", patience=_PATIENCE_SECONDS)
 
     def status(self, text: str) -> None:
         """What `systemctl status` shows, in a sentence. Sent where it is news."""
-        if text != self._status:
+        if text != self._status and self._say(f"STATUS={text}"):
             self._status = text
-            self._say(f"STATUS={text}")
 
-    def _say(self, *assignments: str) -> None:
+    def _say(self, *assignments: str, patience: float = 0.0) -> bool:
+        """Whether it could be said within so many seconds, or nobody listens at all."""
         if self._address is None:
-            return
+            return True
         word = "\n".join(text.replace("\n", " ") for text in assignments).encode("utf-8", "backslashreplace")
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-            out.settimeout(_PATIENCE_SECONDS)
+            out.settimeout(patience)
             out.sendto(word, self._address)
+            return True
+        return False
 
 
 def _address(named: str) -> bytes | None:
