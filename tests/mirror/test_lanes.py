@@ -79,7 +79,7 @@ def test_the_end_of_the_record_gets_to_one_store_while_another_hangs(pair: Rig, 
 def test_who_gives_an_anchor_up_does_not_wait_for_it_and_hears_no_more_of_it(
     pair: Rig, shaky: FaultyStore
 ) -> None:
-    """As a reload does: what a store does with the anchor later is nothing to the next configuration."""
+    """At the end of the daemon: the ledger is closed by the time that the store has done with it."""
     shaky.gate.shut()
     put = Put(Key("_artifactd/anchors/x"), Source(4, b"line"), checksum.of_bytes(b"line"))
     anchored: list[str] = []

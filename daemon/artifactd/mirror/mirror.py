@@ -160,9 +160,9 @@ class Mirror:
         self._pipeline.closing = True
         until = self._clock.monotonic() + seconds
         with suppress(queue.Empty):
-            while self._pipeline.in_flight > 0 or self._pipeline.anchoring:
+            while self.in_flight > 0 or self.anchoring:
                 self.inbox.get(timeout=max(0.0, until - self._clock.monotonic()))()
-        self._pipeline.abandoned = self._pipeline.in_flight > 0 or self._pipeline.anchoring
+        self._pipeline.abandoned = self.in_flight > 0 or self.anchoring
 
     def anchor(self, put: Put, then: Callable[[str], None]) -> None:
         """Put the end of the record into each store that takes something; `then` hears which have it."""
@@ -184,6 +184,11 @@ class Mirror:
     def in_flight(self) -> int:
         """Files that are being read or put."""
         return self._pipeline.in_flight
+
+    @property
+    def anchoring(self) -> bool:
+        """Whether an end of the record is on its way to a store."""
+        return self._pipeline.anchoring
 
     @property
     def waiting_files(self) -> int:

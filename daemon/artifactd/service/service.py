@@ -41,9 +41,6 @@ _TURN_SECONDS: Final = 1.0
 _DRAIN_SECONDS: Final = 20.0
 """For what is in flight at the end. Before they kill, systemd waits 90 seconds and Kubernetes 30."""
 
-_ANCHOR_SECONDS: Final = 5.0
-"""For an anchor that is on its way when another configuration comes. The next one covers its entries."""
-
 _IDLE_SECONDS: Final = 3600.0
 
 _HINTS_A_SECOND: Final = 10.0
@@ -148,7 +145,7 @@ class Service:
                 self._published.turned(self._daemon.gathered)
                 self._manager.status(self._daemon.status())
                 engine.mirror.hold(closing=self._reload.asked is not None)
-                asked = self._due(engine.mirror.in_flight)
+                asked = self._due(engine.mirror.in_flight + engine.mirror.anchoring)
                 now = self._clock.monotonic()
                 self._daemon.gathered.turns.took(seconds + now - began, now)
             if self._reason is not None:
@@ -156,7 +153,6 @@ class Service:
         if asked is not None:
             self._adopt(asked)
             self._pending = engine.by_hand.hand_over()
-            engine.mirror.drain(_ANCHOR_SECONDS)
         else:
             engine.anchor()
             engine.mirror.drain(_DRAIN_SECONDS)
