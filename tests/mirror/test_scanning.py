@@ -237,6 +237,28 @@ def test_nothing_is_refreshed_before_its_time_nor_after_the_scan(
     assert run(scanning) == 0
 
 
+def test_to_look_at_what_is_new_costs_what_it_takes_and_not_what_the_scan_does(
+    data: Path, scanning: Scanning, visitor: Everything
+) -> None:
+    fill(data, "alice", 3_000)
+    scanning.rescan("test")
+    while not visitor.seen:
+        scanning.step()
+    visitor.full.add("alice")
+    run(scanning)
+    assert scanning.scan is not None
+    before = scanning.scan.spent
+    fill(data, "bob", 300, "new")
+    scanning.refresh(0.0)
+    run(scanning)
+    assert 0 < scanning.scan.refreshing <= scanning.scan.spent - before
+    scanning.refresh(0.0)
+    scanning.refresh(0.0)
+    run(scanning)
+    assert len(visitor.seen) == 128 + 300 + 300, "one at a time"
+    assert 0 < scanning.scan.refreshing <= scanning.scan.spent - before
+
+
 # --- events and hints ---
 
 

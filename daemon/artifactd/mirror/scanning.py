@@ -52,6 +52,8 @@ class Scan:
     """how long it took; None while it is under way"""
     spent: float = 0.0
     """seconds that went into looking: what is left of `seconds` went to others, or was a pause"""
+    refreshing: float = 0.0
+    """seconds that went into the last look at what is new meanwhile"""
     files: int = 0
     wanted: int = 0
     new: int = 0
@@ -94,6 +96,7 @@ class _Wish:
     """Somebody pointed at a folder."""
 
     hinted: bool
+    refreshes: bool
     done: list[Done] = field(default_factory=list)
 
 
@@ -140,7 +143,7 @@ class Scanning:
         self._order: deque[str] = deque()
         self._sweeping: dict[str, set[bytes]] = {}  # user → the experiments that his part of the scan covers
         self._refreshed = 0.0
-        self._at = b""
+        self._at, self._refreshes = b"", False  # what the present slice is for
 
     @property
     def scanning(self) -> bool:
@@ -181,18 +184,20 @@ class Scanning:
                 taken = False
         return taken
 
-    def appeared(self, folder: bytes, *, hinted: bool = False, done: Done | None = None) -> bool:
+    def appeared(
+        self, folder: bytes, *, hinted: bool = False, refreshes: bool = False, done: Done | None = None
+    ) -> bool:
         """Look at everything in `folder`. `hinted`: Driverless AI said that it is complete.
 
-        Wishes for one folder become one visit. False: there are too many, and this one is left to the next
-        scan; `done` is not called.
+        `refreshes`: it is a part of `refresh`. Wishes for one folder become one visit. False: there are too
+        many, and this one is left to the next scan; `done` is not called.
         """
         work = self._of(self._owner(folder + b"/"))
         wish = work.wishes.get(folder)
         if wish is None:
             if len(work.wishes) >= _FOLDERS:
                 return False
-            wish = work.wishes[folder] = _Wish(hinted)
+            wish = work.wishes[folder] = _Wish(hinted, refreshes)
         wish.hinted |= hinted
         if done is not None:
             wish.done.append(done)
@@ -211,8 +216,9 @@ class Scanning:
         Users that it is done with are looked at anew, of the others the experiments that it does not cover.
         """
         now = self._clock.monotonic()
-        if self.scanning and self._open > 0 and now - self._refreshed >= every:
-            self._refreshed = now
+        under_way = _TOP in self._work
+        if self.scan is not None and self._open > 0 and not under_way and now - self._refreshed >= every:
+            self._refreshed, self.scan.refreshing = now, 0.0
             self._of(_TOP).sweeps.append(self._refresh_top())
 
     # --- slices ---
@@ -223,7 +229,7 @@ class Scanning:
             user = self._order.popleft()
             work = self._work[user]
             began = self._clock.monotonic()
-            self._at = b""
+            self._at, self._refreshes = b"", user == _TOP
             worked = self._slice(user, work)
             if work:
                 self._order.append(user)
@@ -284,6 +290,7 @@ class Scanning:
     def _charge(self, seconds: float) -> None:
         if self.scan is not None and self.scan.seconds is None:
             self.scan.spent += seconds
+            self.scan.refreshing += seconds if self._refreshes else 0.0
         if self._at and (self._at in self.costs or len(self.costs) < _COSTS):
             self.costs[self._at] = self.costs.get(self._at, 0.0) + seconds
 
@@ -292,7 +299,7 @@ class Scanning:
     def _wished(self, folder: bytes, wish: _Wish) -> Iterator[None]:
         waiting = 0
         for found in scan.below(self._data_directory, folder, self._skip):
-            self._at = folder
+            self._at, self._refreshes = folder, wish.refreshes
             if isinstance(found, scan.Seen):
                 waiting += self._visitor.sight(found.sightings, None, hinted=wish.hinted)
             yield
@@ -353,10 +360,10 @@ class Scanning:
                         covered = self._sweeping.get(os.fsdecode(found.path), set())
                         for one in scan.experiments_of(top, found.path, self._skip):
                             if isinstance(one, bytes) and one not in covered:
-                                self.appeared(one)
+                                self.appeared(one, refreshes=True)
                             yield
                     elif isinstance(found, Folder):
-                        self.appeared(found.path)
+                        self.appeared(found.path, refreshes=True)
                     yield
         except OSError:
             pass  # the scan under way tells of it

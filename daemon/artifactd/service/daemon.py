@@ -112,10 +112,10 @@ class Daemon:
         if not self.watch.healthy:  # known already: what it did not hear is no sign that it is deaf
             self._mirror.expect_events(self._clock.now())
         if (last := self._mirror.scan) is not None:
-            pause = scan_pause(self.engine.config.watch.rescan_seconds, last.spent)
+            every = self.engine.config.watch.rescan_seconds
             if last.seconds is None:
-                self._mirror.refresh(pause)
-            elif now - (last.since + last.seconds) >= pause:
+                self._mirror.refresh(scan_pause(every, last.refreshing))
+            elif now - (last.since + last.seconds) >= scan_pause(every, last.spent):
                 self._mirror.rescan("timer")
         if now - self._anchored >= _ANCHOR_SECONDS:
             self._anchored = now
