@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.process.test_daemon_s3 import PART, Bucketed
 from tests.servers.faults import Fault, Slow, of
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import S3Server
+from tests.support.bucketed import PART, Bucketed
 from tests.support.process import CSV, Daemon, Site, until
 
 KEY = "alice/one/train_preds.csv"
