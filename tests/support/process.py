@@ -216,11 +216,20 @@ class Daemon:
 
     def hear(self, event: str, count: int = 1, **fields: object) -> dict[str, Any]:
         """Wait for so many lines of this event with these fields in all; the last one."""
+        found: list[dict[str, Any]] = []
+        looked_at = 0
+
+        def came() -> bool:
+            nonlocal looked_at
+            news, looked_at = self.lines[looked_at:], len(self.lines)
+            found.extend(line for line in news if line["event"] == event and fields.items() <= line.items())
+            return len(found) >= count
+
         with self._news:
-            came = self._news.wait_for(lambda: len(self.heard(event, **fields)) >= count, PATIENCE)
+            heard = self._news.wait_for(came, PATIENCE)
         tail = "\n".join(map(str, self.lines[-20:]))
-        assert came, f"{count} of {event} {fields} never came\n{self.errors()}\n{tail}"
-        return self.heard(event, **fields)[-1]
+        assert heard, f"{count} of {event} {fields} never came\n{self.errors()}\n{tail}"
+        return found[-1]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the signal; the exit code."""

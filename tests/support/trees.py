@@ -8,14 +8,19 @@ from pathlib import Path
 
 
 @contextmanager
-def chain(directory: Path, length: int) -> Iterator[Path]:
-    """So many directories in each other, for the length of the block: Python itself could not delete them."""
+def chain(directory: Path, length: int, leaves: int = 0) -> Iterator[Path]:
+    """So many directories in each other, for the length of the block: Python itself could not delete them.
+
+    The last one holds so many `leaves`, which are empty directories.
+    """
     first = directory / "d"
     here = os.open(directory, os.O_RDONLY)
     for _ in range(length):
         os.mkdir("d", dir_fd=here)
         above, here = here, os.open("d", os.O_RDONLY, dir_fd=here)
         os.close(above)
+    for number in range(leaves):
+        os.mkdir(str(number), dir_fd=here)
     os.close(here)
     try:
         yield first
