@@ -235,7 +235,7 @@ def _bound(where: Listen) -> socket.socket:
                 where.path.chmod(0o666)  # as a port of the machine: its directory says who gets there
             case _:
                 assert_never(where)
-        found.listen(AT_ONCE)
+        found.listen(socket.SOMAXCONN)  # past that the kernel has TCP clients try again a second later
     except OSError as error:
         found.close()
         raise Unbound(f"cannot listen at {where}: {os.strerror(error.errno or 0)}") from error
