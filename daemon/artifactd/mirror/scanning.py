@@ -139,6 +139,7 @@ class Scanning:
         self._again: str | None = None
         self._top = -1
         self._open = 0  # parts of the scan under way
+        self._started = 0  # ... that have begun
         self._work: dict[str, _Work] = {}
         self._order: deque[str] = deque()
         self._sweeping: dict[str, set[bytes]] = {}  # user → the experiments that his part of the scan covers
@@ -278,21 +279,25 @@ class Scanning:
     def _may_sweep(self, user: str, work: _Work) -> bool:
         if user == _TOP:
             return True
-        started = work.started or sum(one.started for one in self._work.values()) < _SCANS_AT_ONCE
-        return started and self._visitor.room(user)
+        return (work.started or self._started < _SCANS_AT_ONCE) and self._visitor.room(user)
 
     def _sweep(self, work: _Work) -> None:
+        self._started += not work.started
         work.started = True
         if next(work.sweeps[0], self) is self:
             work.sweeps.popleft()
             work.started = False
+            self._started -= 1
 
     def _charge(self, seconds: float) -> None:
         if self.scan is not None and self.scan.seconds is None:
             self.scan.spent += seconds
             self.scan.refreshing += seconds if self._refreshes else 0.0
-        if self._at and (self._at in self.costs or len(self.costs) < _COSTS):
+        if self._at:
             self.costs[self._at] = self.costs.get(self._at, 0.0) + seconds
+        if len(self.costs) > _COSTS:
+            dearest = sorted(self.costs.items(), key=lambda item: item[1])[_COSTS // 2 :]
+            self.costs = dict(dearest)
 
     # --- what is looked at, slice by slice ---
 
@@ -308,7 +313,7 @@ class Scanning:
 
     def _sweep_top(self, under: Scan) -> Iterator[None]:
         try:
-            for found in scan.folders(self._top):
+            for number, found in enumerate(scan.folders(self._top), 1):
                 match found:
                     case Folder(path, of_a_user=True):
                         self._add(os.fsdecode(path), self._sweep_user(under, os.fsdecode(path), path))
@@ -320,7 +325,8 @@ class Scanning:
                         pass
                     case _:
                         assert_never(found)
-                yield
+                if number % _PATHS == 0:
+                    yield
         except OSError as error:
             self._visitor.blind(scan.unreadable(error), under)
         self._part_ends(under)
