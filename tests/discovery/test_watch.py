@@ -1,3 +1,4 @@
+import ctypes
 import logging
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from artifactd.discovery.emitter import AT_ONCE
 from artifactd.discovery.watch import LOOK_AGAIN, STEADY, UNDER_WAY, Appeared, Doubt, Hint, Touched, Watch
 from artifactd.linux.inotify import inotify_watches, limits
 from tests.support.trees import chain, remove
@@ -391,31 +393,61 @@ def test_a_sink_that_raises_costs_one_hint_and_brings_a_doubt(data: Path, experi
         ]
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
-)  # the death that is tested
-@pytest.mark.parametrize(
-    ("deadly", "thread"),
-    [
-        (Touched(IN + b"deadly", closed=False), "watchdog's thread InotifyFD has ended"),
-        (Appeared(IN + b"deadly"), "the thread that adds watches has ended"),
-    ],
-)
-def test_the_death_of_a_thread_is_noticed(deadly: Hint, thread: str, data: Path, experiment: Path) -> None:
+def end_threads(kind: str) -> None:
+    """They end without a word as soon as they have something to do."""
+    for thread in threading.enumerate():
+        if type(thread).__name__ == kind and thread.ident is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
+            )
+
+
+dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+@dies
+@pytest.mark.parametrize("thread", ["BaseObserver", "BoundedEmitter", "InotifyFD"])
+def test_the_death_of_a_thread_is_noticed(thread: str, data: Path, experiment: Path) -> None:
+    heard = Heard()
+    with watching(data, heard) as watch:
+        end_threads(thread)
+        (experiment / "deadly").mkdir()  # each of them has to do with it
+        until(lambda: watch.rebuilds == 1, watch)
+        assert heard.doubts == [f"listening anew, after: watchdog's thread {thread} has ended"]
+        (data / "user").mkdir()
+        heard.wait(Appeared(b"user"))
+
+
+@dies
+def test_a_sink_that_ends_the_observers_thread_brings_a_doubt(data: Path, experiment: Path) -> None:
     heard = Heard()
 
     def sink(hint: Hint) -> None:
         heard(hint)
-        if hint == deadly:
-            raise SystemExit  # ends a thread without a word
+        if hint == Touched(IN + b"deadly", closed=False):
+            raise SystemExit
 
     with watching(data, sink) as watch:
-        if isinstance(deadly, Appeared):
-            (experiment / "deadly").mkdir()
-        else:
-            (experiment / "deadly").touch()
+        (experiment / "deadly").touch()
         until(lambda: watch.rebuilds == 1, watch)
-        assert heard.doubts == [f"listening anew, after: {thread}"]
+        assert heard.doubts == ["listening anew, after: watchdog's thread BaseObserver has ended"]
+
+
+def test_more_events_than_are_kept_for_a_sink_that_blocks_are_a_doubt(data: Path, experiment: Path) -> None:
+    heard = Heard()
+    release = threading.Event()
+
+    def sink(hint: Hint) -> None:
+        if not isinstance(hint, Doubt):
+            release.wait(PATIENCE)
+        heard(hint)
+
+    with watching(data, sink, patience=0.1) as watch:
+        for number in range(AT_ONCE // 2 + 1_000):  # two events each: created, closed
+            os.close(os.open(experiment / str(number), os.O_CREAT | os.O_WRONLY))
+        until(lambda: watch.rebuilds == 1, watch)
+        assert "were lost" in heard.doubts[0]
+        release.set()
 
 
 def test_a_heartbeat_that_is_not_heard_is_a_doubt_even_while_the_old_observer_cannot_stop(

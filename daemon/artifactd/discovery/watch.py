@@ -1,9 +1,8 @@
-"""One supervised observer of the data directory → hints. It says when it doubts itself. Linux only.
+"""One supervised watchdog observer → hints. It says when it doubts itself. Linux only.
 
-What reads the kernel's events can go deaf while it looks alive. So what can be proven is proven again and
-again: its threads live, watchdog's log is quiet, a private heartbeat is heard, the data directory is the one
-that was watched, one more inotify watch can be had. On any doubt the observer is replaced and the caller is
-told to scan.
+watchdog 7.1 can go deaf while it looks alive. So what can be proven is proven again and again: its threads
+live, its log is quiet, a private heartbeat is heard, the data directory is the one that was watched, one more
+inotify watch can be had. On any doubt the observer is replaced and the caller is told to scan.
 
 Left to the caller's scan, because nothing tells of it:
     - what lies beyond the bounds of an experiment or a user (see `Watch.beyond`);
@@ -24,17 +23,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from watchdog.observers.inotify_c import (
-    CallbackId,
-    InotifyConstants,
-    InotifyEvent,
-    InotifyFD,
-    WatchCallback,
-    WatchDescriptor,
-)
+from watchdog.events import FileClosedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers.api import BaseObserver, ObservedWatch
+from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import InotifyFD
 
 from artifactd.decisions.watched import Bounds, shares
-from artifactd.discovery.watches import Watches
+from artifactd.discovery.emitter import BoundedEmitter
 from artifactd.linux.inotify import limits, shortage
 
 FIRST_PAUSE = 1.0
@@ -88,30 +83,34 @@ Hint = Touched | Appeared | Doubt
 Sink = Callable[[Hint], None]
 
 
-class _Teller:
-    """Makes hints of what happened. No exception leaves it: watchdog's thread must live."""
+class _TreeHandler(FileSystemEventHandler):
+    """Turns events of the data directory into hints. No exception leaves it: watchdog's thread must live."""
 
-    def __init__(self, sink: Sink, suspect: Callable[[str], None]) -> None:
+    def __init__(self, root: Path, sink: Sink, suspect: Callable[[str], None]) -> None:
+        self._prefix = os.path.join(os.fsencode(root), b"")  # noqa: PTH118 - of bytes
         self._sink = sink
         self._suspect = suspect
         self.muted = False
 
-    def touched(self, path: bytes, closed: bool) -> None:  # noqa: FBT001 - as `Touched` has it
-        self._tell(Touched(path, closed))
+    def on_closed(self, event: FileSystemEvent) -> None:
+        """Called by watchdog, in its thread: a file was closed by a writer, or renamed into place."""
+        self._tell(event, closed=True)
 
-    def appeared(self, path: bytes) -> None:
-        self._tell(Appeared(path))
+    def on_created(self, event: FileSystemEvent) -> None:
+        """Called by watchdog, in its thread: a file was created, or a directory appeared."""
+        self._tell(event, closed=False)
 
-    def _tell(self, hint: Hint) -> None:
+    def _tell(self, event: FileSystemEvent, *, closed: bool) -> None:
         if self.muted:
             return
+        path = os.fsencode(event.src_path).removeprefix(self._prefix)
         try:
-            self._sink(hint)
+            self._sink(Appeared(path) if event.is_directory else Touched(path, closed))
         except Exception as error:  # noqa: BLE001 - whatever it is, one hint is lost
             self._suspect(f"a hint could not be delivered: {error!r}")
 
 
-class _Heart(WatchCallback):
+class _Heart(FileSystemEventHandler):
     """Closes a private file now and then and notes whether watchdog tells of it."""
 
     def __init__(self, every: float, patience: float) -> None:
@@ -123,15 +122,9 @@ class _Heart(WatchCallback):
         self._shortage: str | None = None
         self.beats = 0
 
-    def on_event(self, event: InotifyEvent) -> None:  # noqa: ARG002 - watchdog's signature
+    def on_closed(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - watchdog's signature
         """Called by watchdog, in its thread: the close was heard."""
         self._heard.set()
-
-    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        """Somebody removed the private directory: the next beat will notice."""
-
-    def on_queue_overflow(self) -> None:
-        """Watchdog warns of it too, and that is heard."""
 
     def symptom(self, directory: Path, now: float) -> str | None:
         """What is wrong at `now` (monotonic seconds), or None. Beats where it is time to."""
@@ -184,21 +177,22 @@ def _identity(root: Path) -> Identity:
 
 
 class _Listener:
-    """One observer from its start to its end, in a thread of its own: adding watches takes its time.
+    """One observer from its start to its end, both in a thread of its own: they take their time.
 
     Args:
         after: the thread of the one before; two sets of watches at once can reach the limit.
         patience: seconds to wait for it.
 
     Raises:
-        RuntimeError: no thread can be had.
+        OSError, RuntimeError: no inotify instance, temporary directory or thread can be had.
     """
 
     def __init__(
         self,
         identity: Identity,
-        watches: Watches,
-        teller: _Teller,
+        root: Path,
+        ignored: frozenset[bytes],
+        tree: _TreeHandler,
         heart: _Heart,
         *,
         private: Path | None,
@@ -206,69 +200,69 @@ class _Listener:
         patience: float,
     ) -> None:
         self._identity = identity
-        self.watches = watches
-        self._teller = teller
+        self._tree = tree
         self._heart = heart
-        self._private = private
-        self._after = after
-        self._patience = patience
-        self.trouble: str | None = UNDER_WAY
-        """what is wrong with it, the heartbeat aside, or None"""
-        self.settled = threading.Event()
-        """all there was to watch is watched, or nothing can be"""
-        self.thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self.thread.start()
+        self._started = False
+        self._closed = threading.Event()
+        self.thread = threading.Thread(target=self._run, args=(after, patience), name="watch", daemon=True)
+        with ExitStack() as undo:
+            own = tempfile.TemporaryDirectory(prefix="artifactd-", dir=private, ignore_cleanup_errors=True)
+            self.directory = Path(undo.enter_context(own))
+            (self.directory / "heartbeat").touch()
+            kernel = InotifyFD()
+            kernel.start()
+            self._observer = BaseObserver(BoundedEmitter, kernel=kernel, bounds=_bounds(), ignored=ignored)
+            self._observer.schedule(tree, str(root), recursive=True)
+            [self.emitter] = [each for each in self._observer.emitters if isinstance(each, BoundedEmitter)]
+            beside = ObservedWatch(str(self.directory), recursive=False)
+            self._observer.add_handler_for_watch(heart, beside)
+            self._pulse = InotifyEmitter(
+                self._observer.event_queue, beside, event_filter=[FileClosedEvent], inotify_fd=kernel
+            )
+            self._threads = self._pulse, self.emitter, kernel, self._observer
+            undo.callback(self._end)
+            self.thread.start()
+            self._undo = undo.pop_all()
 
-    def _run(self) -> None:
-        ended = "the thread that adds watches has ended"
+    def _run(self, after: threading.Thread | None, patience: float) -> None:
+        if after is not None:
+            after.join(patience)
         try:
-            if self._after is not None:
-                self._after.join(self._patience)
-            with ExitStack() as undo:
-                scratch = tempfile.TemporaryDirectory(
-                    prefix="artifactd-", dir=self._private, ignore_cleanup_errors=True
-                )
-                self._directory = Path(undo.enter_context(scratch))
-                (self._directory / "heartbeat").touch()
-                self._kernel = InotifyFD()
-                self._kernel.start()
-                undo.callback(self._end_kernel)
-                self._kernel.add_callback(  # before the tree can use up the limit
-                    os.fsencode(self._directory),
-                    InotifyConstants.IN_CLOSE_WRITE,
-                    self._heart,
-                    CallbackId(id(self._heart)),
-                )
-                self.watches.run(self._kernel, self._complete)
-                ended = "the data directory that was watched is gone"
-        except (OSError, RuntimeError) as error:
-            ended = f"no observer can be started: {error}"
-        finally:
-            self.trouble = ended
-            self.settled.set()
+            self._pulse.start()  # before the tree can use up the limit
+            self._observer.start()
+            self._started = True
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and tried again
+            self.emitter.fail(error)
+        self._closed.wait()
+        self._undo.close()
 
-    def _complete(self) -> None:
-        self.trouble = shortage(self._directory)
-        self.settled.set()
+    def _end(self) -> None:
+        for thread in self._threads:  # the observer last: a sink may be blocking it
+            thread.stop()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
 
-    def _end_kernel(self) -> None:
-        self._kernel.stop()
-        self._kernel.join()
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with it, the heartbeat aside, or None."""
+        if self.emitter.trouble is not None:
+            return self.emitter.trouble
+        dead = [type(thread).__name__ for thread in self._threads if not thread.is_alive()]
+        if dead and self._started:  # one of them ends with the heartbeat's directory
+            return _beat(self.directory) or f"watchdog's thread {dead[0]} has ended"
+        return None if self.emitter.complete.is_set() else UNDER_WAY
 
     def symptom(self, identity: Identity, now: float) -> str | None:
         """What is wrong at `now` (monotonic seconds), the data directory being `identity`; None: nothing."""
         if identity != self._identity:
             return "the data directory is another one than was watched"
-        if self.trouble is not None:
-            return self.trouble
-        if not self._kernel.is_alive():
-            return f"watchdog's thread {type(self._kernel).__name__} has ended"
-        return self._heart.symptom(self._directory, now)
+        return self.trouble or self._heart.symptom(self.directory, now)
 
     def close(self) -> None:
-        """Muted at once. Its thread ends soon, unless a sink is blocking it."""
-        self._teller.muted = True
-        self.watches.close()
+        """Muted at once, and soon without watches. Its thread ends then, unless a sink is blocking it."""
+        self._tree.muted = True
+        self._closed.set()
 
 
 class _LogEar(logging.Handler):
@@ -300,7 +294,7 @@ class _LogEar(logging.Handler):
 class Watch:
     """Hints about the tree below `root`, and doubts.
 
-    `Touched` and `Appeared` reach the sink in threads of the watch, `Doubt` inside `start` and `check`. It
+    `Touched` and `Appeared` reach the sink in the observer's thread, `Doubt` inside `start` and `check`. It
     must not block; `queue.SimpleQueue.put` is one. Where it raises, a hint is lost and a `Doubt` follows.
 
     Only what can hold an artifact is told of: files in experiments' folders, and directories that are or hold
@@ -381,14 +375,14 @@ class Watch:
         scans. A folder that keeps its bounds again is seen to within `LOOK_AGAIN` seconds.
         """
         listener = self._listener
-        if listener is not None and listener.settled.is_set():
-            return listener.watches.beyond
+        if listener is not None and listener.emitter.complete.is_set():
+            return listener.emitter.watches.beyond
         return self._beyond
 
     def hears(self, path: bytes) -> bool:
         """Whether what happens to the file at `path` is told: its directory is watched. From any thread."""
         listener = self._listener
-        return listener is not None and listener.watches.hears(path)
+        return listener is not None and listener.emitter.watches.hears(path)
 
     def start(self) -> None:
         """Listen. Scan after it returns: then nothing falls between. What hinders it becomes a `Doubt`.
@@ -461,7 +455,7 @@ class Watch:
             self._failures = 0
         if self._listener is not None and now >= self._look_at:
             self._look_at = now + LOOK_AGAIN
-            self._listener.watches.look_again()
+            self._listener.emitter.watches.look_again()
 
     def _tell(self, reason: str) -> None:
         """Once for as long as it stays the same."""
@@ -486,30 +480,29 @@ class Watch:
     def _open(self, identity: Identity, cause: str) -> None:
         """Start an observer. `cause` is told when all is watched."""
         self._cause = cause
-        teller = _Teller(self._sink, self.doubt)
-        watches = Watches(self._root, _bounds(), self._ignored, teller.touched, teller.appeared)
         self._heart = _Heart(self._beat_seconds, self._patience)
         try:
             listener = _Listener(
                 identity,
-                watches,
-                teller,
+                self._root,
+                self._ignored,
+                _TreeHandler(self._root, self._sink, self.doubt),
                 self._heart,
                 private=self._private,
                 after=self._ending,
                 patience=self._patience,
             )
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             self._reason = f"no observer can be started: {error}"
             return
         self._listener = listener
-        listener.settled.wait(self._wait)
-        self._reason = listener.trouble
+        listener.emitter.complete.wait(self._wait)
+        self._reason = listener.trouble or shortage(listener.directory)
 
     def _close(self) -> None:
         listener, self._listener = self._listener, None
         if listener is not None:
-            self._beyond = listener.watches.beyond
+            self._beyond = listener.emitter.watches.beyond
             listener.close()
             self._ending = listener.thread
         self._suspicions.clear()
