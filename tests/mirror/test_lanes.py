@@ -8,9 +8,9 @@ import pytest
 
 from artifactd import checksum
 from artifactd.artifact import Key
-from artifactd.decisions.allowance import ENTRIES
+from artifactd.decisions.allowance import ENTRIES, ENTRIES_OF_A_FILE
 from artifactd.decisions.lifecycle import State
-from artifactd.decisions.settle import LARGE
+from artifactd.decisions.settle import LARGE, ROOM
 from artifactd.stores.base import Put, Result, Source, Unavailable
 from artifactd.stores.memory import MemoryStore
 from tests.support.faults import FaultyStore, before
@@ -209,3 +209,22 @@ def test_a_user_who_fills_the_record_is_held_back_told_once_and_holds_up_nobody(
     rig.pass_time(0.1, 3600.0, 2.5)
     assert copies(live)["mallory/one/late.csv"] == b"late"
     assert rig.mirror.held_back() == []
+
+
+def test_a_user_who_is_held_back_with_more_files_than_are_waited_for_keeps_no_scan_from_its_end(
+    rig: Rig, live: FaultyStore
+) -> None:
+    first = rig.new("first.csv", b"first", "mallory/h2oai_experiment_one")
+    rig.settle()
+    spent = rig.recorded[-1]
+    for _ in range(ENTRIES + ENTRIES_OF_A_FILE * (ROOM + 100)):
+        for listener in rig.recorder.listeners:
+            listener(spent)
+    for number in range(ROOM + 99):
+        rig.new(f"{number}.csv", b"x", "mallory/h2oai_experiment_one")
+    rig.mirror.rescan("test")
+    rig.until(lambda: not rig.mirror.scanning, "the end of the scan")
+    assert rig.mirror.waiting_files >= ROOM
+    assert rig.mirror.last_scan is not None
+    assert rig.mirror.last_scan.files == ROOM + 100
+    assert copies(live) == {"mallory/one/first.csv": rig.file(first).read_bytes()}

@@ -84,6 +84,7 @@ class Mirror:
             self._versions,
             eager=eager,
         )
+        self._sightings.held_back = self.blocked
         destinations, owner = exports.identities(config), self.selection.owner
         self._scanning = Scanning(config.data_directory, destinations, owner, self._sightings, clock)
         self._recorder, self._clock = recorder, clock

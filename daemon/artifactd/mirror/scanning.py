@@ -88,7 +88,7 @@ class Visitor(Protocol):
         """The scan has come to its end."""
 
     def room(self, user: str, *, reserve: bool = False) -> bool:
-        """Whether more of this user's files can be waited for."""
+        """Whether more of this user's files can be looked at."""
 
 
 @dataclass(slots=True)

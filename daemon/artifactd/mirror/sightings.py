@@ -12,6 +12,7 @@ from artifactd.decisions.assessment import Assessment, assess
 from artifactd.decisions.lifecycle import Change, Row, Vanished
 from artifactd.decisions.policy import LeftAlone, Wanted
 from artifactd.decisions.settle import Settler
+from artifactd.decisions.shares import nobody
 from artifactd.discovery import scan
 from artifactd.discovery.scan import Unobservable
 from artifactd.mirror.known import Known
@@ -40,6 +41,8 @@ class Sightings:
         self.on_missed: Callable[[int], None] = lambda _count: None
         self.hears: Callable[[bytes], bool] = lambda _path: True
         """whether events tell of the file at a path, where they tell of any"""
+        self.held_back: Callable[[str], bool] = nobody
+        """whether this user's files have to wait, however many there are"""
         self.events_since: float | None = None
         """seconds since the epoch from which events should tell of each new file; None: nobody listens"""
         self.missed = 0
@@ -82,8 +85,11 @@ class Sightings:
             self._recorder.log.warning("scan.unobservable", source=source, reason=found.reason)
 
     def room(self, user: str, *, reserve: bool = False) -> bool:
-        """Whether more of this user's files can be waited for."""
-        return self._settler.room(user, reserve=reserve)
+        """Whether more of this user's files can be looked at. Who is held back keeps no scan from its end.
+
+        What is too much to be waited for is left to a later one.
+        """
+        return self._settler.room(user, reserve=reserve) or self.held_back(user)
 
     def scanned(self, under: Scan) -> None:
         """The scan has come to its end."""
