@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.linux.open_beneath import DIRECTORY, READ, directory, open_beneath, walk
+from tests.support.seccomp import OPENAT2, without
 
 Open = Callable[[int, bytes, int, int], int]
 
@@ -195,6 +196,25 @@ def test_a_folder_swapped_for_a_link_gives_no_secret_away(root: int, tmp_path: P
         stop.set()
         swapping.join()
     assert set(read) == {b"inside", None}  # the swap was seen, and nothing else
+
+
+OPEN = """
+import ctypes, errno, os, sys
+from artifactd.linux.open_beneath import READ, open_beneath
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.syscall(437, -1, b"", None, 0) == -1
+assert ctypes.get_errno() == errno.ENOSYS
+root = os.open(sys.argv[1], os.O_RDONLY)
+sys.stdout.buffer.write(os.read(open_beneath(root, b"a/b/file", READ), 100))
+"""
+
+
+def test_inside_a_sandbox_that_has_no_such_call_it_walks(tmp_path: Path) -> None:
+    (tmp_path / "root/a/b").mkdir(parents=True)
+    (tmp_path / "root/a/b/file").write_bytes(b"inside")
+    command = [*without(OPENAT2), sys.executable, "-c", OPEN, str(tmp_path / "root")]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"inside", b"")
 
 
 def _read(root: int, way: Open, path: bytes) -> bytes | None:
