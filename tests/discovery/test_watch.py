@@ -1,4 +1,3 @@
-import ctypes
 import logging
 import os
 import shutil
@@ -12,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from watchdog.observers.inotify import InotifyEmitter
+from watchdog.utils import BaseThread
 
-from artifactd.discovery.emitter import AT_ONCE
+from artifactd.discovery.emitter import AT_ONCE, BoundedEmitter
 from artifactd.discovery.watch import LOOK_AGAIN, STEADY, UNDER_WAY, Appeared, Doubt, Hint, Touched, Watch
 from artifactd.linux.inotify import inotify_watches, limits
 from tests.support.trees import chain, remove
@@ -393,39 +394,47 @@ def test_a_sink_that_raises_costs_one_hint_and_brings_a_doubt(data: Path, experi
         ]
 
 
-def end_threads(kind: str) -> None:
-    """They end without a word as soon as they have something to do."""
-    for thread in threading.enumerate():
-        if type(thread).__name__ == kind and thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
-            )
+def end(kind: type[BaseThread]) -> None:
+    [thread] = [thread for thread in threading.enumerate() if isinstance(thread, kind)]
+    thread.stop()
+    thread.join()
+
+
+@pytest.mark.parametrize("kind", [BoundedEmitter, InotifyEmitter])
+def test_the_end_of_an_emitter_is_noticed(kind: type[BaseThread], data: Path) -> None:
+    heard = Heard()
+    with watching(data, heard) as watch:
+        end(kind)
+        until(lambda: watch.rebuilds == 1, watch)
+        assert heard.doubts == [f"listening anew, after: watchdog's thread {kind.__name__} has ended"]
 
 
 dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 @dies
-@pytest.mark.parametrize("thread", ["BaseObserver", "BoundedEmitter", "InotifyFD"])
-def test_the_death_of_a_thread_is_noticed(thread: str, data: Path, experiment: Path) -> None:
+def test_the_death_of_the_thread_that_reads_events_is_noticed(data: Path) -> None:
     heard = Heard()
+    descriptors = Path("/proc/self/fd")
+    directory = os.open(data, os.O_RDONLY)
     with watching(data, heard) as watch:
-        end_threads(thread)
-        (experiment / "deadly").mkdir()  # each of them has to do with it
+        for descriptor in descriptors.iterdir():
+            if "inotify" in os.path.realpath(descriptor):
+                os.dup2(directory, int(descriptor.name))  # a directory is not to be read
+        (data / "deadly").mkdir()
         until(lambda: watch.rebuilds == 1, watch)
-        assert heard.doubts == [f"listening anew, after: watchdog's thread {thread} has ended"]
-        (data / "user").mkdir()
-        heard.wait(Appeared(b"user"))
+        assert heard.doubts == ["listening anew, after: watchdog's thread InotifyFD has ended"]
+    os.close(directory)
 
 
 @dies
-def test_a_sink_that_ends_the_observers_thread_brings_a_doubt(data: Path, experiment: Path) -> None:
+def test_the_death_of_the_thread_that_tells_the_sink_is_noticed(data: Path, experiment: Path) -> None:
     heard = Heard()
 
     def sink(hint: Hint) -> None:
         heard(hint)
         if hint == Touched(IN + b"deadly", closed=False):
-            raise SystemExit
+            raise SystemExit  # ends a thread without a word
 
     with watching(data, sink) as watch:
         (experiment / "deadly").touch()

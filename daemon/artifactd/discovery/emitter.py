@@ -10,6 +10,7 @@ from watchdog.observers.inotify_c import InotifyFD
 
 from artifactd.decisions.watched import Bounds
 from artifactd.discovery.watches import Watches
+from artifactd.linux.inotify import shortage
 
 AT_ONCE = 50_000
 """Events that wait for their handler. More are lost, and that is said: watchdog's queue has no bound."""
@@ -44,15 +45,17 @@ class BoundedEmitter(EventEmitter):
 
     def run(self) -> None:
         """Watch until it is stopped, or nothing is left to watch."""
+        root = Path(self.watch.path)
         try:
-            self.watches.run(self._kernel, self.complete.set)
-            self.trouble = "the data directory that was watched is gone"
+            self.watches.run(self._kernel, lambda: self.settle(shortage(root)))
+            if self.should_keep_running():
+                self.trouble = "the data directory that was watched is gone"
         except OSError as error:
-            self.fail(error)
+            self.settle(f"no observer can be started: {error}")
 
-    def fail(self, error: Exception) -> None:
-        """Say that it cannot be started."""
-        self.trouble = f"no observer can be started: {error}"
+    def settle(self, trouble: str | None) -> None:
+        """No more is to be waited for; what is wrong then."""
+        self.trouble = self.trouble or trouble
         self.complete.set()
 
     def on_thread_stop(self) -> None:

@@ -232,7 +232,7 @@ class _Listener:
             self._observer.start()
             self._started = True
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and tried again
-            self.emitter.fail(error)
+            self.emitter.settle(f"no observer can be started: {error}")
         self._closed.wait()
         self._undo.close()
 
@@ -497,7 +497,7 @@ class Watch:
             return
         self._listener = listener
         listener.emitter.complete.wait(self._wait)
-        self._reason = listener.trouble or shortage(listener.directory)
+        self._reason = listener.trouble
 
     def _close(self) -> None:
         listener, self._listener = self._listener, None
