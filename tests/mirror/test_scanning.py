@@ -259,6 +259,41 @@ def test_to_look_at_what_is_new_costs_what_it_takes_and_not_what_the_scan_does(
     assert 0 < scanning.scan.refreshing <= scanning.scan.spent - before
 
 
+def test_a_doubt_while_a_scan_waits_for_a_user_finds_what_is_new_of_the_others_at_once(
+    data: Path, scanning: Scanning, visitor: Everything
+) -> None:
+    fill(data, "alice", 300)
+    fill(data, "bob", 1)
+    scanning.rescan("test")
+    while not visitor.seen:
+        scanning.step()
+    visitor.full.add("alice")
+    run(scanning)
+    fill(data, "bob", 1, "new")
+    scanning.rescan("doubt")
+    run(scanning)
+    assert "bob/h2oai_experiment_new/0.csv" in visitor.seen
+    assert scanning.scanning
+
+
+def test_what_the_user_that_a_scan_waits_for_makes_meanwhile_puts_off_no_look_at_the_others(
+    data: Path, scanning: Scanning, visitor: Everything
+) -> None:
+    fill(data, "alice", 300)
+    scanning.rescan("test")
+    while not visitor.seen:
+        scanning.step()
+    visitor.full.add("alice")
+    run(scanning)
+    fill(data, "alice", 3_000, "new")
+    scanning.refresh(0.0)
+    assert scanning.scan is not None
+    before = scanning.scan.spent
+    run(scanning)
+    assert len([name for name in visitor.seen if "experiment_new" in name]) == 3_000
+    assert scanning.scan.refreshing < (scanning.scan.spent - before) / 2
+
+
 # --- events and hints ---
 
 

@@ -159,9 +159,13 @@ class Scanning:
     # --- what there is to look at ---
 
     def rescan(self, reason: str) -> None:
-        """Look at the whole tree; once more afterwards if a scan is under way."""
+        """Look at the whole tree; once more afterwards if a scan is under way.
+
+        That one may wait for a user for long: what is new meanwhile is looked at now.
+        """
         if self.scanning:
             self._again = reason
+            self.refresh(0.0)
             return
         self.scan = under = Scan(reason, self._clock.monotonic())
         self._refreshed = under.since
@@ -304,7 +308,9 @@ class Scanning:
     def _wished(self, folder: bytes, wish: _Wish) -> Iterator[None]:
         waiting = 0
         for found in scan.below(self._data_directory, folder, self._skip):
-            self._at, self._refreshes = folder, wish.refreshes
+            # A user whose part is not at its end makes as much that is new as he likes: it costs him alone.
+            self._at = folder
+            self._refreshes = wish.refreshes and self._owner(folder + b"/") not in self._sweeping
             if isinstance(found, scan.Seen):
                 waiting += self._visitor.sight(found.sightings, None, hinted=wish.hinted)
             yield
