@@ -84,15 +84,20 @@ def test_a_crowd_at_the_control_socket_delays_neither_status_nor_another_users_a
     site.configure(quiet=QUIET)
     for number in range(3_000):
         site.write(f"notes/{number}.txt", experiment="crowd", user="eve")
-    with reachable(site) as daemon, stranger(site, script):
-        for number in range(3):
-            began = time.monotonic()
-            site.write("train_preds.csv", experiment=str(number))
-            daemon.hear("artifact.exported", number + 1)
-            assert time.monotonic() - began < QUIET + 3.0
-            began = time.monotonic()
-            assert site.ok("status").startswith("ready\n")
-            assert time.monotonic() - began < 3.0, "most of it is Python's start"
+
+    def seconds(daemon: Daemon, number: int) -> float:
+        """From the writing of an artifact to its proven copy."""
+        began = time.monotonic()
+        site.write("train_preds.csv", experiment=str(number))
+        daemon.hear("artifact.exported", number + 1)
+        return time.monotonic() - began
+
+    with reachable(site) as daemon:
+        alone = seconds(daemon, 0)
+        with stranger(site, script):
+            for number in range(1, 4):
+                assert seconds(daemon, number) < 3 * alone + 3.0
+                assert site.ok("status").startswith("ready\n"), "it has five seconds to answer"
 
 
 def test_who_hints_without_a_pause_is_told_so_and_the_command_ends_well(open_site: Site) -> None:
