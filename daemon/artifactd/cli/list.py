@@ -17,7 +17,7 @@ from artifactd.config import Config
 from artifactd.decisions.lifecycle import Row, State
 from artifactd.mirror.wanted import Selection
 from artifactd.service import control
-from artifactd.service.control import NoDaemon
+from artifactd.service.control import NoDaemon, Silent
 
 
 class Shown(StrEnum):
@@ -123,10 +123,13 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _waiting(settings: Config, user: str | None, experiment: str | None) -> list[Mapping[str, Any]]:
-    """The files that the running daemon waits for; none where none runs."""
+    """The files that the running daemon waits for; none where none runs, or where it does not say."""
     chosen: dict[str, Any] = {"user": user, "experiment": experiment}
     try:
         answer = next(control.ask(settings.state_directory, "waiting", **chosen))
+    except Silent as error:
+        typer.echo(f"{error}, so what it waits for is not shown: artifactd status", err=True)
+        return []
     except NoDaemon:
         return []
     if more := answer.get("more", 0):

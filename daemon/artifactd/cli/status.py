@@ -85,7 +85,7 @@ def _verdict(said: Mapping[str, Any]) -> None:
 
 def _parts(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """One line for each part of the daemon."""
-    turns = f"its longest turn of the last minute took {1000 * said['longest_turn_seconds']:.0f} ms"
+    turns = f"its longest turn of the last minute took {1000 * said.get('longest_turn_seconds', 0):.0f} ms"
     yield "daemon", f"{said['phase']}, its main loop went on {said['turned_seconds_ago']:.0f} s ago; {turns}"
     yield "queue", _queue(said["queue"])
     yield "scan", _scan(said["scan"])
@@ -93,14 +93,16 @@ def _parts(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     record = said["record"]
     size = f"{record['entries']} entries, {size_of(record['bytes'])}, {record['anchors']} anchors"
     yield "record", f"{record['unwritable'] or 'writable'}; {size}"
-    for burden in said["burdens"]:
+    for burden in said.get("burdens", ()):
         yield "folder", f"{burden['folder'] or '.'}: {burden['reason']}"
 
 
 def _queue(queue: Mapping[str, Any]) -> str:
-    incomplete = f"{queue['incomplete']} incomplete ({queue['overdue']} overdue, {queue['parked']} parked)"
+    incomplete = (
+        f"{queue['incomplete']} incomplete ({queue['overdue']} overdue, {queue.get('parked', 0)} parked)"
+    )
     oldest = f"the oldest undelivered {queue['oldest_pending_seconds']:.0f} s"
-    if slowest := queue["slowest_wait_seconds"]:
+    if slowest := queue.get("slowest_wait_seconds"):
         oldest += f", the slowest user waits {slowest:.0f} s for a turn"
     return f"{queue['waiting']} waiting, {incomplete}, {queue['in_flight']} in flight; {oldest}"
 

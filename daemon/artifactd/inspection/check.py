@@ -20,7 +20,7 @@ from artifactd.ledger.schema import LedgerError
 from artifactd.linux.files import account
 from artifactd.linux.inotify import limits, remote_file_system
 from artifactd.mirror.engine import named
-from artifactd.stores.base import Conflict, Put, Receipt, Result, Source, Store, StoreError
+from artifactd.stores.base import Conflict, Denied, Put, Receipt, Result, Source, Store, StoreError
 from artifactd.stores.objects.unfinished import InMemory
 from artifactd.stores.open import open_store
 from artifactd.stores.surroundings import Surroundings
@@ -127,9 +127,8 @@ def _store(config: Config, name: str, clock: Clock) -> Check:
     """Put, read back, and be refused to overwrite."""
     destination = next(destination for kind, destination in named(config) if kind == name)
     owner = f"check-{socket.gethostname()}-{os.getpid()}"
-    store = open_store(
-        destination, Surroundings(owner, used_before=False, upload_log=InMemory(), clock=clock)
-    )
+    used = _used(config, name)  # else the probe would make what tells a share that is not mounted
+    store = open_store(destination, Surroundings(owner, used_before=used, upload_log=InMemory(), clock=clock))
     try:
         return Check(f"store {name}", *_probed(store))
     except StoreError as error:
@@ -138,10 +137,25 @@ def _store(config: Config, name: str, clock: Clock) -> Check:
         store.close()
 
 
+def _used(config: Config, name: str) -> bool:
+    """Whether copies were ever proven there, as far as the ledger can be read."""
+    try:
+        ledger = Ledger.look(config.state_directory)
+    except LedgerError:
+        return False
+    try:
+        return ledger.used(name)
+    except LedgerError:
+        return False
+    finally:
+        ledger.close()
+
+
 def _probed(store: Store) -> tuple[bool, str, str]:
     put = _put(store, _CONTENT)
     if not isinstance(put, Receipt):
-        return False, f"a put failed: {put}", "let this account write there; see the message"
+        mend = "let this account write there" if isinstance(put, Denied) else "see the message, and try again"
+        return False, f"a put failed: {put}", mend
     if store.digest(PROBE) != checksum.of_bytes(_CONTENT):
         return False, "what was put reads back differently", "do not use this store"
     if not isinstance(_put(store, _CONTENT + b"again"), Conflict):

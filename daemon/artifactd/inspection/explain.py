@@ -5,7 +5,7 @@ import stat
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
-from artifactd.artifact import Sighting, printable
+from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.clock import rfc3339
 from artifactd.config import Config
 from artifactd.decisions.lifecycle import Row
@@ -35,7 +35,7 @@ def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict
         match selection.decide(found, size):
             case Wanted(key, rule):
                 said["policy"] = f"rule {rule!r} wants it at {key}"
-                said["evidence"] = _evidence(config, sighting, now)
+                said["evidence"] = _evidence(config, found, sighting, now)
             case LeftAlone(reason):
                 said["policy"] = f"left alone: {reason}"
             case Unnameable(reason, rule):
@@ -65,10 +65,12 @@ def _sighting(config: Config, path: bytes) -> Sighting | str:
         return f"the data directory cannot be opened: {error.strerror}"
 
 
-def _evidence(config: Config, sighting: Sighting, now: float) -> Sequence[str]:
+def _evidence(config: Config, found: Artifact, sighting: Sighting, now: float) -> Sequence[str]:
     """Each rung of completion, as it is now."""
     if not stat.S_ISREG(sighting.mode):
         return ["no regular file: it will be refused"]
+    if found.inside.count(b"/") > scan.DEPTH:
+        return [f"it lies more than {scan.DEPTH} directories deep, where nothing is looked at: move it up"]
     age = now - sighting.identity.ctime_ns / 1e9
     quiet = config.watch.quiet_seconds
     said = [f"unchanged for {age:.1f} s, {quiet:g} s are wanted" + ("" if age >= quiet else ": missing")]

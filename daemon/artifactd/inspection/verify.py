@@ -74,7 +74,7 @@ def note(config: Config, found: Verification, now: float) -> None:
     counts = found.counts()
     outcome = "failure" if found.problems else "success"
     said = {kind: counts[kind] for kind in PROBLEMS}
-    ledger = Ledger.open(config.state_directory, context(config))
+    ledger = Ledger.open(config.state_directory, context(config), as_it_is=True)
     ledger.record([row for one in found.findings if (row := change(one)) is not None], now)
     ledger.note(now, {"action": "copies.verified", "outcome": outcome, "copies": len(found.findings), **said})
     ledger.close()

@@ -1,7 +1,7 @@
 """The record's lines in the ledger's file: read a page at a time, appended within a transaction."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from artifactd.ledger.packed import HASH_BYTES, Block, packed, unpacked
@@ -12,14 +12,18 @@ _PAGE_BLOCKS: Final = 16
 
 
 class Entries:
-    """The record of the ledger that `connection` has open. No transaction is held between pages.
+    """The record of the ledger that `connection` gives access to. No transaction is held between pages.
 
     Raises:
         LedgerError: see `sqlite_errors`; so do all of its methods.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+    def __init__(self, connection: Callable[[], sqlite3.Connection]) -> None:
+        self._connection = connection
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._connection()
 
     def after(self, seq: int) -> Iterator[Entry]:
         """From the entry after number `seq` on, a page at a time.

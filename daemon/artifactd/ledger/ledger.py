@@ -101,11 +101,26 @@ class Recorded:
 class Ledger:
     """An open ledger. One thread at a time uses it."""
 
-    def __init__(self, connection: sqlite3.Connection, context: Fields) -> None:
-        self._db = connection
-        self._entries = Entries(connection)
+    def __init__(
+        self, connection: sqlite3.Connection, context: Fields, as_it_was: Path | None = None
+    ) -> None:
+        self._connection = connection
+        self._as_it_was = as_it_was
+        self._stamp = None if as_it_was is None else _stamp(as_it_was)
+        self._entries = Entries(self._current)
         self._context = context
         self._checked_row, self._checked = 0, Head()  # how far `check_on` is
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._current()
+
+    def _current(self) -> sqlite3.Connection:
+        """The connection. Where the file was taken as it was, and somebody has written since: another one."""
+        if self._as_it_was is not None and (stamp := _stamp(self._as_it_was)) != self._stamp:
+            self._connection.close()
+            self._connection, self._stamp = _reading(self._as_it_was), stamp
+        return self._connection
 
     # --- opening ---
 
@@ -116,8 +131,13 @@ class Ledger:
         context: Fields | None = None,
         migrations: Sequence[Migration] = MIGRATIONS,
         working: Working = lambda: None,
+        *,
+        as_it_is: bool = False,
     ) -> "Ledger":
         """The ledger of this state, made or migrated where needed. `context` is said in every event.
+
+        `as_it_is`: an older schema is refused, for who does not hold the state's lock: another artifactd may
+        work with it.
 
         However large it is, its header and its size are looked at, its newest rows and the end of its record.
         Every other row is compared with its hash when it is read, and all of them, the record and the indexes
@@ -136,8 +156,9 @@ class Ledger:
         with sqlite_errors():
             connection = connect(path)
             with closed_on_error(connection):
-                if version_of(connection) > len(migrations):
-                    raise other_version(version_of(connection), len(migrations))
+                version = version_of(connection)
+                if version > len(migrations) or (as_it_is and 0 < version < len(migrations)):
+                    raise other_version(version, len(migrations))
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
                 connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
@@ -160,22 +181,20 @@ class Ledger:
         """
         path = state_directory / FILE
         try:
-            # Where nobody writes there is no log; a reader would make one unless it takes the file as it is.
-            mode = "mode=ro" if path.with_name(f"{FILE}-wal").exists() else "immutable=1"
             exists = path.exists()
         except OSError as error:
             raise unwritable(state_directory, error) from error
         with sqlite_errors():
-            if exists and (found := cls._found(f"{path.absolute().as_uri()}?{mode}")) is not None:
+            if exists and (found := cls._found(path)) is not None:
                 return found
             connection = sqlite3.connect(":memory:", isolation_level=None)
             migrate(connection, MIGRATIONS)
             return cls(connection, {})
 
     @classmethod
-    def _found(cls, uri: str) -> "Ledger | None":
+    def _found(cls, path: Path) -> "Ledger | None":
         """The ledger in an existing file; None where its schema is still being made."""
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+        connection = _reading(path)
         with closed_on_error(connection):
             version = version_of(connection)
             if version not in (0, len(MIGRATIONS)):
@@ -183,11 +202,11 @@ class Ledger:
         if version == 0:
             connection.close()
             return None
-        return cls(connection, {})
+        return cls(connection, {}, path)
 
     def close(self) -> None:
         """Close it."""
-        self._db.close()
+        self._connection.close()
 
     # --- checking ---
 
@@ -454,3 +473,18 @@ def _portions(values: Sequence[T]) -> Iterator[tuple[Sequence[T], str]]:
     for start in range(0, len(values), _AT_A_TIME):
         some = values[start : start + _AT_A_TIME]
         yield some, ", ".join("?" * len(some))
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing.
+
+    Where nobody writes there is no log. A reader would make one, unless it takes the file as it is.
+    """
+    mode = "mode=ro" if path.with_name(f"{FILE}-wal").exists() else "immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
+
+
+def _stamp(path: Path) -> tuple[bool, int, int, int]:
+    """What changes when somebody begins to write to the file, or has written."""
+    status = path.stat()
+    return path.with_name(f"{FILE}-wal").exists(), status.st_ino, status.st_size, status.st_mtime_ns

@@ -81,6 +81,7 @@ class Lane:
         self.state = StoreState(store.name, backoff)
         self.threads = ThreadPoolExecutor(max(2, threads), f"put-{store.name}")
         self._most = max(2, threads)
+        self._together = min(BATCH_FILES, store.together or BATCH_FILES)
         self._put = put
         self._items: dict[int, Item] = {}
         self._numbers = count()
@@ -162,7 +163,7 @@ class Lane:
 
     def _batch(self) -> Iterator[Item]:
         room = BATCH_BYTES
-        for _ in range(BATCH_FILES):
+        for _ in range(self._together):
             number = self._small.peek()
             if number is None or (room := room - self._items[number].size) < 0:
                 return

@@ -38,6 +38,8 @@ class Recorder:
     """called about every second while the record cannot be written"""
     unwritable: str = ""
     """why the record cannot be written now; empty: it can, as far as is known"""
+    waited: float = 0.0
+    """seconds since the start in which it could not be written"""
     anchors: int = 0
     """noted since the start"""
 
@@ -77,6 +79,7 @@ class Recorder:
                     raise Stopped from error
             else:
                 if since is not None:
+                    self.waited += self.clock.monotonic() - since
                     self.unwritable = ""
                     self.log.info("ledger.writable", seconds=round(self.clock.monotonic() - since, 3))
                 return done

@@ -20,7 +20,7 @@ def replay(config: Config, paths: Collection[bytes | None] | None, at: float) ->
     Raises:
         Newer, Unwritable, Damaged: see `Ledger.open`.
     """
-    ledger = Ledger.open(config.state_directory, context(config))
+    ledger = Ledger.open(config.state_directory, context(config), as_it_is=True)
     rows = [
         row
         for row in ledger.rows(states=_STATES)

@@ -139,7 +139,8 @@ class Service:
             self._in_force(self._daemon.status())
             _leave_to_itself()
             while self._reason is None and asked is None:
-                seconds = self._daemon.turn(_TURN_SECONDS)
+                waited = engine.recorder.waited
+                seconds = self._daemon.turn(_TURN_SECONDS) - (engine.recorder.waited - waited)
                 began = self._clock.monotonic()
                 self._manager.alive()
                 self._published.turned(self._daemon.gathered)

@@ -206,6 +206,9 @@ class Store(ABC):
     part_size: int | None = None
     """bytes of the parts that this store wants larger sources hashed in; None: it sends them whole"""
 
+    together: int | None = None
+    """puts of one batch from which on it gains nothing; None: the more there are the better"""
+
     def put(self, puts: Sequence[Put]) -> list[Result]:
         """Make these copies; one result for each, in order. It never raises for what a store can meet.
 

@@ -42,6 +42,10 @@ _TRIES: Final = 3  # somebody who changes a key faster than this is answered at 
 _SWEEP_SECONDS: Final = 24 * 3600.0
 
 
+_ROUNDS: Final = 4
+"""Puts of a batch for each connection. A batch is one turn: who comes next waits until all of it is done."""
+
+
 class ObjectStore(Store):
     """Copies as objects below `prefix`.
 
@@ -64,6 +68,7 @@ class ObjectStore(Store):
     ) -> None:
         self.name = name
         self.part_size: int = part_size
+        self.together = _ROUNDS * connections
         self._server = server
         self._prefix = f"{prefix}/" if prefix else ""
         self._abandon_after = abandon_after
