@@ -42,6 +42,15 @@ def test_a_check_leaves_nothing_that_is_unknown_to_a_verification(exported: Site
     exported.ok("verify")
 
 
+def test_a_check_makes_nothing_in_the_empty_mount_point_of_a_share_that_was_used(exported: Site) -> None:
+    exported.exports.rename(exported.base / "elsewhere")
+    exported.exports.mkdir()
+    done = exported.command("check")
+    assert done.returncode == 7
+    assert "Is it mounted?" in done.stdout
+    assert list(exported.exports.iterdir()) == []
+
+
 def test_a_failed_check_is_one_line_with_its_mend_and_ends_with_7(site: Site) -> None:
     site.exports.rmdir()
     done = site.command("check")

@@ -368,6 +368,8 @@ def test_the_experiment_with_the_most_incomplete_files_is_known_and_how_long_any
     found = settler.backlog(9.0)
     assert (found.crowd, found.crowd_size) == (b"mallory/h2oai_experiment_1", 5)
     assert found.slowest_since == 4.5
+    held_back = settler.backlog(9.0, lambda _user: True)
+    assert (held_back.waiting, held_back.waiting_since, held_back.slowest_since) == (1, 9.0, None)
 
 
 Acts = st.lists(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.decisions.lifecycle import Change, Lost, State
+from artifactd.decisions.lifecycle import Change, Failed, Lost, Row, State
 from artifactd.health.copy_counts import CopyCounts
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import Unwritable
@@ -76,6 +76,17 @@ def test_a_ledger_that_cannot_be_read_now_is_counted_later(rig: Rig) -> None:
     assert known(counts.copies()) == {}
     rig.ledger._db.set_progress_handler(None, 0)  # noqa: SLF001 - as above
     assert known(counts.copies()) == {("memory", State.PROVEN): 1}
+
+
+def test_a_file_that_cannot_be_read_is_no_unfinished_business_of_a_store(rig: Rig) -> None:
+    counts = listening(rig)
+    path = rig.new("one.csv", CSV)
+    artifact = rig.mirror.artifact(path)
+    assert artifact is not None
+    row = Row("memory", artifact, "alice/one/one.csv", "alice/one/one.csv", "all")
+    rig.recorder.record([Change(row, Failed("it cannot be opened: Permission denied", 2e9))])
+    assert rig.states(path) == {"memory": State.RETRYING}
+    assert counts.unfinished_since() is None
 
 
 def test_an_unfinished_copy_is_as_old_as_its_first_try_however_often_it_is_tried(

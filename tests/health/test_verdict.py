@@ -48,6 +48,11 @@ def test_a_daemon_that_is_well_is_live_and_ready() -> None:
         (replace(WELL, record=RecordFacts("the disk is full")), ("record", "the disk is full. Nothing is")),
         (replace(WELL, scan=None), ("scan", "the first scan has not ended yet")),
         (replace(WELL, scan=ScanFacts(NOW - 241, 1.0, 60.0)), ("scan", "ended 241 s ago, 240 s are")),
+        (
+            replace(WELL, scan=ScanFacts(NOW - 9999, 1.0, 60.0), caught_up=NOW - 241),
+            ("scan", "ended 241 s ago, 240 s are"),
+        ),
+        (replace(WELL, scan=None, caught_up=NOW - 241), ("scan", "ended 241 s ago, 240 s are")),
         (replace(WELL, watch=WatchFacts("it is deaf")), ("watcher", "it is deaf. Scans find everything")),
         (
             replace(WELL, queue=QueueFacts(pending_since=NOW - 3601)),
@@ -67,6 +72,9 @@ def test_whatever_keeps_artifacts_from_their_stores_is_told(facts: Facts, expect
     [
         replace(WELL, turned=NOW - STALLED_SECONDS),
         replace(WELL, scan=ScanFacts(NOW - 239, 1.0, 60.0)),
+        # It waits for a user who has too many files waiting: that is his trouble.
+        replace(WELL, scan=ScanFacts(NOW - 9999, 1.0, 60.0), caught_up=NOW - 1),
+        replace(WELL, scan=None, caught_up=NOW - 1),
         replace(WELL, scan=ScanFacts(NOW - 1500, 10.0, 500.0)),
         replace(WELL, queue=QueueFacts(pending_since=NOW - 3599)),
         replace(WELL, queue=QueueFacts(incomplete=3, overdue=3, incomplete_since=NOW - 99_999)),

@@ -344,6 +344,35 @@ def test_a_reader_that_stops_on_the_way_does_not_keep_the_log_from_being_taken_u
     looking.close()
 
 
+@pytest.mark.parametrize("read", [Ledger.entries, Ledger.rows], ids=["entries", "rows"])
+def test_a_reader_that_began_while_nobody_wrote_reads_on_when_somebody_does(
+    tmp_path: Path, read: Callable[[Ledger], Iterator[object]]
+) -> None:
+    """`artifactd audit`, and a daemon that starts beside it and ends again."""
+    first = Ledger.open(tmp_path)
+    for _ in export(first, range(2000), 100):
+        pass
+    first.close()
+    looking = Ledger.look(tmp_path)
+    reader = read(looking)
+    next(reader)
+    second = Ledger.open(tmp_path)
+    for _ in export(second, range(2000, 6000), 100):
+        pass
+    second.close()
+    assert sum(1 for _ in reader) >= 1999
+    looking.close()
+
+
+def test_who_does_not_hold_the_lock_migrates_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Unwritable, match="no such table"):  # the schema is made; this program knows another
+        Ledger.open(tmp_path, migrations=MIGRATIONS[:2])
+    with pytest.raises(Unwritable, match="older schema 2"):
+        Ledger.open(tmp_path, as_it_is=True)
+    Ledger.open(tmp_path).close()
+    Ledger.open(tmp_path, as_it_is=True).close()
+
+
 def test_the_record_is_read_across_the_ends_of_pages_and_from_any_number(ledger: Ledger) -> None:
     for _ in export(ledger, range(600), 50):
         pass

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from artifactd.mirror.by_hand import experiments, hint, relative
+from artifactd.mirror.by_hand import Place, experiments, hint, relative
 from artifactd.stores.base import Conflict, StoreError, Unavailable
 from artifactd.stores.memory import MemoryStore
 from tests.support.faults import FaultyStore, before
@@ -53,11 +53,36 @@ def ask(rig: Rig, path: bytes, name: str | None = None) -> Answers:
 # --- hints ---
 
 
+def places(rig: Rig, *, vouched: bool = True) -> list[Place]:
+    return [Place(folder, vouched) for folder in experiments(rig.data, b"one")]
+
+
+def test_a_hint_of_somebody_elses_files_ends_no_quiet_period(rig: Rig, live: FaultyStore) -> None:
+    rig.new("a.csv", b"half")
+    answers = Answers()
+    hint(rig.mirror, rig.recorder, places(rig, vouched=False), b"one", "mallory", answers.append)
+    rig.work()
+    assert answers == [{"final": True, "ok": True, "artifacts": 1}]
+    assert not copies(live)
+    rig.pass_time(3.0)
+    assert rig.rows()[0].evidence == "quiet+no_writer"
+
+
+def test_a_hint_does_not_wait_for_a_folder_that_another_user_made_by_the_same_name(rig: Rig) -> None:
+    rig.new("a.csv", b"one")
+    rig.new("b.csv", b"two", experiment="mallory/h2oai_experiment_one")
+    answers = Answers()
+    both = [Place(b"mallory/h2oai_experiment_one", vouched=False), Place(b"alice/h2oai_experiment_one")]
+    hint(rig.mirror, rig.recorder, both, b"one", "dai", answers.append)
+    rig.work()
+    assert answers == [{"final": True, "ok": True, "artifacts": 1}]
+
+
 def test_a_hinted_experiment_is_exported_without_the_quiet_period(rig: Rig, live: FaultyStore) -> None:
     rig.new("a.csv", b"one")
     rig.new("a.csv", b"two", experiment="bob/h2oai_experiment_two")
     answers = Answers()
-    hint(rig.mirror, rig.recorder, experiments(rig.data, b"one"), b"one", "dai", answers.append)
+    hint(rig.mirror, rig.recorder, places(rig), b"one", "dai", answers.append)
     rig.until(lambda: copies(live) == {"alice/one/a.csv": b"one"}, "the export")
     rig.until(lambda: bool(answers), "the answer")
     told = rig.told("hint.received")[0]
@@ -68,7 +93,7 @@ def test_a_hinted_experiment_is_exported_without_the_quiet_period(rig: Rig, live
 def test_a_hint_never_exports_what_is_open_for_writing(rig: Rig, live: FaultyStore) -> None:
     path = rig.new("a.csv", b"half")
     with rig.file(path).open("ab"):
-        hint(rig.mirror, rig.recorder, experiments(rig.data, b"one"), b"one", "dai", Answers().append)
+        hint(rig.mirror, rig.recorder, places(rig), b"one", "dai", Answers().append)
         rig.work()
         assert [line["artifacts"] for line in rig.told("hint.received")] == [1]
         assert not copies(live)

@@ -414,20 +414,23 @@ class Settler:
                 candidate.told = True
                 yield self._waiting(path, candidate, now)
 
-    def backlog(self, now: float) -> Backlog:
-        """What is waited for, in numbers."""
+    def backlog(self, now: float, but: Callable[[str], bool] = nobody) -> Backlog:
+        """What is waited for, in numbers. `but` tells of users who have to wait: since when says nothing."""
+        held_back = {user for user in self._users if but(user)}
         found = Backlog(parked=sum(len(one.parked) for one in self._users.values()))
         crowds = Counter[Owner]()
         for candidate in self._candidates.values():
-            found.add(candidate.first_seen, incomplete=candidate.reason != _QUIET)
+            since = now if candidate.subject.owner.user in held_back else candidate.first_seen
+            found.add(since, incomplete=candidate.reason != _QUIET)
             found.overdue += now - candidate.first_seen > self.max_wait_seconds
             if candidate.reason != _QUIET:
                 crowds[candidate.subject.owner] += 1
         for owner, size in crowds.most_common(1):
             crowd = next(one for one in self._candidates.values() if one.subject.owner == owner)
             found.crowd, found.crowd_size = crowd.subject.artifact.folder, size
-        ripe = (self._candidates[path].ripe_since for queue in (self._small, self._large) for path in queue)
-        found.slowest_since = min(ripe, default=None)
+        ripe = (self._candidates[path] for queue in (self._small, self._large) for path in queue)
+        waiting = (one.ripe_since for one in ripe if one.subject.owner.user not in held_back)
+        found.slowest_since = min(waiting, default=None)
         return found
 
     def _waiting(self, path: bytes, candidate: _Candidate, now: float) -> Waiting:

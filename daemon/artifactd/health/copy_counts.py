@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from artifactd.clock import Clock
-from artifactd.decisions.lifecycle import Name, State
+from artifactd.decisions.lifecycle import Failed, Name, State
 from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.ledger.schema import Unwritable
 
@@ -26,7 +26,8 @@ class CopyCounts:
     def heard(self, item: Recorded) -> None:
         """A change is on record."""
         row = item.row
-        if not row.unfinished:
+        unreadable = isinstance(item.event, Failed) and item.before is not State.UPLOADING
+        if not row.unfinished or unreadable:  # a file that cannot be read is that file's trouble
             self._since.pop(row.name, None)
         elif len(self._since) < _REMEMBERED:
             self._since.setdefault(row.name, self.clock.monotonic())

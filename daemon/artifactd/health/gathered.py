@@ -100,6 +100,7 @@ class Gathered:
             max_pending_seconds=self.engine.config.health.max_pending_seconds,
             stores=self._stores(),
             scan=self._scan(),
+            caught_up=self.engine.mirror.caught_up,
             watch=self._watch(),
             queue=self._queue(backlog),
             record=self._record(),

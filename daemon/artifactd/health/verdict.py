@@ -18,6 +18,9 @@ START_SECONDS: Final = 600.0
 """For the start, which compares every row of the ledger with its hash: 10 s for a million copies."""
 
 _SCAN_GRACE_SECONDS: Final = 60.0
+_FIRST_SCANS_SECONDS: Final = 60.0
+"""Between scans, before the first has ended and shown how long one takes."""
+
 _SCANS_MISSED: Final = 3
 """Pauses between scans that may pass without one: a scan gives way while everything is busy."""
 
@@ -138,6 +141,8 @@ class Facts:
     stores: tuple[StoreFacts, ...] = ()
     scan: ScanFacts | None = None
     """None: the first scan has not ended yet"""
+    caught_up: float | None = None
+    """monotonic seconds at which a scan under way last waited only for users with too many files waiting"""
     watch: WatchFacts = WatchFacts()
     queue: QueueFacts = QueueFacts()
     record: RecordFacts = RecordFacts()
@@ -196,7 +201,7 @@ def _troubles(facts: Facts, now: float) -> Iterator[Trouble]:
 def _running(facts: Facts, now: float) -> Iterator[Trouble]:
     if facts.record.unwritable:
         yield Trouble("record", f"{facts.record.unwritable}. Nothing is exported meanwhile")
-    yield from _scan(facts.scan, now)
+    yield from _scan(facts.scan, facts.caught_up, now)
     if facts.watch.doubt is not None:
         yield Trouble("watcher", f"{facts.watch.doubt}. Scans find everything, later than events would")
     for store in facts.stores:
@@ -209,13 +214,16 @@ def _running(facts: Facts, now: float) -> Iterator[Trouble]:
         yield Trouble("queue", f"the oldest undelivered artifact waits for {pending:.0f} s, {allowed}")
 
 
-def _scan(scan: ScanFacts | None, now: float) -> Iterator[Trouble]:
-    if scan is None:
+def _scan(scan: ScanFacts | None, caught_up: float | None, now: float) -> Iterator[Trouble]:
+    if scan is None and caught_up is None:
         yield Trouble("scan", "the first scan has not ended yet")
         return
-    allowed = _SCANS_MISSED * scan.every + _SCAN_GRACE_SECONDS
-    if now - scan.ended > allowed:
-        last = f"the last whole scan ended {now - scan.ended:.0f} s ago"
+    every = _FIRST_SCANS_SECONDS if scan is None else scan.every
+    allowed = _SCANS_MISSED * every + _SCAN_GRACE_SECONDS
+    times = (None if scan is None else scan.ended, caught_up)
+    ended = max(at for at in times if at is not None)
+    if now - ended > allowed:
+        last = f"the last whole scan ended {now - ended:.0f} s ago"
         yield Trouble("scan", f"{last}, {allowed:.0f} s are allowed")
 
 

@@ -58,41 +58,52 @@ def experiments(data_directory: Path, experiment_id: bytes) -> list[bytes]:
     return list(scan.experiments_called(data_directory, EXPERIMENT + experiment_id.removeprefix(EXPERIMENT)))
 
 
+class Place(NamedTuple):
+    """Where a hinted experiment lies."""
+
+    folder: bytes
+    """relative to the data directory"""
+    vouched: bool = True
+    """whether who hints may say that its files are complete; else they are only looked at sooner"""
+
+
 def hint(  # noqa: PLR0917 - each of a type of its own
     mirror: Mirror,
     recorder: Recorder,
-    folders: Sequence[bytes],
+    places: Sequence[Place],
     experiment_id: bytes,
     principal: str,
     answer: Answer,
 ) -> None:
-    """Driverless AI said that this experiment's artifacts are done: look at them, in its `folders`, now.
+    """Driverless AI said that this experiment's artifacts are done: look at them, in its `places`, now.
 
-    The answer comes once all of them were looked at, and says how many are waited for.
+    The answer comes once they were looked at, and says how many are waited for. Where some are vouched for,
+    the others, which anybody may make by the same name, are not waited for.
     """
     log = recorder.log
-    if not folders:
+    if not places:
         reason = "no such experiment in the data directory"
         unknown = printable(experiment_id)
         log.warning("hint.unknown", experiment_id=unknown, reason=reason, principal=principal)
         answer(final(ok=False, artifacts=None))
         return
+    vouched = [place for place in places if place.vouched] or places
     counts: list[int] = []
 
     def looked_at(waiting: int) -> None:
         counts.append(waiting)
-        if len(counts) == len(folders):
+        if len(counts) == len(vouched):
             log.info(
                 "hint.received",
                 experiment_id=printable(experiment_id),
-                source=printable(folders[0]),
+                source=printable(vouched[0].folder),
                 artifacts=sum(counts),
                 principal=principal,
             )
             answer(final(ok=True, artifacts=sum(counts)))
 
-    for folder in folders:
-        mirror.appeared(folder, hinted=True, done=looked_at)
+    for place in vouched:
+        mirror.appeared(place.folder, hinted=place.vouched, done=looked_at)
 
 
 @dataclass(slots=True, eq=False)

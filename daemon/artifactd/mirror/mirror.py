@@ -212,6 +212,11 @@ class Mirror:
         return self._scanning.last
 
     @property
+    def caught_up(self) -> float | None:
+        """Monotonic seconds at which a scan last waited only for users with too many files waiting."""
+        return self._scanning.caught_up
+
+    @property
     def missed(self) -> int:
         """Files that scans found and events should have told of, so far."""
         return self._sightings.missed
@@ -248,7 +253,7 @@ class Mirror:
 
     def backlog(self) -> Backlog:
         """What is waited for, in numbers."""
-        return self._settler.backlog(self._clock.monotonic())
+        return self._settler.backlog(self._clock.monotonic(), self.blocked)
 
     def held_back(self) -> list[str]:
         """The users who have filled their share of the record for now, and whose files wait for that."""

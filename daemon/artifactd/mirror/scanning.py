@@ -134,6 +134,8 @@ class Scanning:
         """the one under way, or the last one"""
         self.last: Scan | None = None
         """the last one that ended"""
+        self.caught_up: float | None = None
+        """monotonic seconds at which a scan last had nothing that could be looked at"""
         self.costs: dict[bytes, float] = {}
         """folder → seconds that were spent on it since the last scan began"""
         self._again: str | None = None
@@ -243,6 +245,8 @@ class Scanning:
             if worked:
                 self._charge(self._clock.monotonic() - began)
                 return True
+        if self.scanning:
+            self.caught_up = self._clock.monotonic()
         return False
 
     def _slice(self, user: str, work: _Work) -> bool:

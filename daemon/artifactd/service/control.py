@@ -61,6 +61,8 @@ class Request:
     fields: Mapping[str, Any]
     principal: str
     """who asks, as the kernel says"""
+    uid: int
+    """its number"""
     trusted: bool
     """whether that is the daemon's own account or root"""
     answer: Answer
@@ -290,7 +292,7 @@ class Server:
         def answer(fields: Mapping[str, Any]) -> None:
             self._tell(client, partial(self._answer, client, fields))
 
-        self._receive(Request(asked["action"], asked, principal, client.trusted, answer))
+        self._receive(Request(asked["action"], asked, principal, client.uid, client.trusted, answer))
 
     def _answer(self, client: _Client, fields: Mapping[str, Any]) -> None:
         if not client.unsent:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from artifactd.mirror.answers import final
-from artifactd.mirror.by_hand import experiments
+from artifactd.mirror.by_hand import Place, experiments
 from artifactd.service.control import Request
 
 _AT_ONCE: Final = 1_000
@@ -21,7 +21,7 @@ _AT_ONCE: Final = 1_000
 class Lookup:
     """Looks one hint up after the other, in a thread of its own. `found` is called in that thread."""
 
-    def __init__(self, found: Callable[[Request, Sequence[bytes]], None]) -> None:
+    def __init__(self, found: Callable[[Request, Sequence[Place]], None]) -> None:
         self._found = found
         self._asked: queue.Queue[tuple[Path, Request]] = queue.Queue(_AT_ONCE)
         threading.Thread(target=self._serve, name="hint", daemon=True).start()
@@ -36,7 +36,21 @@ class Lookup:
     def _serve(self) -> None:
         while True:
             data_directory, request = self._asked.get()
-            self._found(request, experiments(data_directory, hinted(request)))
+            folders = experiments(data_directory, hinted(request))
+            self._found(request, [Place(one, _may_vouch(data_directory, one, request)) for one in folders])
+
+
+def _may_vouch(data_directory: Path, folder: bytes, request: Request) -> bool:
+    """Whether who asks may say that the folder is complete: its owner, as Driverless AI is of what it writes.
+
+    From anybody else a hint would end the quiet period of another user's half-written file.
+    """
+    if request.trusted:
+        return True
+    try:
+        return os.lstat(os.fsencode(data_directory) + b"/" + folder).st_uid == request.uid
+    except OSError:
+        return False
 
 
 def hinted(request: Request) -> bytes:

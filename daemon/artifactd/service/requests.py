@@ -9,7 +9,7 @@ from artifactd.artifact import printable
 from artifactd.decisions.shares import Owner
 from artifactd.discovery.watch import Watch
 from artifactd.mirror.answers import final
-from artifactd.mirror.by_hand import hint, relative
+from artifactd.mirror.by_hand import Place, hint, relative
 from artifactd.mirror.engine import Engine
 from artifactd.service.control import Request
 from artifactd.service.lookup import hinted
@@ -18,7 +18,7 @@ MOST_WAITING: Final = 2_000
 """Files that are shown as waiting: some milliseconds of the thread that everything else waits for."""
 
 
-def answer(request: Request, engine: Engine, watch: Watch, folders: Sequence[bytes] = ()) -> None:
+def answer(request: Request, engine: Engine, watch: Watch, folders: Sequence[Place] = ()) -> None:
     """Answer a command. In the mirror's thread. Who is not trusted may hint, and ask for nothing else.
 
     `folders`: those of a hinted experiment.

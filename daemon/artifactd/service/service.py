@@ -23,7 +23,7 @@ from artifactd.ledger.lock import lock
 from artifactd.ledger.schema import Damaged
 from artifactd.log.log import Log
 from artifactd.mirror.answers import DISABLED, Answer, final
-from artifactd.mirror.by_hand import Unanswered
+from artifactd.mirror.by_hand import Place, Unanswered
 from artifactd.mirror.engine import Engine, open_engine_locked
 from artifactd.mirror.pipeline import Inbox
 from artifactd.mirror.recorder import Stopped
@@ -274,11 +274,11 @@ class Service:
         counts = request.action == "hint" or not request.trusted
         return counts and not self._rate.takes(request.principal, self._clock.monotonic())
 
-    def _found(self, request: Request, folders: Sequence[bytes]) -> None:
+    def _found(self, request: Request, folders: Sequence[Place]) -> None:
         """From the thread that looks hints up."""
         self._inbox.put(partial(self._answer, request, folders))
 
-    def _answer(self, request: Request, folders: Sequence[bytes] = ()) -> None:
+    def _answer(self, request: Request, folders: Sequence[Place] = ()) -> None:
         if request.action == "reload" and request.trusted:
             self._examine(request.principal, request.answer)
         elif self._daemon is not None:
