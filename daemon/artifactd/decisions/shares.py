@@ -58,8 +58,8 @@ class _Turns:
 
     def front(self, cost: Callable[[str], int], but: Callable[[str], bool] = nobody) -> str | None:
         """Who is served next, `cost` being what that takes; None: nobody but those that are passed over."""
-        while True:
-            for _ in range(len(self._order)):
+        while self._order:
+            for _ in range(len(self._order) + 1):  # the one in front may have had its turn
                 name = self._order[0]
                 if not but(name):
                     self._saved[name] += 0 if self._paid else QUANTUM
@@ -70,11 +70,20 @@ class _Turns:
                 self._paid = False
             missing = [cost(name) - self._saved[name] for name in self._order if not but(name)]
             if not missing:
-                return None
+                break
             # Nobody can pay: as many turns for all, the last aside, as the first of them needs.
             turns = -(-min(missing) // QUANTUM) - 1
             for name in self._order:
                 self._saved[name] += 0 if but(name) else turns * QUANTUM
+        return None
+
+
+class _Head(NamedTuple, Generic[K]):
+    """What is next of one user's."""
+
+    key: K
+    cost: int
+    """bytes that it counts for"""
 
 
 class FairQueue(Generic[K]):
@@ -85,6 +94,7 @@ class FairQueue(Generic[K]):
         self._experiments: dict[str, _Turns] = {}
         self._sizes: dict[Owner, dict[K, int]] = {}
         self._owners: dict[K, Owner] = {}
+        self._heads: dict[str, _Head[K]] = {}  # as they were found out, until something of the user changes
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -99,24 +109,29 @@ class FairQueue(Generic[K]):
         """One more that waits. One that waits already keeps its place."""
         if key in self._owners:
             return
-        self._users.join(owner.user)
-        self._experiments.setdefault(owner.user, _Turns()).join(owner.experiment)
-        self._sizes.setdefault(owner, {})[key] = size
         self._owners[key] = owner
+        if (sizes := self._sizes.get(owner)) is not None:
+            sizes[key] = size
+            return
+        self._sizes[owner] = {key: size}
+        self._users.join(owner.user)
+        if owner.user not in self._experiments:
+            self._experiments[owner.user] = _Turns()
+        self._experiments[owner.user].join(owner.experiment)
+        self._heads.pop(owner.user, None)
 
     def peek(self, but: Callable[[str], bool] = nobody) -> K | None:
         """The next one, which goes on waiting. `but` tells of users that are passed over. None: no one is."""
         user = self._users.front(self._cost, but)
-        return None if user is None else next(iter(self._sizes[self._next(user)]))
+        return None if user is None else self._head(user).key
 
     def take(self, but: Callable[[str], bool] = nobody) -> K | None:
         """As `peek`. It waits no more, and its owner pays for it."""
-        if (key := self.peek(but)) is None:
+        if (user := self._users.front(self._cost, but)) is None:
             return None
-        owner = self._owners[key]
-        cost = self._cost(owner.user)
-        self._users.charge(owner.user, cost)
-        self._experiments[owner.user].charge(owner.experiment, cost)
+        key, cost = self._head(user)
+        self._users.charge(user, cost)
+        self._experiments[user].charge(self._owners[key].experiment, cost)
         self.discard(key)
         return key
 
@@ -124,6 +139,7 @@ class FairQueue(Generic[K]):
         """It waits no more, if it did."""
         if (owner := self._owners.pop(key, None)) is None:
             return
+        self._heads.pop(owner.user, None)
         del self._sizes[owner][key]
         if self._sizes[owner]:
             return
@@ -134,14 +150,16 @@ class FairQueue(Generic[K]):
             self._users.leave(owner.user)
 
     def _cost(self, user: str) -> int:
-        """Bytes that the next one of this user counts for."""
-        return self._size(user, self._next(user).experiment)
+        return self._head(user).cost
 
-    def _size(self, user: str, experiment: str) -> int:
-        return max(QUANTUM, next(iter(self._sizes[Owner(user, experiment)].values())))
+    def _head(self, user: str) -> _Head[K]:
+        head = self._heads.get(user)
+        if head is None:
+            experiment = self._experiments[user].front(lambda name: self._next(user, name).cost)
+            assert experiment is not None  # noqa: S101 - a user without experiments has left
+            head = self._heads[user] = self._next(user, experiment)
+        return head
 
-    def _next(self, user: str) -> Owner:
-        """Whose experiment of this user is served next."""
-        experiment = self._experiments[user].front(lambda name: self._size(user, name))
-        assert experiment is not None  # noqa: S101 - a user without experiments has left
-        return Owner(user, experiment)
+    def _next(self, user: str, experiment: str) -> _Head[K]:
+        key, size = next(iter(self._sizes[Owner(user, experiment)].items()))
+        return _Head(key, max(QUANTUM, size))
