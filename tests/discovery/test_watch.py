@@ -15,7 +15,17 @@ from watchdog.observers.inotify import InotifyEmitter
 from watchdog.utils import BaseThread
 
 from artifactd.discovery.emitter import AT_ONCE, BoundedEmitter
-from artifactd.discovery.watch import LOOK_AGAIN, STEADY, UNDER_WAY, Appeared, Doubt, Hint, Touched, Watch
+from artifactd.discovery.watch import (
+    LOOK_AGAIN,
+    STEADY,
+    TELL_AGAIN,
+    UNDER_WAY,
+    Appeared,
+    Doubt,
+    Hint,
+    Touched,
+    Watch,
+)
 from artifactd.linux.inotify import inotify_watches, limits
 from tests.support.trees import chain, remove
 
@@ -510,6 +520,23 @@ def test_rebuilds_keep_ever_longer_pauses_and_the_doubt_is_told_before_and_after
         "found at 2",
         "listening anew, after: found at 2",
     ]
+
+
+def test_what_is_lost_in_a_pause_between_rebuilds_is_told_every_few_seconds_and_after_the_last(
+    data: Path,
+) -> None:
+    heard = Heard()
+    told = []
+    with watching(data, heard) as watch:
+        for now in range(31):
+            if now < 23:
+                watch.doubt("events were lost")
+            before = len(heard.doubts)
+            watch.check(float(now))
+            if len(heard.doubts) > before:
+                told.append(now)
+    rebuilt = [0, 1, 3, 7, 15]
+    assert told == sorted({*rebuilt, 2, 4, 8, 8 + TELL_AGAIN, 16, 16 + TELL_AGAIN, 16 + 2 * TELL_AGAIN})
 
 
 def test_after_a_steady_while_the_pause_is_short_again(data: Path) -> None:

@@ -41,6 +41,9 @@ LONGEST_PAUSE = 600.0
 STEADY = 60.0
 """Seconds without a doubt after which the pause is short again."""
 
+TELL_AGAIN = 5.0
+"""Seconds until a doubt that stays the same is told again, where events were lost anew."""
+
 LOOK_AGAIN = 300.0
 """Seconds until a folder that was beyond its bounds is looked at again."""
 
@@ -344,7 +347,8 @@ class Watch:
         self._reason: str | None = "not started"
         self._cause = ""
         self._failures = 0
-        self._pause_until = self._steady_at = self._look_at = float("-inf")
+        self._lost_anew = False
+        self._pause_until = self._steady_at = self._look_at = self._tell_at = float("-inf")
         self.rebuilds = 0
         """observers built after the first"""
         self.overflows = 0
@@ -417,8 +421,8 @@ class Watch:
         """Try every proof; on a doubt rebuild and tell. Call it about once a second. It takes no time itself.
 
         A rebuild goes on by itself, about 4 s for 100,000 directories; its `Doubt` comes when all is watched.
-        Before the pause between rebuilds has passed, a `Doubt` comes at once, and another after the rebuild:
-        what happened between was not heard.
+        Before the pause between rebuilds has passed, a `Doubt` comes at once, again within `TELL_AGAIN`
+        seconds of any later loss, and another after the rebuild: what happened between was not heard.
 
         Args:
             now: monotonic seconds.
@@ -429,7 +433,7 @@ class Watch:
             identity = _identity(self._root)
         except OSError as error:
             self._close()  # what it hears now is another directory, or nothing
-            self._tell(_unreadable(error))
+            self._tell(_unreadable(error), now)
             return
         symptom = self._symptom(identity, now)
         if symptom is None:
@@ -437,12 +441,13 @@ class Watch:
         elif symptom == UNDER_WAY:
             self._reason = self._reason or symptom
         elif now < self._pause_until:
-            self._tell(symptom)
+            self._tell(symptom, now)
         else:
             self._rebuild(symptom, identity, now)
 
     def _symptom(self, identity: Identity, now: float) -> str | None:
         if self._suspicions:
+            self._lost_anew = True
             return self._suspicions.popleft()
         found = self._listener.symptom(identity, now) if self._listener else None
         return found or (None if self._reason == UNDER_WAY else self._reason)
@@ -457,10 +462,12 @@ class Watch:
             self._look_at = now + LOOK_AGAIN
             self._listener.emitter.watches.look_again()
 
-    def _tell(self, reason: str) -> None:
-        """Once for as long as it stays the same."""
-        if reason != self._reason:
+    def _tell(self, reason: str, now: float) -> None:
+        """Once for as long as it stays the same and nothing more is lost."""
+        if reason != self._reason or (self._lost_anew and now >= self._tell_at):
             self._reason = reason
+            self._tell_at = now + TELL_AGAIN
+            self._lost_anew = False
             self._doubt(reason)
 
     def _doubt(self, reason: str) -> None:
@@ -472,6 +479,7 @@ class Watch:
         self._pause_until = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 30))
         self._steady_at = self._pause_until + STEADY
         self._failures += 1
+        self._lost_anew = False
         self.rebuilds += 1
         self._open(identity, f"listening anew, after: {symptom}")
         if self._reason != UNDER_WAY:
