@@ -14,6 +14,7 @@ import pytest
 from watchdog.observers.inotify import InotifyEmitter
 from watchdog.utils import BaseThread
 
+from artifactd.decisions.flooding import FIRST_TERM, MOST, TOO_FAST
 from artifactd.discovery.emitter import AT_ONCE, BoundedEmitter
 from artifactd.discovery.watch import (
     LOOK_AGAIN,
@@ -452,8 +453,12 @@ def test_the_death_of_the_thread_that_tells_the_sink_is_noticed(data: Path, expe
         assert heard.doubts == ["listening anew, after: watchdog's thread BaseObserver has ended"]
 
 
-def test_more_events_than_are_kept_for_a_sink_that_blocks_are_a_doubt(data: Path, experiment: Path) -> None:
+def test_more_events_than_are_kept_for_a_sink_that_blocks_are_a_doubt(data: Path) -> None:
+    """Of many experiments, because nobody is listened to who alone makes so many."""
     heard = Heard()
+    experiments = [data / f"{ONE}{number}" for number in range(2 * AT_ONCE // MOST)]
+    for experiment in experiments:
+        experiment.mkdir()
     release = threading.Event()
 
     def sink(hint: Hint) -> None:
@@ -463,7 +468,8 @@ def test_more_events_than_are_kept_for_a_sink_that_blocks_are_a_doubt(data: Path
 
     with watching(data, sink, patience=0.1) as watch:
         for number in range(AT_ONCE // 2 + 1_000):  # two events each: created, closed
-            os.close(os.open(experiment / str(number), os.O_CREAT | os.O_WRONLY))
+            folder = experiments[number % len(experiments)]
+            os.close(os.open(folder / str(number), os.O_CREAT | os.O_WRONLY))
         until(lambda: watch.rebuilds == 1, watch)
         assert "were lost" in heard.doubts[0]
         release.set()
@@ -699,6 +705,67 @@ def test_more_events_than_the_kernel_keeps_are_a_doubt_and_are_counted(data: Pat
         (data / "after").mkdir()
         watcher.read_until("Appeared(path=b'after')")
         assert "overflows 1 healthy True" in watcher.finish()
+
+
+FLOOD = """
+import os, sys
+old, new = sys.argv[1] + "/old" + sys.argv[2], sys.argv[1] + "/new" + sys.argv[2]
+while True:
+    os.close(os.open(old, os.O_CREAT | os.O_WRONLY))
+    os.rename(old, new)
+"""
+
+
+@contextmanager
+def flood(directory: Path) -> Iterator[None]:
+    """Two processes make and rename a file for as long as it lasts."""
+    started = [
+        subprocess.Popen([sys.executable, "-c", FLOOD, str(directory), number]) for number in ("1", "2")
+    ]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_a_flood_of_one_users_events_takes_no_event_from_another(data: Path) -> None:
+    mallory, bob = data / "mallory" / ONE, data / "bob" / ONE
+    for experiment in (mallory, bob):
+        experiment.mkdir(parents=True)
+    heard = Heard()
+    with watching(data, heard) as watch:
+        for number in range(2 * MOST):  # the kernel keeps all of these
+            os.close(os.open(mallory / str(number), os.O_CREAT | os.O_WRONLY))
+        heard.wait(Appeared(b"mallory"))
+        with flood(mallory):
+            until(lambda: (mallory / "new1").exists() and (mallory / "new2").exists(), watch)
+            for number in range(100):
+                (bob / str(number)).touch()
+                heard.wait(Touched(b"bob/" + IN + b"%d" % number, closed=True))
+        assert watch.beyond == {b"mallory": TOO_FAST}
+        assert not watch.hears(b"mallory/" + IN + b"new1")
+        assert Touched(b"mallory/" + IN + b"new1", closed=True) not in heard.hints
+        heard.hints.clear()
+        watch.check(time.monotonic() + FIRST_TERM)
+        heard.wait(Appeared(b"mallory"))
+        (mallory / "last").touch()
+        heard.wait(Touched(b"mallory/" + IN + b"last", closed=True))
+        assert (watch.beyond, watch.healthy, watch.overflows, watch.rebuilds) == ({}, True, 0, 0)
+
+
+def test_who_is_set_aside_stays_so_when_the_watcher_is_replaced(data: Path) -> None:
+    (data / "mallory" / ONE).mkdir(parents=True)
+    heard = Heard()
+    with watching(data, heard) as watch:
+        for number in range(2 * MOST):
+            os.close(os.open(data / "mallory" / ONE / str(number), os.O_CREAT | os.O_WRONLY))
+        heard.wait(Appeared(b"mallory"))
+        watch.doubt("on purpose")
+        watch.check(0.0)
+        assert watch.beyond == {b"mallory": TOO_FAST}
+        assert not watch.hears(b"mallory/" + IN + b"file")
 
 
 def test_a_reached_limit_of_watches_is_a_doubt_though_watchdog_is_silent(data: Path) -> None:

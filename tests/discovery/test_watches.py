@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import InotifyFD
 
+from artifactd.decisions.flooding import FIRST_TERM, LOOK, TOO_FAST, Flooding
 from artifactd.decisions.watched import Bounds
 from artifactd.discovery.watches import Watches, survey
 from artifactd.linux.inotify import inotify_watches
@@ -54,11 +55,13 @@ class Heard:
 
 
 @contextmanager
-def watching(root: Path, bounds: Bounds = SMALL) -> Iterator[tuple[Watches, Heard]]:
+def watching(
+    root: Path, bounds: Bounds = SMALL, flooding: Flooding | None = None
+) -> Iterator[tuple[Watches, Heard]]:
     heard, complete = Heard(), threading.Event()
     kernel = InotifyFD()
     kernel.start()
-    watches = Watches(root, bounds, frozenset(), heard.touched, heard.appeared)
+    watches = Watches(root, bounds, frozenset(), heard.touched, heard.appeared, flooding=flooding)
     thread = threading.Thread(target=watches.run, args=(kernel, complete.set))
     thread.start()
     try:
@@ -319,6 +322,57 @@ def test_a_users_many_new_directories_do_not_delay_anothers_few(data: Path, tmp_
         gate.set()
         heard.wait(f"alice/{ONE}", f"bob/{ONE}")
         assert heard.paths.index(f"bob/{ONE}") < heard.paths.index(f"alice/{ONE}")
+
+
+# --- whose files change too fast ---
+
+
+def test_who_floods_loses_his_watches_for_a_while_and_is_looked_at_instead(data: Path) -> None:
+    mallory = folder(data, "mallory", ONE)
+    folder(mallory, "sub")
+    folder(data, "bob", ONE)
+    with watching(data, flooding=Flooding(most=10)) as (watches, heard):
+        before = inotify_watches() or 0
+        for number in range(20):
+            (mallory / str(number)).touch()
+        heard.wait("mallory")
+        assert watches.beyond == {b"mallory": TOO_FAST}
+        assert before - (inotify_watches() or 0) == 3  # his folder, the experiment's, and what is in it
+        folder(data, "mallory", TWO)
+        (mallory / "unheard").touch()
+        heard_in(data, heard, f"bob/{ONE}")
+        assert not {f"mallory/{TWO}", f"mallory/{ONE}/unheard"} & set(heard.paths)
+
+        heard.paths.clear()
+        now = time.monotonic()
+        watches.tend(now + LOOK)
+        watches.tend(now + LOOK)
+        assert heard.paths == ["mallory"]
+
+        heard.paths.clear()
+        heard.before_appeared = lambda _path: folder(data, "mallory", TWO).joinpath("seen").touch()
+        watches.tend(now + FIRST_TERM)
+        heard.wait("mallory", f"mallory/{TWO}/seen")
+        assert watches.beyond == {}
+        heard_in(data, heard, f"mallory/{ONE}/sub")
+
+
+def test_a_folder_that_is_made_anew_while_its_user_is_set_aside_gets_no_watch(data: Path) -> None:
+    folder(data, "bob", ONE)
+    mallory = folder(data, "mallory", ONE)
+    with watching(data, flooding=Flooding(most=10)) as (watches, heard):
+        for number in range(20):
+            (mallory / str(number)).touch()
+        heard.wait("mallory")
+        shutil.rmtree(data / "mallory")
+        folder(data, "mallory", ONE)
+        folder(data, "bob", TWO)
+        heard.wait(f"bob/{TWO}")  # events come in order, and walks take turns: his would have begun
+        assert heard.paths.count("mallory") == 1
+        assert len(watches) == 4  # the top, and bob's
+        shutil.rmtree(data / "mallory")
+        watches.tend(time.monotonic() + FIRST_TERM)
+        until(lambda: watches.beyond == {}, "nobody is set aside")
 
 
 # --- what is never watched ---

@@ -8,6 +8,7 @@ from watchdog.events import DirCreatedEvent, FileClosedEvent, FileCreatedEvent, 
 from watchdog.observers.api import EventEmitter, EventQueue, ObservedWatch
 from watchdog.observers.inotify_c import InotifyFD
 
+from artifactd.decisions.flooding import Flooding
 from artifactd.decisions.watched import Bounds
 from artifactd.discovery.watches import Watches
 from artifactd.linux.inotify import shortage
@@ -20,7 +21,8 @@ class BoundedEmitter(EventEmitter):
     """Adds `Watches` below `watch.path` in its thread, and emits what happens there. Paths are bytes.
 
     `FileCreatedEvent`; `FileClosedEvent`, also of a file that was renamed into place; `DirCreatedEvent`, also
-    of a directory that was moved in, once all below it is watched within bounds.
+    of a directory that was moved in, once all below it is watched within bounds, and of the folder of a user
+    who is set aside: it is to be looked at (see `flooding`).
     """
 
     def __init__(
@@ -33,11 +35,14 @@ class BoundedEmitter(EventEmitter):
         kernel: InotifyFD,
         bounds: Bounds,
         ignored: frozenset[bytes],
+        flooding: Flooding | None = None,
     ) -> None:
         super().__init__(event_queue, watch, timeout=timeout, event_filter=event_filter)
         self._kernel = kernel
         self._prefix = os.path.join(os.fsencode(watch.path), b"")  # noqa: PTH118 - of bytes
-        self.watches = Watches(Path(watch.path), bounds, ignored, self._touched, self._appeared)
+        self.watches = Watches(
+            Path(watch.path), bounds, ignored, self._touched, self._appeared, flooding=flooding
+        )
         self.complete = threading.Event()
         """all there was to watch is watched, or nothing can be"""
         self.trouble: str | None = None

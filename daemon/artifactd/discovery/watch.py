@@ -28,6 +28,7 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.inotify_c import InotifyFD
 
+from artifactd.decisions.flooding import Flooding
 from artifactd.decisions.watched import Bounds, shares
 from artifactd.discovery.emitter import BoundedEmitter
 from artifactd.linux.inotify import limits, shortage
@@ -69,6 +70,7 @@ class Appeared:
     """A directory was created or moved in. Scan all below it: what is older than its watch may make no event.
 
     A file written into a directory while that is new may be `Touched` as created only, its closing not told.
+    It is told again and again of the folder of a user whose files change too fast to be told of one by one.
     """
 
     path: bytes
@@ -198,6 +200,7 @@ class _Listener:
         tree: _TreeHandler,
         heart: _Heart,
         *,
+        flooding: Flooding,
         private: Path | None,
         after: threading.Thread | None,
         patience: float,
@@ -214,7 +217,9 @@ class _Listener:
             (self.directory / "heartbeat").touch()
             kernel = InotifyFD()
             kernel.start()
-            self._observer = BaseObserver(BoundedEmitter, kernel=kernel, bounds=_bounds(), ignored=ignored)
+            self._observer = BaseObserver(
+                BoundedEmitter, kernel=kernel, bounds=_bounds(), ignored=ignored, flooding=flooding
+            )
             self._observer.schedule(tree, str(root), recursive=True)
             [self.emitter] = [each for each in self._observer.emitters if isinstance(each, BoundedEmitter)]
             beside = ObservedWatch(str(self.directory), recursive=False)
@@ -342,6 +347,7 @@ class Watch:
         self._listener: _Listener | None = None
         self._ending: threading.Thread | None = None
         self._beyond: dict[bytes, str] = {}
+        self._flooding = Flooding()
         self._heart = _Heart(beat_seconds, patience_seconds)
         self._running = False
         self._reason: str | None = "not started"
@@ -376,7 +382,9 @@ class Watch:
         """Folders not all of whose directories are watched, with the bound that is reached. From any thread.
 
         A folder is an experiment's, a user's or, empty, the data directory. What lies beyond is found by
-        scans. A folder that keeps its bounds again is seen to within `LOOK_AGAIN` seconds.
+        scans. A folder that keeps its bounds again is seen to within `LOOK_AGAIN` seconds. Of a user whose
+        files change too fast nothing is watched for a while (see `flooding`), and `Appeared` tells of his
+        folder every few seconds.
         """
         listener = self._listener
         if listener is not None and listener.emitter.complete.is_set():
@@ -435,6 +443,8 @@ class Watch:
             self._close()  # what it hears now is another directory, or nothing
             self._tell(_unreadable(error), now)
             return
+        if self._listener is not None:
+            self._listener.emitter.watches.tend(now)
         symptom = self._symptom(identity, now)
         if symptom is None:
             self._sound(now)
@@ -496,6 +506,7 @@ class Watch:
                 self._ignored,
                 _TreeHandler(self._root, self._sink, self.doubt),
                 self._heart,
+                flooding=self._flooding,
                 private=self._private,
                 after=self._ending,
                 patience=self._patience,

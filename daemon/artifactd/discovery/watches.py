@@ -5,6 +5,8 @@ ended its thread, a million of them took every watch that there is, and its call
 
 Each user's new directories are added in turns with everybody else's, the widest level first. A directory is
 opened beneath the data directory before it is watched: what is watched is what was looked at, never a link.
+
+Who makes more events than can be told loses his watches for a while, and is looked at instead: `flooding`.
 """
 
 import errno
@@ -28,6 +30,8 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
+from artifactd.clock import SYSTEM
+from artifactd.decisions.flooding import TOO_FAST, Flooding
 from artifactd.decisions.watched import TOP, Beyond, Bounds, Needless, Watched, judge
 from artifactd.linux.open_beneath import directory
 
@@ -72,7 +76,9 @@ class Watches(WatchCallback):
         bounds: how many watches there may be.
         ignored: directories, relative to `root`, that get none.
         touched: told of a file that was created (False), or closed by a writer or renamed into place (True).
-        appeared: told of a directory that was made or moved in, once all below it is watched within bounds.
+        appeared: told of a directory that was made or moved in, once all below it is watched within bounds;
+            and of the folder of a user who is set aside: it is to be looked at.
+        flooding: who is set aside. It may outlive these watches.
     """
 
     def __init__(
@@ -82,7 +88,10 @@ class Watches(WatchCallback):
         ignored: frozenset[bytes],
         touched: Callable[[bytes, bool], None],
         appeared: Callable[[bytes], None],
+        *,
+        flooding: Flooding | None = None,
     ) -> None:
+        self._flooding = flooding or Flooding()
         self._root = root
         self._bounds = bounds
         self._ignored = ignored
@@ -104,7 +113,7 @@ class Watches(WatchCallback):
     def beyond(self) -> dict[bytes, str]:
         """Folder → why not all of its directories are watched."""
         with self._changed:
-            return dict(self._beyond)
+            return self._beyond | dict.fromkeys(self._flooding.users, TOO_FAST)
 
     def __len__(self) -> int:
         """How many directories are watched."""
@@ -123,6 +132,17 @@ class Watches(WatchCallback):
                 here = self._at(path)
                 if here is not None and here not in self._walks.get(here.owner, {}):
                     self._begin(here, lambda: None)
+
+    def tend(self, now: float) -> None:
+        """Have those looked at who are set aside, and watch those anew whose time is over."""
+        with self._changed:
+            if self._top.descriptor == _NONE:
+                return
+            for user in self._flooding.freed(now):
+                self._arrived(self._top, user)
+            due = self._flooding.due(now)
+        for user in due:
+            self._appeared(user)
 
     def close(self) -> None:
         """`run` ends after the turn that it is at. It ends too when the data directory is gone."""
@@ -164,10 +184,13 @@ class Watches(WatchCallback):
 
     def _begin(self, here: _Directory, then: Callable[[], None]) -> None:
         """Walk it when its owner's turn comes."""
+        self._queue(here, self._walk(here, then))
+
+    def _queue(self, here: _Directory, walk: _Walk) -> None:
         if here.owner not in self._walks:
             self._turns.append(here.owner)
             self._changed.notify_all()
-        self._walks.setdefault(here.owner, {})[here] = self._walk(here, then)
+        self._walks.setdefault(here.owner, {})[here] = walk
 
     def _walk(self, start: _Directory, then: Callable[[], None]) -> _Walk:
         """Watch `start` and what is below it."""
@@ -242,7 +265,7 @@ class Watches(WatchCallback):
         """The directory `name`, counted from now on, or why it gets no watch; None: it is a neighbour."""
         with self._changed:
             path = parent.path_of(name)
-            if parent.forgotten or path in self._ignored:
+            if parent.forgotten or path in self._ignored or self._flooding.aside(path):
                 return None
             if name in parent.below:
                 return parent.below[name]
@@ -262,8 +285,12 @@ class Watches(WatchCallback):
 
     def _forget(self, top: _Directory) -> None:
         """It is gone from its place, with all below it. Once: it is counted off then."""
+        self._kernel.remove_callbacks(self._cut(top))
+
+    def _cut(self, top: _Directory) -> list[tuple[WatchDescriptor, CallbackId]]:
+        """Let it count no more, nor what is below it. What the kernel holds for them."""
         if top.forgotten:
-            return
+            return []
         above, _, name = top.path.rpartition(b"/")
         parent = self._at(above)
         if parent is not None and parent.below.get(name) is top:
@@ -284,7 +311,23 @@ class Watches(WatchCallback):
             if here.descriptor != _NONE:
                 held.append((here.descriptor, _id(here)))
                 del self._of[here.descriptor]
-        self._kernel.remove_callbacks(held)
+        return held
+
+    def _set_aside(self, user: bytes, here: _Directory) -> None:
+        """Hear nothing of what this user does, at once where it floods."""
+        top = self._top.below.get(user)
+        if top is not None:
+            self._kernel.remove_callbacks([(here.descriptor, _id(here))])  # first: the rest may take 50 ms
+            held = [one for one in self._cut(top) if one[0] != here.descriptor]
+            self._queue(top, self._unwatch(held, user))
+
+    def _unwatch(self, held: list[tuple[WatchDescriptor, CallbackId]], user: bytes) -> _Walk:
+        """In slices: the kernel tells of the end of each watch, too. Then have him looked at."""
+        while held:
+            self._kernel.remove_callbacks(held[-_SLICE:])
+            del held[-_SLICE:]
+            yield True
+        self._appeared(user)
 
     def _at(self, path: bytes) -> _Directory | None:
         """The directory at `path`, if it counts."""
@@ -310,20 +353,34 @@ class Watches(WatchCallback):
             here = self._of.get(event.wd)
         if here is None:
             return
+        if here is not self._top and self._floods(here):
+            return
         if event.is_directory:
             self._directory_event(here, event)
         elif here.verdict.files and event.name and not event.is_moved_from:
             self._touched(here.path_of(event.name), not event.is_create)
 
+    def _floods(self, here: _Directory) -> bool:
+        """Whether its owner is set aside, since this event or before."""
+        with self._changed:
+            if self._closed or not self._flooding.happened(here.owner, SYSTEM.monotonic()):
+                return False
+            self._set_aside(here.owner, here)
+            return True
+
     def _directory_event(self, parent: _Directory, event: InotifyEvent) -> None:
-        path = parent.path_of(event.name)
         with self._changed:
             before = parent.below.get(event.name)
             if before is not None:
                 self._forget(before)
-            if event.is_moved_from:
-                return
-            here = self._claim(parent, event.name)
+        if not event.is_moved_from:
+            self._arrived(parent, event.name)
+
+    def _arrived(self, parent: _Directory, name: bytes) -> None:
+        """A directory is there, and is to be watched."""
+        path = parent.path_of(name)
+        with self._changed:
+            here = self._claim(parent, name)
             if isinstance(here, _Directory):
                 self._begin(here, lambda: self._appeared(path))
             elif here is not None:
