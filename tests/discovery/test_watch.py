@@ -28,7 +28,7 @@ from artifactd.discovery.watch import (
     Watch,
 )
 from artifactd.linux.inotify import inotify_watches, limits
-from tests.support.trees import chain, remove
+from tests.support.trees import chain, flood, remove
 
 PATIENCE = 20.0
 """Seconds after which what is awaited will not come."""
@@ -705,29 +705,6 @@ def test_more_events_than_the_kernel_keeps_are_a_doubt_and_are_counted(data: Pat
         (data / "after").mkdir()
         watcher.read_until("Appeared(path=b'after')")
         assert "overflows 1 healthy True" in watcher.finish()
-
-
-FLOOD = """
-import os, sys
-old, new = sys.argv[1] + "/old" + sys.argv[2], sys.argv[1] + "/new" + sys.argv[2]
-while True:
-    os.close(os.open(old, os.O_CREAT | os.O_WRONLY))
-    os.rename(old, new)
-"""
-
-
-@contextmanager
-def flood(directory: Path) -> Iterator[None]:
-    """Two processes make and rename a file for as long as it lasts."""
-    started = [
-        subprocess.Popen([sys.executable, "-c", FLOOD, str(directory), number]) for number in ("1", "2")
-    ]
-    try:
-        yield
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
 
 
 def test_a_flood_of_one_users_events_takes_no_event_from_another(data: Path) -> None:

@@ -18,6 +18,7 @@ from tests.support.bucketed import Bucketed
 from tests.support.neighbours import MALLORY
 from tests.support.process import CSV, Daemon, Site, until
 from tests.support.seccomp import INOTIFY, OPENAT2, without
+from tests.support.trees import flood
 
 KEY = "alice/one/train_preds.csv"
 
@@ -99,6 +100,21 @@ def test_a_chain_of_directories_takes_the_watcher_from_nobody(site: Site) -> Non
             bobs(site, daemon, "restarted")
             assert not daemon.heard("watch.doubted")
             assert chain in at_fault(site)
+
+
+def test_a_flood_of_events_takes_the_watcher_from_nobody_and_its_maker_is_found_by_looking(
+    site: Site,
+) -> None:
+    with site.daemon() as daemon:
+        idle = bobs(site, daemon, "idle")
+        folder = site.folder("flood", MALLORY)
+        folder.mkdir(parents=True)
+        with flood(folder):
+            until(lambda: MALLORY in at_fault(site), "whose fault it is")
+            assert bobs(site, daemon, "during") < much_later(idle)
+            site.write("train_preds.csv", CSV, experiment="late", user=MALLORY)
+            daemon.hear("artifact.exported", user=MALLORY, experiment_id="late")
+        assert bobs(site, daemon, "after") < much_later(idle)
 
 
 @both_ways

@@ -1,7 +1,8 @@
-"""Trees that no path can name."""
+"""Trees that no path can name, and files that never rest."""
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,3 +42,26 @@ def beneath(directory: Path) -> Iterator[int]:
 def remove(tree: Path) -> None:
     """Delete it, however deep it is."""
     subprocess.run(["rm", "-rf", tree], check=True)
+
+
+_FLOOD = """
+import os, sys
+old, new = sys.argv[1] + "/old" + sys.argv[2], sys.argv[1] + "/new" + sys.argv[2]
+while True:
+    os.close(os.open(old, os.O_CREAT | os.O_WRONLY))
+    os.rename(old, new)
+"""
+
+
+@contextmanager
+def flood(directory: Path) -> Iterator[None]:
+    """Two processes make and rename a file in a loop, for the length of the block."""
+    started = [
+        subprocess.Popen([sys.executable, "-c", _FLOOD, str(directory), number]) for number in ("1", "2")
+    ]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
