@@ -70,12 +70,49 @@ def test_a_probe_that_fails_is_made_again_at_the_next_put(weed: Through) -> None
     assert receipt(store.put([a_put("k", b"1")])).written
 
 
-def test_a_server_that_gives_back_other_bytes_is_not_used(weed: Through) -> None:
-    weed.client.put_object(Bucket=weed.place[0], Key="probes/" + weed.place[1] + "probe", Body=b"other")
-    result = only(weed.store(ready=False).put([a_put("k", b"1")]))
-    assert outcome(result) == "Corrupt"
-    assert "gives back other bytes" in str(result)
+@pytest.mark.parametrize("size", [0, 1, 3 << 20])
+def test_an_object_of_somebody_elses_where_the_probe_writes_is_named(weed: Through, size: int) -> None:
+    place = {"Bucket": weed.place[0], "Key": "probes/" + weed.place[1] + "probe"}
+    weed.client.put_object(**place, Body=pattern(size))
+    store = weed.store(ready=False)
+    for result in store.put([a_put("k", b"1"), a_put("l", b"1")]):
+        assert outcome(result) == "Denied", "the store is out, and no copy is refused"
+        assert place["Key"] in str(result)
+        assert "remove it" in str(result)
     assert weed.content("k") is None
+    weed.client.delete_object(**place)
+    assert receipt(store.put([a_put("k", b"1")])).written
+
+
+@pytest.mark.parametrize(
+    ("operation", "answer", "kind"),
+    [
+        ("PutObject", Answer(204), "Denied"),
+        ("PutObject", Answer(304), "Denied"),
+        ("PutObject", Answer.s3(400, "InvalidArgument"), "Denied"),
+        ("PutObject", Answer.s3(401, "Unauthorized"), "Denied"),
+        ("PutObject", Answer.s3(411, "MissingContentLength"), "Denied"),
+        ("PutObject", Answer.s3(413, "EntityTooLarge"), "Denied"),
+        ("PutObject", Answer.s3(400, "BadDigest"), "Unavailable"),
+        ("PutObject", Answer.s3(412, "PreconditionFailed"), "Unavailable"),
+        ("PutObject", Answer(200, b"<html>Welcome</html>"), "Unavailable"),
+        ("GetObject", Answer(200), "Denied"),
+        ("GetObject", Answer.s3(200, "InternalError"), "Denied"),
+        ("GetObject", Answer(204), "Denied"),
+        ("GetObject", Answer.s3(404, "NoSuchKey"), "Denied"),
+    ],
+)
+def test_whatever_goes_wrong_with_the_probe_is_of_the_store(
+    weed: Through, operation: str, answer: Answer, kind: str
+) -> None:
+    store = weed.store(ready=False)
+    weed.spoil(answer, operation, times=math.inf)
+    results = store.put([a_put("k", b"1"), a_put("l", b"1")])
+    assert [outcome(result) for result in results] == [kind, kind]
+    assert all("probes/" + weed.place[1] + "probe" in str(result) for result in results)
+    assert set(weed.operations) <= {"PutObject", "GetObject"}
+    weed.proxy.faults.clear()
+    assert receipt(store.put([a_put("k", b"1")])).written, "it recovers by itself"
 
 
 # --- small copies ---

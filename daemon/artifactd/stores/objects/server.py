@@ -71,7 +71,11 @@ class Objects(ABC):
 
     @abstractmethod
     def ready(self) -> None:
-        """Find out what the server can do. Called before the first put, and again until it succeeds."""
+        """Find out what the server can do. Called before the first put, and again until it succeeds.
+
+        Raises:
+            Unavailable, Denied: it cannot be found out. Nothing else is raised: this is of no one copy.
+        """
 
     @abstractmethod
     def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:

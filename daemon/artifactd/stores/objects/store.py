@@ -94,9 +94,7 @@ class ObjectStore(Store):
 
         try:
             self._make_ready()
-        except Unanswered as error:
-            return [Unavailable(error.reason, error.what)] * len(puts)
-        except StoreError as error:
+        except (Unavailable, Denied) as error:
             return [error] * len(puts)
         except OSError as error:
             return [_unreadable(put, error) for put in puts]

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from artifactd.stores.base import Corrupt, Denied, Refusal
+from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unavailable
+from artifactd.stores.http.messages import Unanswered
 from artifactd.stores.objects.server import Absent, Taken, condition
 from artifactd.stores.s3 import checksums
 from artifactd.stores.s3.checksums import Verified
@@ -22,6 +23,11 @@ class Probed:
     honours_conditions: bool
 
 
+_MEND: Final = (
+    "this is what artifactd's probe of the server gets here: is aws_s3_endpoint_url the address of an S3 "
+    "server, with no proxy in between that changes answers?"
+)
+
 Read = Callable[[str], Iterator[bytes] | None]
 
 
@@ -30,19 +36,48 @@ def probe(
 ) -> Probed:
     """Find out. It leaves a small object at `key`, and one beside it where nothing is verified.
 
+    Whatever goes wrong with it speaks of the store, of no copy.
+
     Raises:
-        Corrupt: the server gives back other bytes than it was given.
-        StoreError: it does not take a put at all.
+        Denied: the server does not take such a put, or does not give back what it was given.
+        Unavailable: it cannot be found out now.
     """
+    try:
+        return _probed(direct, key, headers, chosen, read)
+    except (Unavailable, Denied):
+        raise
+    except Refusal as error:
+        raise Denied(f"{error.reason}: {_MEND}", error.what) from error
+    except Unanswered as error:
+        raise Unavailable(error.reason, error.what) from error
+    except StoreError as error:
+        raise Unavailable(f"{error.reason}: {_MEND}", error.what) from error
+
+
+def _probed(
+    direct: DirectPut, key: str, headers: Mapping[str, str], chosen: Verified | None, read: Read
+) -> Probed:
     verified = chosen or _verified(direct, key, headers)
     honours = _refuses(direct, key, headers, verified) or _refuses(direct, key, headers, verified)
     try:
         chunks = read(key)
     except Refusal:  # the account may not read, or nobody what lies in this storage class
         return Probed(verified, honours)  # then the server is taken at its word
-    if chunks is None or b"".join(chunks) != _CONTENT:
-        raise Corrupt("the server gives back other bytes than it was given, or somebody wrote there", key)
+    if chunks is None or _start(chunks) != _CONTENT:
+        raise Denied(
+            "the server does not give back what artifactd's probe wrote there. If somebody else wrote this "
+            "object, remove it; otherwise the server, or a proxy in between, does not keep what it is given",
+            key,
+        )
     return Probed(verified, honours)
+
+
+def _start(chunks: Iterator[bytes]) -> bytes:
+    """As much as tells whether it is ours. What somebody else wrote there may have any size."""
+    content = b""
+    while len(content) <= len(_CONTENT) and (chunk := next(chunks, b"")):
+        content += chunk
+    return content
 
 
 def _refuses(direct: DirectPut, key: str, headers: Mapping[str, str], verified: Verified) -> bool:
