@@ -232,6 +232,26 @@ def test_a_list_goes_on_after_a_server_was_busy(rig: Rig) -> None:
     assert list(rig.store.keys()) == [Key("k")]
 
 
+NO_LISTS = (b"", b"<html>Welcome to the hotel</html>", b"<Error/>", b"<EnumerationResults/>")
+
+
+@pytest.mark.parametrize("answer", NO_LISTS)
+@pytest.mark.parametrize("kind", ["application/xml", "text/html"])
+def test_an_answer_that_is_no_list_is_no_empty_list(rig: Rig, answer: bytes, kind: str) -> None:
+    rig.fault(Answer(200, answer, {"content-type": kind}), "ListBlobs")
+    with pytest.raises(Unavailable, match="none of Azure's"):
+        list(rig.store.keys())
+
+
+def test_a_list_that_goes_on_without_progress_ends(rig: Rig) -> None:
+    page = b'<EnumerationResults ServiceEndpoint="s" ContainerName="c"><Blobs/><NextMarker>m</NextMarker>'
+    answer = Answer(200, page + b"</EnumerationResults>", {"content-type": "application/xml"})
+    rig.fault(answer, "ListBlobs", times=math.inf)
+    with pytest.raises(Unavailable, match="goes on"):
+        list(rig.store.keys())
+    assert rig.proxy.operations() == ["ListBlobs"] * 2
+
+
 @pytest.mark.parametrize("status", [301, 307])
 def test_nobody_is_followed_elsewhere(rig: Rig, status: int) -> None:
     elsewhere = Answer(status, headers={"location": rig.proxy.url + "/elsewhere/k"})

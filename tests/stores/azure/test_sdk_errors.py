@@ -17,6 +17,7 @@ FAILURES: dict[str, tuple[Exception, type[StoreError], str]] = {
     "no answer": (core.ServiceResponseError(f"{URL}: closed"), Unavailable, "did not answer"),
     "half an answer": (core.IncompleteReadError(f"{URL}: 3 of 7"), Unavailable, "did not answer"),
     "no sense": (core.DecodeError(f"{URL}: no XML"), Unavailable, "did not answer"),
+    "no list": (core.DeserializationError("Unable to deserialize"), Unavailable, "none of Azure's"),
     "a certificate": (
         core.ServiceRequestError(
             f"{URL} [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch (_ssl.c:1)"

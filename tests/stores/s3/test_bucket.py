@@ -16,21 +16,30 @@ PAGE = "<ListBucketResult><IsTruncated>true</IsTruncated>{}</ListBucketResult>"
 
 
 @pytest.mark.parametrize(
-    "more", ["", "<NextContinuationToken>the same</NextContinuationToken>", "<Contents/>"]
+    ("page", "reason"),
+    [
+        (PAGE.format(""), FOREIGN[:20]),
+        (PAGE.format("<Contents/>"), FOREIGN[:20]),
+        (PAGE.format("<NextContinuationToken>the same</NextContinuationToken>"), "goes on"),
+        ("", FOREIGN[:20]),
+        ("<html>Welcome to the hotel</html>", FOREIGN[:20]),
+        ("<ListBucketResult/>", FOREIGN[:20]),
+        ("<Error><Code>InternalError</Code></Error>", "InternalError|" + FOREIGN[:20]),
+    ],
 )
-def test_a_list_that_does_not_go_on_is_no_list(more: str) -> None:
-    page = PAGE.format(more).encode()
+def test_a_list_that_is_none_or_does_not_go_on_is_no_empty_list(page: str, reason: str) -> None:
+    sent = page.encode()
 
     def script(connected: socket.socket) -> None:
-        while True:
-            request(connected)
-            connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(page) + page)
+        request(connected)
+        head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        connected.sendall(head % len(sent) + sent)
 
     with serving(script) as server:
         endpoint = S3Endpoint(
             "bucket", "us-east-1", f"http://{LOCALHOST}:{server.port}", AddressingStyle.PATH
         )
         bucket = Bucket(endpoint, S3Access("key", "secret"), S3Table(), SYSTEM)
-        with pytest.raises(Unavailable, match=FOREIGN[:20]):
+        with pytest.raises(Unavailable, match=reason):
             list(bucket.list("exports/"))
         bucket.close()

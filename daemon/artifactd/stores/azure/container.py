@@ -23,6 +23,7 @@ from artifactd.stores.http.bodies import content_md5
 from artifactd.stores.http.deadline import LEAST_RATE
 from artifactd.stores.http.messages import Body, Piece
 from artifactd.stores.objects.in_time import InTime
+from artifactd.stores.objects.listing import Page, listed
 from artifactd.stores.objects.request_counts import RequestCounts
 from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.server import Absent, Expected, Head, Metadata, Objects, Taken, condition
@@ -195,14 +196,19 @@ class Container(Objects):
         """As `Objects.list`. Folders of an account with a hierarchical namespace are no objects."""
         session, _ = self._opened()
         request = self._request(f"a list of {self._table.container}/{prefix}", "ListBlobs")
-        pages = session.client.list_blobs(name_starts_with=prefix, include=["metadata"]).by_page()
+        blobs = session.client.list_blobs(name_starts_with=prefix, include=["metadata"])
 
-        def page() -> list[str] | None:
-            blobs = next(pages, None)
-            return None if blobs is None else [blob.name for blob in blobs if not _is_folder(blob)]
+        def page(after: str) -> Page:
+            pages = blobs.by_page(after or None)
+            try:
+                names = [blob.name for blob in next(pages) if not _is_folder(blob)]
+            except AttributeError:  # the SDK's own, of an answer that is no list
+                raise Unavailable(FOREIGN, request.what) from None
+            return Page(names, getattr(pages, "continuation_token", None) or "")
 
-        for names in _each(lambda: self._retry(partial(self._asked, request, page))):
-            yield from names
+        return listed(
+            lambda after: self._retry(partial(self._asked, request, partial(page, after))), request.what
+        )
 
     def uri(self, key: str) -> str:
         """The blob's address, without what opens it."""

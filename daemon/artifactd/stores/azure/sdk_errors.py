@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from artifactd.stores.azure.answers import Request, Response, meaning
+from artifactd.stores.azure.answers import FOREIGN, Request, Response, meaning
 from artifactd.stores.base import Denied, StoreError, Unavailable
 from artifactd.stores.http.answers import words
 
@@ -22,12 +22,17 @@ def answered(request: Request, act: Callable[[], T]) -> T:
     Raises:
         StoreError: what the answer means, or that none came. It has neither cause nor context.
     """
-    from azure.core.exceptions import AzureError  # noqa: PLC0415 - only who has asked needs it
+    from azure.core.exceptions import (  # noqa: PLC0415 - only who has asked needs it
+        AzureError,
+        DeserializationError,
+    )
 
     try:
         return act()
     except AzureError as error:
         failure = _meant(error, request)
+    except DeserializationError:
+        failure = Unavailable(FOREIGN, request.what)
     except ValueError:
         failure = Denied("the SDK does not take what is configured in [azure]", request.what)
     raise failure

@@ -14,6 +14,7 @@ from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.deadline import LEAST_RATE
 from artifactd.stores.http.messages import Piece, Unanswered
 from artifactd.stores.objects.in_time import InTime
+from artifactd.stores.objects.listing import Page, listed
 from artifactd.stores.objects.request_counts import RequestCounts
 from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.server import Expected, Forgotten, Head, Metadata, Objects, Taken, condition
@@ -219,25 +220,20 @@ class Bucket(Objects):
 
     def list(self, prefix: str) -> Iterator[str]:
         """As `Objects.list`."""
-        after: dict[str, str] = {}
-        while True:
-            page = self._retry(partial(self._page, prefix, after))
-            yield from (listed["Key"] for listed in page.get("Contents", ()) if "Key" in listed)
-            if not page.get("IsTruncated"):
-                return
-            before, after = after, {"ContinuationToken": page.get("NextContinuationToken", "")}
-            if after in ({"ContinuationToken": ""}, before):  # it would be the same page for ever
-                raise Unavailable(FOREIGN, f"a list of {prefix}")
+        what = f"a list of {self._endpoint.bucket}/{prefix}"
+        return listed(lambda after: self._retry(partial(self._page, prefix, after, what)), what)
 
-    def _page(self, prefix: str, after: Mapping[str, str]) -> dict[str, Any]:
+    def _page(self, prefix: str, after: str, what: str) -> Page:
         session, _ = self._opened()
         ask = session.client.list_objects_v2
-        with answered(f"a list of {self._endpoint.bucket}/{prefix}"):
-            asked = {"Prefix": prefix, **after, **object_options.asking(self._table)}
-            page: dict[str, Any] = self._in_time(
-                partial(ask, Bucket=self._endpoint.bucket, **asked), CHUNK, f"a list of {prefix}"
-            )
-        return page
+        place = {"ContinuationToken": after} if after else {}
+        asked = {"Prefix": prefix, **place, **object_options.asking(self._table)}
+        with answered(what):
+            page = self._in_time(partial(ask, Bucket=self._endpoint.bucket, **asked), CHUNK, what)
+        more, token = page.get("IsTruncated"), page.get("NextContinuationToken", "")
+        if more is None or (more and not token):  # boto3 takes any XML, and nothing, for an empty list
+            raise Unavailable(FOREIGN, what)
+        return Page([one["Key"] for one in page.get("Contents", ()) if "Key" in one], token if more else "")
 
     def uri(self, key: str) -> str:
         """An s3: URI, as Amazon's own tools write it."""
