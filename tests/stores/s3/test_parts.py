@@ -5,7 +5,7 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,10 @@ import pytest
 
 from artifactd import checksum
 from artifactd.artifact import Key
-from artifactd.stores.base import Corrupt, Denied, Parts, Proof, Put, Source, StoreError
+from artifactd.stores.base import Corrupt, Denied, Parts, Proof, Put, Source, StoreError, Unavailable
+from artifactd.stores.objects.sending import MOST_FRUITLESS
 from artifactd.stores.s3.checksums import Verified
-from tests.servers.faults import Answer, Blackhole, Fault, Flip, Seen
+from tests.servers.faults import Answer, Blackhole, Fault, Flip, Reset, Seen
 from tests.servers.s3 import S3Server
 from tests.support.buckets import CLOCK, PART
 from tests.support.harness import a_put, digest, may_pass, only, outcome, pattern, receipt
@@ -219,6 +220,53 @@ def test_an_upload_that_somebody_aborted_is_begun_anew(
     assert receipt(store.put([large.put()])).written
     assert weed.content("k") == pattern(PART + 1)
     assert list(upload_log.unfinished("s3")) == []
+
+
+def test_an_upload_that_gets_no_further_is_begun_anew_after_some_tries(
+    weed: Through, large: File, upload_log: Written
+) -> None:
+    stopped_after_one_part(weed, large, upload_log)
+    ((_, poisoned),) = weed.uploads()
+    weed.proxy.faults.append(Fault(Reset(), lambda seen: poisoned in seen.target, math.inf))
+    store = weed.store(upload_log=upload_log)
+    for _ in range(MOST_FRUITLESS):
+        assert [one.upload for one in upload_log.unfinished("s3")] == [poisoned]
+        assert isinstance(only(store.put([large.put()])), Unavailable)
+    assert list(upload_log.unfinished("s3")) == []
+    assert receipt(store.put([large.put()])).written
+    assert numbers(weed)[-2:] == [2, 2]
+    assert weed.content("k") == pattern(PART + 1)
+
+
+def test_an_upload_that_gets_further_each_time_is_never_begun_anew(
+    lax: Through, tmp_path: Path, upload_log: Written
+) -> None:
+    file = File(tmp_path / "source", pattern((2 * MOST_FRUITLESS - 1) * SMALL_PART + 1))
+    store = lax.store(upload_log=upload_log, part_size=SMALL_PART)
+    for last in range(1, 2 * MOST_FRUITLESS):
+        here = Fault(Answer.s3(507, "InsufficientStorage"), beyond(last), math.inf)
+        lax.proxy.faults.append(here)
+        assert isinstance(only(store.put([file.put()])), Unavailable)
+        lax.proxy.faults.remove(here)
+    assert receipt(store.put([file.put()])).written
+    assert len(lax.seen("CreateMultipartUpload")) == 1
+    file.close()
+
+
+def beyond(last: int) -> Callable[[Seen], bool]:
+    return lambda seen: seen.operation == "UploadPart" and number(seen) > last
+
+
+def test_a_name_of_an_upload_that_fits_into_no_address_is_not_taken(
+    weed: Through, large: File, upload_log: Written
+) -> None:
+    store = weed.store(upload_log=upload_log)
+    name = "Z" * 100_000
+    answer = f"<InitiateMultipartUploadResult><UploadId>{name}</UploadId></InitiateMultipartUploadResult>"
+    weed.spoil(Answer(200, answer.encode()), "CreateMultipartUpload")
+    assert isinstance(only(store.put([large.put()])), Unavailable)
+    assert list(upload_log.unfinished("s3")) == []
+    assert receipt(store.put([large.put()])).written
 
 
 def test_an_upload_that_lost_a_part_is_dropped_and_begun_anew(

@@ -4,17 +4,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import uuid4
 
 from artifactd import checksum
-from artifactd.stores.base import Corrupt, Parts, Put, StoreError, size_of_parts
+from artifactd.stores.base import Corrupt, Denied, Parts, Put, StoreError, size_of_parts
 from artifactd.stores.http.messages import Piece, Unanswered
 from artifactd.stores.objects.metadata import metadata
 from artifactd.stores.objects.retry_after import Retry
-from artifactd.stores.objects.server import Expected, Forgotten, Objects
+from artifactd.stores.objects.server import Expected, Forgotten, Objects, Taken
 from artifactd.stores.objects.unfinished import Unfinished, UploadLog
 from artifactd.stores.objects.workers import Workers
+
+MOST_FRUITLESS: Final = 5
+"""Tries that get no part of an upload any further, before it is begun anew: perhaps it is the upload."""
 
 
 class Sending(Protocol):
@@ -69,6 +72,8 @@ class InParts:
     upload_log: UploadLog
     workers: Workers
     retry: Retry
+    fruitless: dict[str, int]
+    """upload → tries in a row in which the server took no part of it"""
 
     @property
     def attempt(self) -> str:
@@ -80,8 +85,10 @@ class InParts:
 
         Raises:
             Forgotten: the server has put the parts together, or dropped them. They are forgotten here, too.
+            StoreError: as `Objects`. After several tries in a row that got no further all is forgotten, too.
         """
         described = metadata(self.put, self.attempt)
+        had = len(self.unfinished.parts)
         try:
             if not self.unfinished.upload:
                 self._begin(self.retry(partial(self.server.begin, self.key, self.put, described)))
@@ -93,9 +100,12 @@ class InParts:
             )
             version = self.retry(done)
         except Forgotten:
-            with suppress(StoreError):  # it may know the upload still, and lack a part of it
-                self.server.abandon(self.key, self.unfinished.upload)
-            self.done()
+            self._begin_anew()  # it may know the upload still, and lack a part of it
+            raise
+        except (Denied, Taken):
+            raise  # of the store, or of the key
+        except StoreError:
+            self._failed(further=len(self.unfinished.parts) > had)
             raise
         self.done()
         return version
@@ -111,6 +121,18 @@ class InParts:
             with suppress(StoreError):
                 self.server.abandon(self.key, self.unfinished.upload)
                 self._ended()
+
+    def _failed(self, *, further: bool) -> None:
+        if upload := self.unfinished.upload:
+            self.fruitless[upload] = 0 if further else self.fruitless.get(upload, 0) + 1
+            if self.fruitless[upload] >= MOST_FRUITLESS:
+                self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Not now: at the next try. What the server does not drop is left to it."""
+        with suppress(StoreError):
+            self.server.abandon(self.key, self.unfinished.upload)
+        self.done()
 
     def _begin(self, upload: str) -> None:
         self.unfinished = self.unfinished.named(upload)
@@ -130,6 +152,7 @@ class InParts:
 
     def _ended(self) -> None:
         self.upload_log.ended(self.unfinished.upload)
+        self.fruitless.pop(self.unfinished.upload, None)
         self.unfinished = self.unfinished.named("")
 
 

@@ -76,6 +76,7 @@ class ObjectStore(Store):
         self._clock = clock
         self._workers = Workers(f"send-{name}", connections)
         self._retry = Retry(clock)
+        self._fruitless = dict[str, int]()
         self._readying = Lock()
         self._ready = False
         self._swept = -_SWEEP_SECONDS
@@ -232,6 +233,7 @@ class ObjectStore(Store):
             self._upload_log,
             self._workers,
             self._retry,
+            self._fruitless,
         )
 
     def _make_ready(self) -> None:

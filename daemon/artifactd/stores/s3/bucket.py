@@ -29,6 +29,9 @@ from artifactd.stores.s3.session import Opened, opened
 PROBE: Final = "_artifactd/probe"
 """The key of the probe's object, below the prefix. It stays: nothing here can delete."""
 
+_LONGEST_UPLOAD: Final = 2048
+"""Characters of an upload's name, which goes into each address. Amazon's have some 130."""
+
 
 class Bucket(Objects):
     """One bucket. Its session is opened by the first request.
@@ -147,7 +150,10 @@ class Bucket(Objects):
             Metadata=dict(metadata),
             **options,
         )
-        return str(response["UploadId"])
+        upload = str(response["UploadId"])
+        if len(upload) > _LONGEST_UPLOAD:
+            raise Unavailable(FOREIGN, key)
+        return upload
 
     def part(self, key: str, upload: str, number: int, piece: Piece, digest: bytes) -> str:
         """As `Objects.part`. The name is the part's ETag."""
