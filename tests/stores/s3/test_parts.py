@@ -1,5 +1,6 @@
 """Large copies: in parts, several at a time, in little memory, never begun again where parts are known."""
 
+import base64
 import json
 import math
 import re
@@ -369,6 +370,22 @@ def test_a_bit_that_flips_on_its_way_is_found_by_the_server(
     assert weed.content("k") is None
     assert receipt(store.put([file.put()])).written
     assert weed.content("k") == pattern(size)
+    file.close()
+
+
+@pytest.mark.parametrize("size", [1000, PART + 1000])
+def test_a_server_that_says_that_it_got_other_bytes_is_believed(
+    weed: Through, tmp_path: Path, size: int
+) -> None:
+    file = File(tmp_path / "source", pattern(size))
+    store = weed.store()
+    other = base64.b64encode(bytes.fromhex(digest(b"other"))).decode()
+    answer = Answer(200, headers={"etag": '"e"', "x-amz-checksum-sha256": other})
+    weed.spoil(answer, "PutObject", "UploadPart")
+    result = only(store.put([file.put()]))
+    assert isinstance(result, Corrupt)
+    assert digest(b"other") in str(result)
+    assert receipt(store.put([file.put()])).written
     file.close()
 
 

@@ -20,7 +20,7 @@ from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.server import Expected, Forgotten, Head, Metadata, Objects, Taken, condition
 from artifactd.stores.s3 import checksums, object_options
 from artifactd.stores.s3.answers import FOREIGN
-from artifactd.stores.s3.checksums import Verified
+from artifactd.stores.s3.checksums import Checked, Verified
 from artifactd.stores.s3.direct_put import DirectPut
 from artifactd.stores.s3.probe import probe
 from artifactd.stores.s3.sdk_errors import answered
@@ -135,8 +135,7 @@ class Bucket(Objects):
             **{f"x-amz-meta-{name}": value for name, value in metadata.items()},
             **condition(expected),
         }
-        _, direct = self._opened()
-        return direct.put("PutObject", key, {}, headers, body)
+        return self._kept("PutObject", key, {}, headers, body)
 
     def begin(self, key: str, put: Put, metadata: Metadata) -> str:  # noqa: ARG002 - Azure wants the put
         """As `Objects.begin`."""
@@ -160,8 +159,17 @@ class Bucket(Objects):
         body = checksums.part(piece, digest, self._verified, f"{key}, part {number}")
         queried = {"partNumber": str(number), "uploadId": upload}
         headers = {**body.headers, **object_options.headers(object_options.asking(self._table))}
+        return self._kept("UploadPart", key, queried, headers, body)
+
+    def _kept(
+        self, operation: str, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Checked
+    ) -> str:
+        """Send the bytes. Returns the ETag. Corrupt is raised, too, where the server says it got others."""
         _, direct = self._opened()
-        return direct.put("UploadPart", key, queried, headers, body)
+        kept = direct.put(operation, key, queried, headers, body)
+        if kept.digest not in {None, body.sha256}:
+            raise Corrupt(f"the server says that it got bytes with sha256 {kept.digest}", key)
+        return kept.etag
 
     def complete(  # noqa: PLR0917 - as Objects.complete
         self,

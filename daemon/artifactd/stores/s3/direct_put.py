@@ -1,20 +1,32 @@
 """The lean way of bytes into a bucket: signed requests over our own connections, with boto3's credentials."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from artifactd.artifact import Digest
 from artifactd.clock import Clock
 from artifactd.config.destinations.s3 import S3Endpoint
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.client import Client
 from artifactd.stores.http.connect import Server
 from artifactd.stores.http.messages import Unanswered
+from artifactd.stores.s3 import checksums
 from artifactd.stores.s3.answers import FOREIGN, meaning, of_xml
-from artifactd.stores.s3.checksums import Checked
+from artifactd.stores.s3.checksums import SHA256_HEADER, Checked
 from artifactd.stores.s3.session import Opened
 from artifactd.stores.s3.sigv4 import path, query, signed
 
 _OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the server says that it keeps."""
+
+    etag: str
+    digest: Digest | None
+    """of the bytes; None where it does not say"""
 
 
 class DirectPut:
@@ -34,8 +46,8 @@ class DirectPut:
 
     def put(
         self, operation: str, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Checked
-    ) -> str:
-        """Send the bytes to `key`. Returns the ETag.
+    ) -> Kept:
+        """Send the bytes to `key`.
 
         Raises:
             StoreError: what the answer means; see `answers` and `Client.send`.
@@ -61,7 +73,7 @@ class DirectPut:
         etag = answer.headers.get("etag")
         if not etag:
             raise Unanswered(FOREIGN, key)
-        return etag
+        return Kept(etag, checksums.proven(answer.headers.get(SHA256_HEADER, ""), "", None))
 
     def close(self) -> None:
         """Close idle connections."""
