@@ -78,7 +78,7 @@ def test_an_object_of_somebody_elses_where_the_probe_writes_is_named(weed: Throu
     for result in store.put([a_put("k", b"1"), a_put("l", b"1")]):
         assert outcome(result) == "Denied", "the store is out, and no copy is refused"
         assert place["Key"] in str(result)
-        assert "remove it" in str(result)
+        assert "remove this object" in str(result)
     assert weed.content("k") is None
     weed.client.delete_object(**place)
     assert receipt(store.put([a_put("k", b"1")])).written
