@@ -16,6 +16,6 @@ def audit(
 
     The field "previous" of each line is the SHA-256 of the line before it, so an export proves itself.
     """
-    with reading(configuration(config)) as ledger:
+    with reading(configuration(config, touching=False)) as ledger:
         for entry in ledger.entries(after):
             typer.echo(entry.line)

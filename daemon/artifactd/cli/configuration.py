@@ -1,14 +1,16 @@
 """The configuration that a command works with, and where the daemon on it is."""
 
 import os
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Annotated
+from threading import Thread
+from typing import Annotated, Final
 
 import typer
 
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import fail
-from artifactd.config import Config, ConfigError, load_beside, state_directories
+from artifactd.config import Config, ConfigError, load_beside, state_directories, unexamined
 from artifactd.service import control
 
 ConfigPath = Annotated[
@@ -23,12 +25,30 @@ ConfigPath = Annotated[
 ]
 
 
-def configuration(path: Path | None) -> Config:
-    """The configuration; where it is wrong the command ends with every problem listed."""
+_SECONDS: Final = 30.0
+"""For a look at the directories that the configuration names: a dead mount hangs for ever."""
+
+
+def configuration(path: Path | None, *, touching: bool = True, seconds: float = _SECONDS) -> Config:
+    """The configuration; where it is wrong, or takes longer than `seconds`, the command ends and says so.
+
+    `touching`: see `load`.
+    """
+    loaded = Future[Config]()
+    Thread(target=_load, args=(path, touching, loaded), name="configuration", daemon=True).start()
     try:
-        return load_beside(path, os.environ)
+        return loaded.result(seconds)
     except ConfigError as error:
         fail(Exit.CONFIGURATION, str(error))
+    except TimeoutError:
+        fail(Exit.CONFIGURATION, f"artifactd: {unexamined(seconds)}")
+
+
+def _load(path: Path | None, touching: bool, loaded: Future[Config]) -> None:  # noqa: FBT001 - a thread's argument
+    try:
+        loaded.set_result(load_beside(path, os.environ, touching=touching))
+    except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
+        loaded.set_exception(error)
 
 
 def state_of(path: Path | None) -> Path:

@@ -19,7 +19,7 @@ def explain(
     as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
 ) -> None:
     """Say what is known of one file: layout, rule, evidence that is missing, state, tries, last error."""
-    settings = configuration(config)
+    settings = configuration(config, touching=False)
     inside = relative(settings.data_directory, path)
     if inside is None:
         fail(Exit.FAILED, f"{path} does not lie below the data directory {settings.data_directory}")

@@ -43,7 +43,7 @@ def list_copies(
     as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
 ) -> None:
     """List each experiment's exported artifacts, and those that wait or were refused, with the reason."""
-    settings = configuration(config)
+    settings = configuration(config, touching=False)
     chosen = set(state or Shown)
     with reading(settings) as ledger:
         states = [State(one.value) for one in chosen if one is not Shown.WAITING]

@@ -22,7 +22,7 @@ def retry(
     """Try again what was refused, given up or found lost. The running daemon takes it up within a second."""
     if bool(paths) == everything:
         fail(Exit.USAGE, "name artifacts, or --all")
-    settings = configuration(config)
+    settings = configuration(config, touching=False)
     chosen = None if everything else {relative(settings.data_directory, path) for path in paths or ()}
     with ends_well():
         replayed = replay(settings, chosen, SYSTEM.now())

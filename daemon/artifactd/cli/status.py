@@ -27,7 +27,7 @@ def status(
     It ends with 0 if artifacts get to their stores, with 7 if they do not or the daemon does not answer in
     time, with 1 if no daemon runs; then it shows what is on record.
     """
-    settings = configuration(config)
+    settings = configuration(config, touching=False)
     try:
         said = next(control.ask(settings.state_directory, "status", timeout))
     except Silent as error:

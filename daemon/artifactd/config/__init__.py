@@ -20,7 +20,7 @@ from artifactd.config.destinations.s3 import S3
 from artifactd.config.document import FIELDS, Format, Health, Level, Limits, Log, Watch
 from artifactd.config.effective import Config, Row
 from artifactd.config.listen import Listen, Tcp, Unix
-from artifactd.config.problem import ConfigError, Problem
+from artifactd.config.problem import ConfigError, Problem, unexamined
 from artifactd.config.sources import gather
 from artifactd.config.values import place
 
@@ -48,27 +48,29 @@ __all__ = [
     "load",
     "load_beside",
     "state_directories",
+    "unexamined",
 ]
 
 DEFAULT_PATH = Path("/etc/artifactd/config.toml")
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+def load(path: Path | None, environ: Mapping[str, str], *, touching: bool = True) -> Config:
     """The configuration in the file at `path`; None: $ARTIFACTD_CONFIG, else /etc/artifactd/config.toml.
 
-    Reads files and writes none.
+    Reads files and writes none. Unless `touching`, no destination is looked at, since its mount may hang: for
+    who uses none. What is wrong with its place then stays unknown.
 
     Raises:
         ConfigError: something is wrong, a missing file included. It holds every problem and no secret.
     """
-    return assemble(gather(chosen(path, environ), environ))
+    return assemble(gather(chosen(path, environ), environ), touching=touching)
 
 
-def load_beside(path: Path | None, environ: Mapping[str, str]) -> Config:
+def load_beside(path: Path | None, environ: Mapping[str, str], *, touching: bool = True) -> Config:
     """`load` for a command: of the service's own configuration, with the secrets that the service gets."""
     if chosen(path, environ) == DEFAULT_PATH:
         environ = secrets.beside_the_service(environ)
-    return load(path, environ)
+    return load(path, environ, touching=touching)
 
 
 def state_directories(path: Path | None, environ: Mapping[str, str]) -> tuple[Path, ...]:

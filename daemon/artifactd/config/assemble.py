@@ -25,24 +25,25 @@ from artifactd.decisions.policy import Policy
 Settings = Mapping[str, Setting]
 
 
-def assemble(found: Layer) -> Config:
-    """The configuration that `found` describes.
+def assemble(found: Layer, *, touching: bool = True) -> Config:
+    """The configuration that `found` describes. `touching`: see `load`.
 
     Raises:
         ConfigError: it has problems, those met while reading among them.
     """
     parsed = _parse(found.settings)
     document = _resolved(parsed.document)
-    problems = (*found.problems, *parsed.problems, *_conflicts(document, found.settings, parsed.faulty))
-    if problems:
+    stores = {kind: chosen(kind, document) for kind in document.artifacts_store}
+    looked_at = {kind: store for kind, store in stores.items() if touching or not store.touches}
+    conflicts = _conflicts(document, found.settings, parsed.faulty, looked_at)
+    if problems := (*found.problems, *parsed.problems, *conflicts):
         raise ConfigError(problems)
-    stores = [chosen(kind, document) for kind in document.artifacts_store]
     policy = Policy.of([table.rule for table in document.policy])
     effective = rows(document, policy, found.settings)
     return Config(
         enabled=document.enable_artifacts_upload,
         data_directory=document.data_directory,
-        destinations=tuple(store.destination() for store in stores),
+        destinations=tuple(store.destination() for store in stores.values()),
         state_directory=document.artifactd.state_directory,
         on_change=document.artifactd.on_change,
         watch=document.watch,
@@ -52,10 +53,10 @@ def assemble(found: Layer) -> Config:
         retry=Backoff(**document.retry.model_dump()),
         log=document.log,
         health=document.health,
-        warnings=(*found.warnings, *_doubts(document, stores)),
+        warnings=(*found.warnings, *_doubts(document, looked_at.values())),
         digest=fingerprint(effective),
         rows=effective,
-        hidden=tuple(secret for store in stores for secret in store.secrets()),
+        hidden=tuple(secret for store in stores.values() for secret in store.secrets()),
     )
 
 
@@ -135,7 +136,12 @@ def _resolved(document: Document) -> Document:
     return document.model_copy(update={"data_directory": Path(os.path.realpath(document.data_directory))})
 
 
-def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -> Iterator[Problem]:
+def _conflicts(
+    document: Document,
+    settings: Settings,
+    faulty: frozenset[str],
+    stores: Mapping[StoreKind, StoreSettings],
+) -> Iterator[Problem]:
     """What is wrong between values that are right each by itself. A `faulty` key is not called missing."""
     state = document.artifactd.state_directory
     if within(state, document.data_directory):
@@ -145,8 +151,8 @@ def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -
     if isinstance(asked, Unix) and within(asked.path, document.data_directory):
         mend = f"{asked.path} lies in the data directory, where nothing may be added; choose another place"
         yield _blame("health.listen", settings).problem(mend)
-    for kind in document.artifacts_store:
-        yield from _store_problems(kind, document, settings, faulty)
+    for kind, store in stores.items():
+        yield from _store_problems(kind, store, settings, faulty)
     for name in used_twice(_blame("policy", settings).value):
         yield _blame("policy", settings).problem(
             f"two rules are named {name!r}; each needs a name of its own"
@@ -154,10 +160,9 @@ def _conflicts(document: Document, settings: Settings, faulty: frozenset[str]) -
 
 
 def _store_problems(
-    kind: StoreKind, document: Document, settings: Settings, faulty: frozenset[str]
+    kind: StoreKind, said: StoreSettings, settings: Settings, faulty: frozenset[str]
 ) -> Iterator[Problem]:
     store = _blame("artifacts_store", settings)
-    said = chosen(kind, document)
     for keys, needed in said.missing():
         if faulty.isdisjoint(keys):
             mend = f"missing; artifacts_store names {kind}, which needs {needed}"

@@ -51,3 +51,11 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     close = difflib.get_close_matches(word, known, n=1, cutoff=_CLOSE)
     longer = (other for other in known if len(word) >= _START and other.startswith(word))
     return next(iter((*close, *longer)), None)
+
+
+def unexamined(seconds: float) -> str:
+    """The reason where looking at a configuration's directories did not end in so many seconds."""
+    return (
+        f"the configuration cannot be examined: a directory that it names hangs, {seconds:g} s without an "
+        "answer; is a mount dead?"
+    )

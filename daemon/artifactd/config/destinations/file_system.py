@@ -44,6 +44,7 @@ class FileSystem:
 class FileSystemSettings(Settings):
     """What is set for it."""
 
+    touches: ClassVar = True
     keys: FileSystemKeys
     table: FileSystemTable
     data_directory: Path

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 
 class StoreKind(StrEnum):
@@ -41,6 +41,9 @@ def pair(one: str, has_one: object, other: str, has_other: object) -> Iterator[C
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the keys say of one destination. Each kind has its own, with a `destination` made of them."""
+
+    touches: ClassVar = False
+    """whether clashes and doubts look at the destination itself, which may hang"""
 
     def missing(self) -> Iterator[Missing]:
         """All that is not set and that the destination cannot do without."""
