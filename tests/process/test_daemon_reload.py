@@ -114,6 +114,20 @@ def test_a_signal_does_the_same(site: Site) -> None:
         assert daemon.stop() == 0
 
 
+def test_while_the_configuration_hangs_everything_goes_on(site: Site) -> None:
+    with site.daemon() as daemon:
+        said = site.config.read_text()
+        site.config.unlink()
+        os.mkfifo(site.config)  # whoever reads it waits until somebody has written
+        daemon.process.send_signal(signal.SIGHUP)
+        site.write("train_preds.csv")
+        daemon.hear("artifact.exported")
+        assert not daemon.heard("config.reloaded")
+        site.config.write_text(said)
+        daemon.hear("config.reloaded")
+        assert daemon.stop() == 0
+
+
 def test_another_data_directory_is_watched_after_a_reload(site: Site) -> None:
     with site.daemon() as daemon:
         other = site.base / "other"

@@ -5,17 +5,34 @@ daemon goes on with the new one as if it had just started, on the same lock, led
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from threading import Thread
 from typing import Any, Final
 
 from artifactd.clock import Clock
-from artifactd.config import Config, ConfigError
+from artifactd.config import Config, ConfigError, unexamined
 from artifactd.ledger.record import Fields
 from artifactd.log.log import Log
 from artifactd.mirror.answers import Answer, final
+from artifactd.mirror.pipeline import Inbox
 
 PATIENCE_SECONDS: Final = 300.0
 """For what is in flight. Meanwhile nothing new is exported; after that the old configuration is kept."""
+
+EXAMINED_SECONDS: Final = 30.0
+"""For the examination. It looks at the directories that the configuration names, and a dead mount hangs."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wish:
+    """Somebody's, to have the configuration as it is now."""
+
+    principal: str
+    answer: Answer
+    since: float
+    """monotonic seconds"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +61,9 @@ class Asked:
 class Reload:
     """Of one running configuration: what becomes of the wish to have another. For the mirror's thread only.
 
-    `load` gives the configuration as it is now, or raises ConfigError. `note` puts an event on record.
+    `load` gives the configuration as it is now, or raises ConfigError. It is called in a thread of its own,
+    one at a time, and what it came to is acted on through `inbox`. `in_flight` counts files. `note` puts an
+    event on record.
     """
 
     def __init__(
@@ -53,30 +72,78 @@ class Reload:
         running: Config,
         log: Log,
         clock: Clock,
-        note: Callable[[Fields], object] = lambda _fields: None,
+        *,
+        inbox: Inbox,
+        in_flight: Callable[[], int],
+        note: Callable[[Fields], object],
     ) -> None:
         self._load, self._running, self.log, self._clock, self._note = load, running, log, clock, note
+        self._inbox, self._in_flight = inbox, in_flight
+        self._wish: Wish | None = None
+        """the last one, until the configuration was examined for it"""
+        self._examining = False
         self.asked: Asked | None = None
         """the configuration that waits for what is in flight"""
 
-    def ask(self, principal: str, answer: Answer, in_flight: int) -> None:
+    @property
+    def idle(self) -> bool:
+        """Whether no other configuration is examined or waits."""
+        return self._wish is None and self.asked is None
+
+    def ask(self, principal: str, answer: Answer) -> None:
         """Examine the configuration. A good one waits in `asked`; of a bad one every problem is told."""
+        if self._wish is not None:
+            self._wish.answer(final(ok=False, reason=_OVERTAKEN))
+        self._wish = Wish(principal, answer, self._clock.monotonic())
+        if not self._examining:  # else what is read now may be older than the wish: once more after it
+            self._examine(self._wish)
+
+    def _examine(self, wish: Wish) -> None:
+        self._examining = True
         try:
-            config = self._load()
+            Thread(target=self._look, args=(wish,), name="reload", daemon=True).start()
+        except RuntimeError:
+            self._examining, self._wish = False, None
+            self._refuse(["no thread can be had now: reload again"], None, wish.principal, wish.answer)
+
+    def _look(self, wish: Wish) -> None:
+        """In the thread."""
+        found = Future[Config]()
+        try:
+            found.set_result(self._load())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is taken
+            found.set_exception(error)
+        self._inbox.put(partial(self._examined, wish, found))
+
+    def _examined(self, wish: Wish, found: Future[Config]) -> None:
+        self._examining = False
+        if wish is not self._wish:  # it was given up, or overtaken
+            if self._wish is not None:
+                self._examine(self._wish)
+            return
+        self._wish = None
+        try:
+            config = found.result()
         except ConfigError as error:
-            self._refuse([str(problem) for problem in error.problems], None, principal, answer)
+            self._refuse([str(problem) for problem in error.problems], None, wish.principal, wish.answer)
             return
         if problems := fixed(self._running, config):
-            self._refuse(problems, config.digest, principal, answer)
+            self._refuse(problems, config.digest, wish.principal, wish.answer)
             return
         if self.asked is not None:
-            self.asked.answer(final(ok=False, reason="overtaken by a later reload"))
-        self.asked = Asked(config, principal, answer, self._clock.monotonic())
-        if in_flight:
-            answer({"final": False, "ok": True, "reason": f"{in_flight} files in flight are finished first"})
+            self.asked.answer(final(ok=False, reason=_OVERTAKEN))
+        self.asked = Asked(config, wish.principal, wish.answer, self._clock.monotonic())
+        if files := self._in_flight():
+            reason = f"{files} files in flight are finished first"
+            wish.answer({"final": False, "ok": True, "reason": reason})
 
     def due(self, in_flight: int) -> Asked | None:
         """The configuration that is to be taken now, which is on record then; None: go on."""
+        if (wish := self._wish) is not None:
+            if self._clock.monotonic() - wish.since > EXAMINED_SECONDS:
+                self._wish = None
+                self._refuse([unexamined(EXAMINED_SECONDS)], None, wish.principal, wish.answer)
+            return None  # it may overtake what waits
         asked = self.asked
         if asked is None:
             return None
@@ -90,10 +157,11 @@ class Reload:
         return None
 
     def forget(self, reason: str) -> None:
-        """What waits is not taken, for this reason."""
-        if self.asked is not None:
-            self.asked.answer(final(ok=False, reason=reason))
-            self.asked = None
+        """What is examined or waits is not taken, for this reason."""
+        for one in (self._wish, self.asked):
+            if one is not None:
+                one.answer(final(ok=False, reason=reason))
+        self._wish = self.asked = None
 
     def _refuse(self, problems: Sequence[str], digest: str | None, principal: str, answer: Answer) -> None:
         reason = "; ".join(problems)
@@ -111,6 +179,9 @@ class Reload:
     def _fields(self, action: str, outcome: str, principal: str, digest: str | None) -> dict[str, Any]:
         """An event's. Whose configuration it was made under, the record says of every event by itself."""
         return {"action": action, "outcome": outcome, "principal": principal, "asked_config_digest": digest}
+
+
+_OVERTAKEN: Final = "overtaken by a later reload"
 
 
 def fixed(running: Config, found: Config) -> list[str]:

@@ -190,7 +190,9 @@ class Service:
 
     def _pause(self) -> float:
         """Seconds that an idle daemon may sleep: whoever watches its heartbeat has to hear one."""
-        return _TURN_SECONDS if self._config.health.listen else self._manager.interval or _IDLE_SECONDS
+        if self._config.health.listen or not self._reload.idle:
+            return _TURN_SECONDS
+        return self._manager.interval or _IDLE_SECONDS
 
     def _listen(self) -> None:
         """Answer how it is, from now to the end."""
@@ -216,19 +218,26 @@ class Service:
 
     def _examiner(self, engine: Engine | None = None) -> Reload:
         """What looks at configurations that may follow the present one. Only an engine has a record."""
-        load = self._sources.load
-        if engine is None:
-            return Reload(load, self._config, self.log, self._clock)
-        return Reload(load, self._config, self.log, self._clock, engine.recorder.note)
+        return Reload(
+            self._sources.load,
+            self._config,
+            self.log,
+            self._clock,
+            inbox=self._inbox,
+            in_flight=self._in_flight,
+            note=(lambda _fields: None) if engine is None else engine.recorder.note,
+        )
 
     def _examine(self, principal: str, answer: Answer) -> None:
-        in_flight = 0 if self._daemon is None else self._daemon.engine.mirror.in_flight
         self._manager.reloading()
-        self._reload.ask(principal, answer, in_flight)
+        self._reload.ask(principal, answer)
+
+    def _in_flight(self) -> int:
+        return 0 if self._daemon is None else self._daemon.engine.mirror.in_flight
 
     def _due(self, in_flight: int) -> Asked | None:
         asked = self._reload.due(in_flight)
-        if self._reload.asked is None:
+        if self._reload.idle:
             self._manager.unchanged()
         return asked
 
