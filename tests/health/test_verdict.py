@@ -24,7 +24,7 @@ from artifactd.health.verdict import (
     troubles,
 )
 
-NOW = 10_000.0
+NOW, MIB = 10_000.0, 1 << 20
 WELL = Facts(
     Phase.RUNNING,
     turned=NOW,
@@ -58,6 +58,18 @@ def test_a_daemon_that_is_well_is_live_and_ready() -> None:
             replace(WELL, queue=QueueFacts(pending_since=NOW - 3601)),
             ("queue", "waits for 3601 s, 3600 s are"),
         ),
+        (
+            replace(WELL, stores=(StoreFacts("s3", silent_since=NOW - 121, under_way=3),)),
+            ("store", "it has not answered for 121 s: 3 files under way"),
+        ),
+        (
+            replace(WELL, stores=(StoreFacts("s3", silent_since=NOW - 185, asked_bytes=MIB, under_way=1),)),
+            ("store", "it has not answered for 185 s: 1 files under way"),
+        ),
+        (
+            replace(WELL, stores=(StoreFacts("s3", NOW - 9, "gone", silent_since=NOW - 999, under_way=1),)),
+            ("store", "it takes nothing since 9 s: gone"),
+        ),
     ],
 )
 def test_whatever_keeps_artifacts_from_their_stores_is_told(facts: Facts, expected: tuple[str, str]) -> None:
@@ -79,6 +91,8 @@ def test_whatever_keeps_artifacts_from_their_stores_is_told(facts: Facts, expect
         replace(WELL, queue=QueueFacts(pending_since=NOW - 3599)),
         replace(WELL, queue=QueueFacts(incomplete=3, overdue=3, incomplete_since=NOW - 99_999)),
         replace(WELL, queue=QueueFacts(waiting=10_000, in_flight=512)),
+        replace(WELL, stores=(StoreFacts("s3", silent_since=NOW - 119, under_way=512),)),
+        replace(WELL, stores=(StoreFacts("s3", silent_since=NOW - 183, asked_bytes=MIB, under_way=1),)),
         replace(WELL, record=RecordFacts(copies={("s3", State.REFUSED): 7, ("s3", State.LOST): 1})),
         replace(WELL, watch=WatchFacts(doubts=3, overflows=1, missed=2)),
         replace(WELL, phase=Phase.DISABLED, scan=None),
@@ -128,9 +142,9 @@ FACTS = st.builds(
     Facts,
     phase=st.sampled_from(Phase),
     turned=st.floats(0.0, NOW),
-    stores=st.lists(st.builds(StoreFacts, st.sampled_from(["a", "b"]), TIMES, st.text()), max_size=2).map(
-        tuple
-    ),
+    stores=st.lists(
+        st.builds(StoreFacts, st.sampled_from(["a", "b"]), TIMES, st.text(), silent_since=TIMES), max_size=2
+    ).map(tuple),
     scan=st.none() | st.builds(ScanFacts, st.floats(0.0, NOW), st.floats(0.0, 10.0), st.floats(1.0, 100.0)),
     watch=st.builds(WatchFacts, REASONS),
     queue=st.builds(QueueFacts, pending_since=TIMES, incomplete_since=TIMES),
@@ -155,7 +169,7 @@ def test_as_time_passes_without_news_reasons_are_only_added(facts: Facts, second
 def test_for_machines_everything_is_told_with_its_unit() -> None:
     facts = replace(
         WELL,
-        stores=(StoreFacts("s3", NOW - 5.0, "gone", {"PutObject": 3}),),
+        stores=(StoreFacts("s3", NOW - 5.0, "gone", {"PutObject": 3}, NOW - 47.0),),
         record=RecordFacts(entries=9, copies={("s3", State.PROVEN): 2, ("s3", State.GONE): 0}),
     )
     said = report(facts, NOW)
@@ -163,6 +177,8 @@ def test_for_machines_everything_is_told_with_its_unit() -> None:
         "s3": {
             "out": True,
             "out_seconds": 5.0,
+            "silent": False,
+            "silent_seconds": 47.0,
             "reason": "gone",
             "requests": {"PutObject": 3},
             "copies": {"proven": 2},

@@ -13,7 +13,7 @@ from artifactd.decisions.lifecycle import State
 from artifactd.decisions.settle import LARGE, ROOM
 from artifactd.stores.base import Put, Result, Source, Unavailable
 from artifactd.stores.memory import MemoryStore
-from tests.support.faults import FaultyStore, before
+from tests.support.faults import FaultyStore, Inner, before
 from tests.support.rig import Rig, copies, rigged
 
 HUGE = bytes(LARGE + 1)
@@ -61,6 +61,56 @@ def test_the_next_version_of_a_file_does_not_wait_for_a_store_that_hangs(
     pair.finish()
     assert copies(shaky) == {"alice/one/a.csv": b"two"}
     assert set(pair.states(path).values()) == {State.PROVEN}
+
+
+def test_it_is_known_since_when_a_store_that_hangs_has_not_answered(
+    pair: Rig, live: FaultyStore, shaky: FaultyStore
+) -> None:
+    answering, hanging = pair.mirror.stores()
+    shaky.gate.shut()
+    path = pair.new("a.csv", b"one")
+    pair.mirror.touched({path: True})
+    pair.mirror.turn(0.0)
+    pair.time.advance(3.0)
+    pair.until(lambda: copies(live) == {"alice/one/a.csv": b"one"} and shaky.gate.waiting == 1)
+    began = pair.clock.monotonic()
+    pair.time.advance(60.0)
+    pair.until(lambda: answering.silent_since is None)
+    assert (hanging.silent_since, hanging.asked_bytes, hanging.under_way) == (began, 3, 1)
+    shaky.gate.open()
+    pair.finish()
+    assert (hanging.silent_since, hanging.asked_bytes) == (None, 0)
+
+
+def test_a_store_that_answers_one_thread_is_not_silent_because_of_another(
+    rig: Rig, live: FaultyStore
+) -> None:
+    (state,) = rig.mirror.stores()
+    hung, released = threading.Event(), threading.Event()
+
+    def hangs(put: Put, inner: Inner) -> Result:
+        hung.set()
+        released.wait(30)
+        return inner(put)
+
+    live.scripted.append(hangs)
+    rig.new("a.csv", b"one")
+    rig.mirror.rescan("test")
+    rig.mirror.turn(0.0)
+    rig.until(lambda: not rig.mirror.scanning)
+    rig.time.advance(3.0)
+    rig.until(hung.is_set)
+    rig.time.advance(100.0)
+    rig.new("b.csv", b"two")
+    rig.mirror.rescan("test")
+    rig.mirror.turn(0.0)
+    rig.until(lambda: not rig.mirror.scanning)
+    rig.time.advance(3.0)
+    rig.until(lambda: "alice/one/b.csv" in copies(live) and state.under_way == 1)
+    assert state.silent_since == rig.clock.monotonic()
+    released.set()
+    rig.finish()
+    assert state.silent_since is None
 
 
 def test_the_end_of_the_record_gets_to_one_store_while_another_hangs(pair: Rig, shaky: FaultyStore) -> None:

@@ -128,6 +128,8 @@ def _stores(stores: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str,
         match store:
             case {"out": True}:
                 how = f"out for {store['out_seconds']:.0f} s: {store['reason']}"
+            case {"silent": True}:
+                how = f"has not answered for {store['silent_seconds']:.0f} s"
             case {"out": False}:
                 how = "takes copies"
             case _:

@@ -31,6 +31,10 @@ class StoreState:
     """whether something was passed over while the store took nothing: the next scan has to find it"""
     out_since: float | None = None
     reason: str = ""
+    silent_since: float | None = None
+    """when it last answered, or was asked again after a rest; None: nothing is asked of it"""
+    asked_bytes: int = 0
+    """of the largest job that it was given and has not answered"""
     _failures: int = 0
     _until: float = 0.0
 

@@ -111,7 +111,15 @@ class Gathered:
     def _stores(self) -> tuple[StoreFacts, ...]:
         stores = self.engine.stores
         return tuple(
-            StoreFacts(one.store, one.out_since, one.reason, stores[one.store].requests())
+            StoreFacts(
+                one.store,
+                one.out_since,
+                one.reason,
+                stores[one.store].requests(),
+                one.silent_since,
+                one.asked_bytes,
+                one.under_way,
+            )
             for one in self.engine.mirror.stores()
         )
 

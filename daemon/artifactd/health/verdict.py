@@ -25,6 +25,12 @@ _SCANS_MISSED: Final = 3
 """Pauses between scans that may pass without one: a scan gives way while everything is busy."""
 
 
+_SILENT_SECONDS: Final = 120.0
+_SILENT_RATE: Final = 16 << 10
+"""Seconds that a store may say nothing, and bytes of its largest job that allow one more: the least rate of a
+line that exports are worth sending over. Stores give up slower requests by themselves, unless they hang."""
+
+
 class Phase(StrEnum):
     """Where the daemon is between its start and its end."""
 
@@ -45,6 +51,12 @@ class StoreFacts:
     reason: str = ""
     requests: Mapping[str, int] = field(default_factory=dict)
     """sent since the start, by operation"""
+    silent_since: float | None = None
+    """monotonic seconds since which it has not answered; None: nothing is asked of it"""
+    asked_bytes: int = 0
+    """of the largest job that it has not answered"""
+    under_way: int = 0
+    """files"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +220,9 @@ def _running(facts: Facts, now: float) -> Iterator[Trouble]:
         if store.out_since is not None:
             out = f"it takes nothing since {now - store.out_since:.0f} s: {store.reason}"
             yield Trouble("store", out, store.name)
+        elif silent(store, now):
+            since = f"it has not answered for {age(store.silent_since, now):.0f} s"
+            yield Trouble("store", f"{since}: {store.under_way} files under way", store.name)
     pending = age(facts.queue.pending_since, now)
     if pending > facts.max_pending_seconds:
         allowed = f"{facts.max_pending_seconds:.0f} s are allowed"
@@ -225,6 +240,11 @@ def _scan(scan: ScanFacts | None, caught_up: float | None, now: float) -> Iterat
     if now - ended > allowed:
         last = f"the last whole scan ended {now - ended:.0f} s ago"
         yield Trouble("scan", f"{last}, {allowed:.0f} s are allowed")
+
+
+def silent(store: StoreFacts, now: float) -> bool:
+    """Whether it has not answered for longer than its largest job may take: it hangs, most likely."""
+    return age(store.silent_since, now) > _SILENT_SECONDS + store.asked_bytes / _SILENT_RATE
 
 
 def age(since: float | None, now: float) -> float:
@@ -274,6 +294,8 @@ def _store(store: StoreFacts, facts: Facts, now: float) -> dict[str, Any]:
     return {
         "out": store.out_since is not None,
         "out_seconds": round(age(store.out_since, now), 1),
+        "silent": silent(store, now),
+        "silent_seconds": round(age(store.silent_since, now), 1),
         "reason": store.reason or None,
         "requests": dict(store.requests),
         "copies": copies,

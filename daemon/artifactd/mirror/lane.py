@@ -56,7 +56,7 @@ class Item:
         return self.held.reading.source.size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """Items that one thread puts together."""
 
@@ -66,6 +66,11 @@ class Job:
     def large(self) -> bool:
         """Whether it is one large file."""
         return self.items[0].size > LARGE
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(item.size for item in self.items)
 
 
 class Lane:
@@ -87,7 +92,9 @@ class Lane:
         self._numbers = count()
         self._small: FairQueue[int] = FairQueue()
         self._large: FairQueue[int] = FairQueue()
-        self._jobs = self._large_jobs = 0
+        self._jobs: dict[Job, int] = {}
+        """under way, with their bytes"""
+        self._large_jobs = 0
         self._under_way: Counter[bytes] = Counter()
         self._identities: dict[bytes, Identity] = {}
         self.passed_over: dict[bytes, int] = {}
@@ -153,13 +160,13 @@ class Lane:
         queue = self._large if item.size > LARGE else self._small
         queue.put(Owner(artifact.user, artifact.experiment_id), number, item.size)
 
-    def start(self) -> None:
+    def start(self, now: float) -> None:
         """Begin as many jobs as there are threads for."""
-        while self._small and self._jobs < self._most:
-            self._begin(Job(list(self._batch())))
-        while self._large and self._jobs < self._most and self._large_jobs < self._most - 1:
+        while self._small and len(self._jobs) < self._most:
+            self._begin(Job(list(self._batch())), now)
+        while self._large and len(self._jobs) < self._most and self._large_jobs < self._most - 1:
             if (number := self._large.take()) is not None:
-                self._begin(Job([self._items.pop(number)]))
+                self._begin(Job([self._items.pop(number)]), now)
 
     def _batch(self) -> Iterator[Item]:
         room = BATCH_BYTES
@@ -170,15 +177,20 @@ class Lane:
             self._small.take()
             yield self._items.pop(number)
 
-    def _begin(self, job: Job) -> None:
-        self._jobs += 1
+    def _begin(self, job: Job, now: float) -> None:
+        if not self._jobs:
+            self.state.silent_since = now
+        self._jobs[job] = job.size
         self._large_jobs += job.large
+        self.state.asked_bytes = max(self._jobs.values())
         self._put(self, job)
 
-    def ended(self, job: Job) -> None:
+    def ended(self, job: Job, now: float) -> None:
         """The job is done, in whatever way."""
-        self._jobs -= 1
+        del self._jobs[job]
         self._large_jobs -= job.large
+        self.state.silent_since = now if self._jobs else None
+        self.state.asked_bytes = max(self._jobs.values(), default=0)
         for item in job.items:
             self.gave_up(item.path, item.size)
 

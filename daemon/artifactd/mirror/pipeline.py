@@ -227,7 +227,7 @@ class Pipeline:
         for index, lane, one in plans.starts:
             lane.send(Item(one, Upload(recorded[index].row, one.reading)))
         for lane in self.lanes.values():
-            lane.start()
+            lane.start(self._clock.monotonic())
         for one in held:
             self._release(one, 0)
         for settled, outcome in zip(batch, outcomes, strict=True):
@@ -345,7 +345,7 @@ class Pipeline:
             raise
         except Exception as error:  # noqa: BLE001 - the copies stay begun, and are begun again at the next look
             self._tell_fault(error)
-        lane.ended(job)
+        lane.ended(job, self._clock.monotonic())
         for item in job.items:
             self._release(item.held, 1)
         if outcome.outage is not None:
@@ -353,7 +353,7 @@ class Pipeline:
         elif any(isinstance(one.event, Proven) for one in outcome.delivered):
             self._back_again(lane)
         self._tell_doubts(lane)
-        lane.start()
+        lane.start(self._clock.monotonic())
 
     def _tell_fault(self, error: Exception) -> None:
         """Say that something went wrong which nobody foresaw."""
