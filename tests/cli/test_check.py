@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from artifactd.clock import SYSTEM
+from artifactd.config import load
+from artifactd.inspection.check import checkup
 from artifactd.ledger.ledger import Ledger
 from tests.support.operator import changed
 from tests.support.process import CONFINED, Site
@@ -148,3 +151,10 @@ def test_the_master_switch_off_is_a_failed_check(site: Site) -> None:
     ok, text = checked(site, code=7)["configuration"]
     assert not ok
     assert "enable_artifacts_upload = true" in text
+
+
+def test_a_directory_that_hangs_is_a_failed_check_and_the_others_are_made(site: Site) -> None:
+    found = list(checkup(load(site.config, site.environment), SYSTEM, seconds=0.0))
+    (store,) = (one for one in found if one.name == "store file_system")
+    assert (store.ok, store.found) == (False, "it hangs: 0 s without an answer")
+    assert "clock" in {one.name for one in found}

@@ -1,13 +1,13 @@
 """The configuration that a command works with, and where the daemon on it is."""
 
 import os
-from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Annotated, Final
 
 import typer
 
+from artifactd.aside import aside
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import fail
 from artifactd.config import Config, ConfigError, load_beside, state_directories, unexamined
@@ -34,21 +34,13 @@ def configuration(path: Path | None, *, touching: bool = True, seconds: float = 
 
     `touching`: see `load`.
     """
-    loaded = Future[Config]()
-    Thread(target=_load, args=(path, touching, loaded), name="configuration", daemon=True).start()
+    load = partial(load_beside, path, os.environ, touching=touching)
     try:
-        return loaded.result(seconds)
+        return aside(load, "configuration").result(seconds)
     except ConfigError as error:
         fail(Exit.CONFIGURATION, str(error))
     except TimeoutError:
         fail(Exit.CONFIGURATION, f"artifactd: {unexamined(seconds)}")
-
-
-def _load(path: Path | None, touching: bool, loaded: Future[Config]) -> None:  # noqa: FBT001 - a thread's argument
-    try:
-        loaded.set_result(load_beside(path, os.environ, touching=touching))
-    except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
-        loaded.set_exception(error)
 
 
 def state_of(path: Path | None) -> Path:

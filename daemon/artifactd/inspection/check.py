@@ -5,12 +5,14 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from artifactd import checksum
 from artifactd.artifact import Key, printable
+from artifactd.aside import aside
 from artifactd.clock import Clock, rfc3339
-from artifactd.config import Config
+from artifactd.config import Config, Destination, FileSystem
 from artifactd.decisions.watched import shares
 from artifactd.discovery import exports, scan
 from artifactd.discovery.watch_selftest import self_test
@@ -31,6 +33,10 @@ _RELEASED: Final = 1_790_000_000.0
 """Seconds since the epoch: September 2026. A clock before this program was made is wrong."""
 
 _DIRECTORIES_SHOWN: Final = 3
+
+_ANSWER_SECONDS: Final = 30.0
+"""For a directory as a destination, which takes milliseconds; a dead mount hangs for ever."""
+
 _WATCH_RESERVE: Final = 2
 """Watches to have for each directory that is there now: trees grow."""
 
@@ -45,16 +51,16 @@ class Check:
     mend: str = ""
 
 
-def checkup(config: Config, clock: Clock) -> Iterator[Check]:
-    """Every check, in the order in which to mend."""
+def checkup(config: Config, clock: Clock, seconds: float = _ANSWER_SECONDS) -> Iterator[Check]:
+    """Every check, in the order in which to mend. A directory as a destination has so many seconds."""
     yield (who := _account(config))
     if not who.ok:
         return  # what the probes leave behind would belong to the wrong account, and lock the daemon out
     yield _configuration(config)
     yield _data_directory(config)
     yield _state_directory(config)
-    yield from (_store(config, name, clock) for name, _ in named(config))
-    yield _inotify(config)
+    yield from (_store(config, name, clock, seconds) for name, _ in named(config))
+    yield _inotify(config, seconds)
     yield _watcher()
     yield _clock(config, clock.now())
 
@@ -123,9 +129,20 @@ def _state_directory(config: Config) -> Check:
     return Check(name, ok=True, found=f"{directory}, {entries} entries on record")
 
 
-def _store(config: Config, name: str, clock: Clock) -> Check:
+def _store(config: Config, name: str, clock: Clock, seconds: float) -> Check:
     """Put, read back, and be refused to overwrite."""
     destination = next(destination for kind, destination in named(config) if kind == name)
+    probe = partial(_probe_of, config, destination, name, clock)
+    try:
+        # Other stores end each of their requests by themselves.
+        bound = seconds if isinstance(destination, FileSystem) else None
+        return aside(probe, f"check-{name}").result(bound)
+    except TimeoutError:
+        found = f"it hangs: {seconds:g} s without an answer"
+        return Check(f"store {name}", ok=False, found=found, mend="see whether its mount is dead: findmnt")
+
+
+def _probe_of(config: Config, destination: Destination, name: str, clock: Clock) -> Check:
     owner = f"check-{socket.gethostname()}-{os.getpid()}"
     used = _used(config, name)  # else the probe would make what tells a share that is not mounted
     store = open_store(destination, Surroundings(owner, used_before=used, upload_log=InMemory(), clock=clock))
@@ -168,14 +185,18 @@ def _put(store: Store, content: bytes) -> Result:
     return store.put([Put(PROBE, Source(len(content), content), checksum.of_bytes(content))])[0]
 
 
-def _inotify(config: Config) -> Check:
+def _inotify(config: Config, seconds: float) -> Check:
     kind = remote_file_system(config.data_directory)
     if kind is not None:
         found = f"{kind} does not tell of other hosts' writes: the scan finds them every rescan_seconds"
         return Check("inotify", ok=True, found=found)
     allowed = limits().watches
     try:
-        directories, beyond = survey(config.data_directory, shares(allowed), ignored=exports.inside(config))
+        ignored = aside(partial(exports.inside, config), "check-inotify").result(seconds)
+        directories, beyond = survey(config.data_directory, shares(allowed), ignored=ignored)
+    except TimeoutError:
+        found, mend = "not counted, since a destination hangs", "see whether its mount is dead: findmnt"
+        return Check("inotify", ok=False, found=found, mend=mend)
     except OSError:  # told by the check of the data directory
         directories, beyond = 0, {}
     mend = f"sysctl fs.inotify.max_user_watches={max(2 * allowed, 4 * directories)} (and in /etc/sysctl.d/)"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from threading import Thread
 from typing import Any, Final
 
+from artifactd.aside import aside
 from artifactd.clock import Clock
 from artifactd.config import Config, ConfigError, unexamined
 from artifactd.ledger.record import Fields
@@ -101,19 +101,12 @@ class Reload:
     def _examine(self, wish: Wish) -> None:
         self._examining = True
         try:
-            Thread(target=self._look, args=(wish,), name="reload", daemon=True).start()
+            found = aside(self._load, "reload")
         except RuntimeError:
             self._examining, self._wish = False, None
             self._refuse(["no thread can be had now: reload again"], None, wish.principal, wish.answer)
-
-    def _look(self, wish: Wish) -> None:
-        """In the thread."""
-        found = Future[Config]()
-        try:
-            found.set_result(self._load())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is taken
-            found.set_exception(error)
-        self._inbox.put(partial(self._examined, wish, found))
+        else:
+            found.add_done_callback(lambda one: self._inbox.put(partial(self._examined, wish, one)))
 
     def _examined(self, wish: Wish, found: Future[Config]) -> None:
         self._examining = False

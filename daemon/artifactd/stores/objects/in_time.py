@@ -6,9 +6,10 @@ interrupt it. So it waits in a thread of its own.
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from threading import Lock, Thread
+from threading import Lock
 from typing import Final, TypeVar
 
+from artifactd.aside import aside
 from artifactd.stores.base import StoreError, Unavailable
 from artifactd.stores.http.deadline import LEAST_RATE
 
@@ -40,8 +41,7 @@ class InTime:
             if self._hanging >= _MOST_HANGING:
                 raise Unavailable(f"{self._host} has not answered {self._hanging} requests yet", what)
         seconds = self._seconds + size / self._least_rate
-        result = Future[T]()
-        Thread(target=_act, args=(act, result), name=f"ask-{self._host}", daemon=True).start()
+        result = aside(act, f"ask-{self._host}")
         try:
             return result.result(seconds)
         except TimeoutError:
@@ -53,10 +53,3 @@ class InTime:
     def _over(self, _: Future[T]) -> None:
         with self._lock:
             self._hanging -= 1
-
-
-def _act(act: Callable[[], T], result: Future[T]) -> None:
-    try:
-        result.set_result(act())
-    except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
-        result.set_exception(error)
