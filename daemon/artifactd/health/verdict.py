@@ -24,7 +24,6 @@ _FIRST_SCANS_SECONDS: Final = 60.0
 _SCANS_MISSED: Final = 3
 """Pauses between scans that may pass without one: a scan gives way while everything is busy."""
 
-
 _SILENT_SECONDS: Final = 120.0
 _SILENT_RATE: Final = 16 << 10
 """Seconds that a store may say nothing, and bytes of its largest job that allow one more: the least rate of a
