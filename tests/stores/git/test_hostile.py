@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from artifactd.config.destinations.git_address import Address
-from artifactd.stores.base import Denied, Receipt, Result, StoreError, Unavailable
+from artifactd.stores.base import Corrupt, Denied, Receipt, Result, StoreError, Unavailable
 from artifactd.stores.git import answers
+from artifactd.stores.git.lfs.files import Lfs
 from artifactd.stores.git.lfs.pointer import Pointer
 from artifactd.stores.git.lfs.server import Action, Gone, LfsServer, parsed
 from artifactd.stores.git.process import Runner, Running
@@ -204,6 +206,30 @@ def test_a_file_whose_end_is_missing_is_no_other_file(authority: Authority) -> N
     assert lfs.possible
 
 
+FLOODS = {
+    "announced": b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n",
+    "in chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n",
+    "to the end of the connection": b"HTTP/1.1 200 OK\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("start", FLOODS.values(), ids=FLOODS.keys())
+def test_a_file_is_read_no_further_than_its_size(authority: Authority, start: bytes) -> None:
+    def script(connected: socket.socket) -> None:
+        request(connected)
+        connected.sendall(start)
+        while True:
+            connected.sendall(bytes(65536))
+
+    with serving(tls(authority, script)) as server:
+        there = {"objects": [{"actions": {"download": {"href": f"https://{LOCALHOST}:{server.port}/k"}}}]}
+        with serving(tls(authority, saying(json.dumps(there).encode()))) as first:
+            files, passed = Lfs(lfs_on(first, authority)), list[int]()
+            with pytest.raises(Corrupt, match="more than 500 bytes"):
+                files.digest(Pointer(digest(LARGE), len(LARGE)), passed.append)
+    assert sum(passed) == 0
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -304,6 +330,24 @@ def test_a_hook_that_sleeps_costs_the_time_out_and_is_killed(repository: Reposit
     wait_until_gone(lock)
     store.close()
     assert repository.contents() == {}
+
+
+def test_a_hook_that_talks_costs_no_memory(repository: Repository, tmp_path: Path) -> None:
+    hook = repository.path / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nyes 'not this, not that' | head -c 5000000 >&2\necho policy 7 >&2\nexit 1\n")
+    hook.chmod(0o755)
+    store = store_on(str(repository.path), tmp_path / "home")
+    tracemalloc.start()
+    try:
+        result = only(store.put([a_put("k", b"k")]))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        store.close()
+    assert isinstance(result, Denied)
+    assert "policy 7" in str(result)
+    assert peak < 2 << 20
 
 
 def test_an_ssh_that_hangs_costs_the_time_out(tmp_path: Path) -> None:

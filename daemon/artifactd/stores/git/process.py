@@ -1,4 +1,4 @@
-"""Runs git: bounded in time, in an environment of its own, killed with all its children. GitPython's home.
+"""Runs git: bounded in time and words, in its own environment, killed with its children. GitPython's home.
 
 GitPython starts the child processes and nothing else: its object database keeps files and memory in a process
 that runs for months. It hands every child the daemon's whole environment, where Driverless AI's passwords may
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock, Timer
-from typing import IO, Final
+from threading import Lock
+from typing import Final
 
 # Without it the import fails where git is not installed; so the first command tells, as the store's error.
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -21,9 +21,13 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 from git.cmd import Git
 from git.exc import GitCommandNotFound
 
-_CHUNK: Final = 256 << 10
+from artifactd.stores.git.pipes import TooMuch, converse, into
+
 _SAID: Final = 16 << 10
 """Bytes of git's words that are looked at. A server may say any number; the cause stands at the end."""
+
+_MOST: Final = 256 << 20
+"""Bytes that a command may answer: a branch of a million files, listed."""
 
 _NOT_FOUND: Final = 127  # what env(1) ends with
 _PROXIES: Final = ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
@@ -40,12 +44,12 @@ _ALWAYS: Final = {
 
 
 class GitFailed(Exception):
-    """git ended with an error, or was killed after its time."""
+    """git ended with an error, or was killed: after its time, or because it said too much."""
 
     def __init__(self, command: str, said: str, output: str = "") -> None:
         super().__init__(f"git {command}: {said.strip() or 'failed and said nothing'}")
         self.said = f"{output}\n{said}"
-        """all that it wrote"""
+        """the end of what it wrote"""
 
 
 class NoGit(Exception):
@@ -102,18 +106,16 @@ class Runner:
     ) -> bytes:
         """What git writes to its standard output. `fds` are inherited by it and its children.
 
-        `program`: git's transport, where it is spoken to itself.
+        `program`: git's transport, where it is spoken to itself. More than 256 MiB of output is an error.
 
         Raises:
             GitFailed, NoGit: see there.
         """
+        output = bytearray()
         with self._started([program, *arguments], env, fds) as process:
-            try:
-                out, err = process.communicate(stdin, timeout=self.seconds)
-            except subprocess.TimeoutExpired:  # what was said is not read: who left the group may say more
-                raise GitFailed(arguments[0], self._too_long) from None
-            _must_be_well(process.returncode, arguments[0], err, out)
-            return out
+            said = self._conversed(process, arguments[0], stdin, into(output, _MOST))
+            _must_be_well(process.returncode, arguments[0], said, output)
+            return bytes(output)
 
     def stream(
         self, *arguments: str, take: Callable[[bytes], None], env: Mapping[str, str] | None = None
@@ -124,22 +126,24 @@ class Runner:
             GitFailed, NoGit: see there. What `take` got is not all.
         """
         with self._started(["git", *arguments], env, ()) as process:
-            assert process.stdout is not None  # noqa: S101 - for mypy: it was asked for
-            assert process.stdin is not None  # noqa: S101 - as above
-            late = Timer(self.seconds, _kill, [process])
-            late.start()
-            try:
-                process.stdin.close()
-                for chunk in _chunks(process.stdout):
-                    take(chunk)
-                said = process.stderr.read() if process.stderr else b""
-                _must_be_well(process.wait(), arguments[0], said or self._too_long.encode(), b"")
-            finally:
-                late.cancel()
+            said = self._conversed(process, arguments[0], b"", take)
+            _must_be_well(process.returncode, arguments[0], said, b"")
 
-    @property
-    def _too_long(self) -> str:
-        return f"Operation timed out: it took more than {self.seconds:g} seconds"
+    def _conversed(
+        self,
+        process: "subprocess.Popen[bytes]",
+        command: str,
+        stdin: bytes,
+        take: Callable[[bytes], None],
+    ) -> bytes:
+        """Let it do its work; the end of what it said of it."""
+        try:
+            return converse(process, stdin, take, _SAID, self.seconds)
+        except TimeoutError:  # what was said is not told: who left the group may say more
+            too_long = f"Operation timed out: it took more than {self.seconds:g} seconds"
+            raise GitFailed(command, too_long) from None
+        except TooMuch as error:
+            raise GitFailed(command, str(error)) from None
 
     @contextmanager
     def _started(
@@ -171,15 +175,11 @@ class Runner:
             process.wait()
 
 
-def _must_be_well(code: int, command: str, said: bytes, out: bytes) -> None:
+def _must_be_well(code: int, command: str, said: bytes, out: bytes | bytearray) -> None:
     if code == _NOT_FOUND and said.startswith(b"env:"):
         raise NoGit("git or ssh is not installed: apt-get install git openssh-client")
     if code != 0:
-        raise GitFailed(command, _end(said), _end(out))
-
-
-def _end(said: bytes) -> str:
-    return said[-_SAID:].decode("utf-8", "replace")
+        raise GitFailed(command, said.decode("utf-8", "replace"), out[-_SAID:].decode("utf-8", "replace"))
 
 
 def _inherited() -> dict[str, str]:
@@ -203,8 +203,3 @@ def _close(process: "subprocess.Popen[bytes]") -> None:
                 stream.close()
             except BrokenPipeError:
                 continue
-
-
-def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    while chunk := stream.read(_CHUNK):
-        yield chunk

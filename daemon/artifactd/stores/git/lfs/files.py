@@ -47,10 +47,11 @@ class Lfs:
         return pointer
 
     def digest(self, pointer: Pointer, progress: Callable[[int], None] = no_progress) -> Digest:
-        """Read the bytes that `pointer` stands for, and hash them.
+        """Read the bytes that `pointer` stands for, and hash them: no more of them than it says there are.
 
         Raises:
             NoLfs, Gone: see there.
+            Corrupt: there are more.
             StoreError: they cannot be read.
         """
         action = self.server.actions("download", pointer).get("download")
@@ -59,7 +60,10 @@ class Lfs:
         sha256 = hashlib.sha256()
         with self.server.request("GET", action, size=pointer.size) as answer:
             must_be_well(answer)
+            _must_fit(answer.length or 0, pointer)
+            size = 0
             while chunk := answer.read(checksum.BUFFER):
+                _must_fit(size := size + len(chunk), pointer)
                 sha256.update(chunk)
                 progress(len(chunk))
             if answer.length:  # http.client does not tell
@@ -77,6 +81,11 @@ class Lfs:
         header = {"Content-Type": JSON, **action.header}
         with self.server.request("POST", Action(action.href, header), body) as answer:
             must_be_well(answer)
+
+
+def _must_fit(size: int, pointer: Pointer) -> None:
+    if size > pointer.size:
+        raise Corrupt(f"the LFS server has more than {pointer.size} bytes by the name of {pointer.digest}")
 
 
 def _proven(put: Put) -> Iterator[bytes]:
