@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from artifactd import checksum
-from artifactd.artifact import Key
+from artifactd.artifact import Identity, Key
 from artifactd.decisions.allowance import ENTRIES, ENTRIES_OF_A_FILE
+from artifactd.decisions.backoff import Backoff
 from artifactd.decisions.lifecycle import State
+from artifactd.decisions.outage import LARGE_AT_ONCE
 from artifactd.decisions.settle import LARGE, ROOM
+from artifactd.mirror.lane import Lane
 from artifactd.stores.base import Put, Result, Source, Unavailable
 from artifactd.stores.memory import MemoryStore
 from tests.support.faults import FaultyStore, Inner, before
@@ -182,25 +185,29 @@ def test_what_a_store_missed_is_sent_without_another_scan(
 
 
 class Slow(MemoryStore):
-    """Holds up whoever brings a large file."""
+    """Holds up whoever brings a large file, or one for another server."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, apart: int | None) -> None:
+        super().__init__("slow")
+        self.apart = apart
         self.go_on = threading.Event()
         self.large = 0
 
     def _put(self, puts: Sequence[Put]) -> list[Result]:
-        if any(put.size > LARGE for put in puts):
+        if any(put.size >= (self.apart or len(HUGE)) for put in puts):
             self.large += 1
             assert self.go_on.wait(60.0)
         return super()._put(puts)
 
 
-def test_small_files_never_wait_for_large_ones_of_the_same_moment(tmp_path: Path) -> None:
-    store = Slow("slow")
+@pytest.mark.parametrize(("huge", "apart"), [(HUGE, None), (bytes(1000), 1000)])
+def test_small_files_never_wait_for_large_ones_of_the_same_moment(
+    tmp_path: Path, huge: bytes, apart: int | None
+) -> None:
+    store = Slow(apart)
     rig = Rig(tmp_path, {"slow": store})
     for number in range(12):
-        rig.new(f"huge{number}.csv", HUGE + b"%d" % number)
+        rig.new(f"huge{number}.csv", huge + b"%d" % number)
     for number in range(20):
         rig.new(f"small{number}.csv", b"%d" % number)
     rig.time.advance(30.0)  # writing that much takes its time
@@ -213,6 +220,21 @@ def test_small_files_never_wait_for_large_ones_of_the_same_moment(tmp_path: Path
     rig.finish()
     assert len(store.copies) == 32
     rig.crash()
+
+
+def test_what_was_passed_over_is_not_read_again_before_there_is_room_for_it() -> None:
+    store = MemoryStore("live")
+    store.apart = 1000
+    lane = Lane(store, Backoff(), 2, lambda _lane, _job: None)
+    identity = Identity(1, 1, 1, 1, 1)
+    for number in range(LARGE_AT_ONCE):
+        lane.begin(b"under way %d" % number, identity, 1000)
+    for path, size in ((b"one", 1000), (b"small", 999), (b"two", 1000)):
+        lane.pass_over(path, size)
+    assert lane.next_ones(10, 0.0) == [b"small"]
+    lane.gave_up(b"under way 0", 1000)
+    assert lane.next_ones(10, 0.0) == [b"one"]
+    lane.close(wait=True)
 
 
 # --- one user ---

@@ -2,7 +2,7 @@
 
 Each copy of a file at a store is a work item of its own. A store that hangs holds up nothing but its items,
 neither the same file's copies elsewhere nor its next version there. Small files are put in batches, by
-threads that large ones cannot take.
+threads that large ones cannot take. What the store wants to have apart counts as large.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import Final
 
 from artifactd.artifact import Identity
@@ -61,11 +61,8 @@ class Job:
     """Items that one thread puts together."""
 
     items: Sequence[Item]
-
-    @property
-    def large(self) -> bool:
-        """Whether it is one large file."""
-        return self.items[0].size > LARGE
+    large: bool
+    """whether they are large ones"""
 
     @property
     def size(self) -> int:
@@ -87,6 +84,7 @@ class Lane:
         self.threads = ThreadPoolExecutor(max(2, threads), f"put-{store.name}")
         self._most = max(2, threads)
         self._together = min(BATCH_FILES, store.together or BATCH_FILES)
+        self._small_most = LARGE if store.apart is None else min(LARGE, store.apart - 1)
         self._put = put
         self._items: dict[int, Item] = {}
         self._numbers = count()
@@ -109,13 +107,16 @@ class Lane:
 
         A store that is out is tried with a small one, if there is any.
         """
-        if path in self._under_way or self.state.room(now, large=size > LARGE) == 0:
+        if path in self._under_way or self.state.room(now, large=self._is_large(size)) == 0:
             return False
         return (
             self.state.out_since is None
-            or size <= LARGE
-            or all(other > LARGE for other in self.passed_over.values())
+            or not self._is_large(size)
+            or all(map(self._is_large, self.passed_over.values()))
         )
+
+    def _is_large(self, size: int) -> bool:
+        return size > self._small_most
 
     def carries(self, path: bytes, identity: Identity | None = None) -> bool:
         """Whether a copy of the file is under way; of the version with this identity, if one is given."""
@@ -135,11 +136,19 @@ class Lane:
         if self.state.probing(now):
             found = [min(self.passed_over, key=lambda path: self.passed_over[path])]
         else:
-            waiting = (path for path in self.passed_over if path not in self._under_way)
-            found = [path for path, _ in zip(waiting, range(limit), strict=False)]
+            found = list(islice(self._waiting(now), limit))
         for path in found:
             del self.passed_over[path]
         return found
+
+    def _waiting(self, now: float) -> Iterator[bytes]:
+        """As many of those that were passed over as there is room for, or they would be read in vain."""
+        room = {large: self.state.room(now, large=large) for large in (False, True)}
+        for path, size in self.passed_over.items():
+            large = self._is_large(size)
+            if path not in self._under_way and room[large] > 0:
+                room[large] -= 1
+                yield path
 
     # --- what goes ---
 
@@ -147,7 +156,7 @@ class Lane:
         """A copy is to be sent: from now on it counts."""
         self._under_way[row_path] += 1
         self._identities[row_path] = identity
-        if size > LARGE:
+        if self._is_large(size):
             self.state.large += 1
         else:
             self.state.small += 1
@@ -157,24 +166,25 @@ class Lane:
         number = next(self._numbers)
         self._items[number] = item
         artifact = item.upload.row.artifact
-        queue = self._large if item.size > LARGE else self._small
+        queue = self._large if self._is_large(item.size) else self._small
         queue.put(Owner(artifact.user, artifact.experiment_id), number, item.size)
 
     def start(self, now: float) -> None:
         """Begin as many jobs as there are threads for."""
         while self._small and len(self._jobs) < self._most:
-            self._begin(Job(list(self._batch())), now)
+            self._begin(Job(list(self._batch(self._small)), large=False), now)
         while self._large and len(self._jobs) < self._most and self._large_jobs < self._most - 1:
-            if (number := self._large.take()) is not None:
-                self._begin(Job([self._items.pop(number)]), now)
+            self._begin(Job(list(self._batch(self._large)), large=True), now)
 
-    def _batch(self) -> Iterator[Item]:
-        room = BATCH_BYTES
-        for _ in range(self._together):
-            number = self._small.peek()
-            if number is None or (room := room - self._items[number].size) < 0:
+    def _batch(self, queue: "FairQueue[int]") -> Iterator[Item]:
+        """The next one, and those behind it as far as a batch has room."""
+        size = 0
+        for among in range(self._together):
+            number = queue.peek()
+            if number is None or (among and size + self._items[number].size > BATCH_BYTES):
                 return
-            self._small.take()
+            size += self._items[number].size
+            queue.take()
             yield self._items.pop(number)
 
     def _begin(self, job: Job, now: float) -> None:
@@ -199,7 +209,7 @@ class Lane:
         self._under_way[path] -= 1
         if not self._under_way[path]:
             del self._under_way[path], self._identities[path]
-        if size > LARGE:
+        if self._is_large(size):
             self.state.large -= 1
         else:
             self.state.small -= 1

@@ -209,6 +209,9 @@ class Store(ABC):
     together: int | None = None
     """puts of one batch from which on it gains nothing; None: the more there are the better"""
 
+    apart: int | None = None
+    """bytes from which on puts wait for a server that smaller ones do not need; None: there is none"""
+
     def put(self, puts: Sequence[Put]) -> list[Result]:
         """Make these copies; one result for each, in order. It never raises for what a store can meet.
 

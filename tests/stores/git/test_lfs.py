@@ -262,6 +262,28 @@ def test_a_large_file_that_is_gone_is_missing(store: GitStore, lfs: Giftless) ->
     assert isinstance(only(store.put([a_put("large", LARGER)])), Conflict)
 
 
+def test_a_large_file_that_cannot_be_looked_at_holds_up_no_other(
+    repository: Repository, store: GitStore, server: GitServer
+) -> None:
+    receipt(store.put([a_put("u/e/k", LARGE)]))
+    server.answers["objects/batch"] = (503, {})
+    results = store.put([a_put("u/e/k", b"small by now", LARGE), a_put("u/e/other", b"other")])
+    assert [type(result) for result in results] == [StoreError, Receipt]
+    assert str(results[0]).startswith("u/e/k: The LFS server says 503")
+    assert repository.contents()["u/e/k"] == pointer_to(LARGE)
+    server.answers.clear()
+    receipt(store.put([a_put("u/e/k", b"small by now", LARGE)]))
+
+
+def test_what_waits_for_an_lfs_server_goes_apart(
+    store: GitStore, repository: Repository, tmp_path: Path
+) -> None:
+    assert store.apart == LIMITS["lfs_threshold"]
+    directory = store_on(str(repository.path), tmp_path / "other", **LIMITS)
+    assert directory.apart is None
+    directory.close()
+
+
 def test_a_source_that_was_cut_is_not_published(
     repository: Repository, store: GitStore, lfs: Giftless, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ class Push:
     remote: Remote
     deliveries: Sequence[CommitDelivery]
     signature: Signature
-    held: Callable[[Entry], Digest | None]
+    held: Callable[[Entry], Digest | StoreError | None]
     """reads what a file of the head holds: the digest; None where its LFS object is gone"""
     read: Callable[[str], bytes]
     """reads a small blob"""
@@ -102,7 +102,12 @@ class Push:
             return Conflict("something that is no file stands in its place", one.put.key)
         if entry.blob == one.blob:
             return _receipt(one, base, written=False)
-        digest = self.held(entry)
+        return self._judged_by_bytes(one, self.held(entry), base)
+
+    @staticmethod
+    def _judged_by_bytes(one: CommitDelivery, digest: Digest | StoreError | None, base: str) -> Result | None:
+        if isinstance(digest, StoreError):
+            return StoreError(digest.reason, one.put.key)
         if digest == one.put.digest:
             return Receipt(digest, one.put.size, Proof.READ_BACK, base, written=False)
         if digest in one.put.ours:

@@ -81,6 +81,7 @@ class GitStore(Store):
         self._max_file_size = max_file_size
         self._gathering = Gathering(self._deliver, window)
         self._turn = Lock()
+        self.apart = lfs_threshold if self._lfs.server.possible else None
         self._closed = False
         self._clone: Clone | None = None
         self._pushes = 0
@@ -220,8 +221,7 @@ class GitStore(Store):
             head, entry = self._entry(clone, key)
             if entry is None:
                 return None
-            content = Content()
-            transport.read(clone, self._remote, entry.blob, content.take)
+            content = self._read(clone, entry.blob, no_progress)
             points = self._lfs.server.possible and content.pointer
             return Stat(points.size if points else content.size, head)
 
@@ -232,7 +232,7 @@ class GitStore(Store):
 
         def read(clone: Clone) -> Digest | None:
             _, entry = self._entry(clone, key)
-            return None if entry is None else self._digest(clone, entry.blob, progress)
+            return None if entry is None else self._digest(self._read(clone, entry.blob, progress), progress)
 
         return self._with_clone(read)
 
@@ -262,10 +262,13 @@ class GitStore(Store):
             now = plumbing.head(clone)
         return now
 
-    def _digest(self, clone: Clone, blob: str, progress: Callable[[int], None]) -> Digest | None:
-        """What a file of the repository holds. None: it points to a large file that is gone."""
+    def _read(self, clone: Clone, blob: str, progress: Callable[[int], None]) -> Content:
         content = Content(progress)
         transport.read(clone, self._remote, blob, content.take)
+        return content
+
+    def _digest(self, content: Content, progress: Callable[[int], None]) -> Digest | None:
+        """What a file of the repository holds. None: it points to a large file that is gone."""
         if content.pointer:
             try:
                 return self._lfs.digest(content.pointer, progress)
@@ -276,8 +279,13 @@ class GitStore(Store):
         content.report()
         return content.digest
 
-    def _held(self, clone: Clone, entry: Entry) -> Digest | None:
-        return self._digest(clone, entry.blob, no_progress)
+    def _held(self, clone: Clone, entry: Entry) -> Digest | StoreError | None:
+        """As `_digest`; or what is wrong with LFS, which is this file's trouble and no other's."""
+        content = self._read(clone, entry.blob, no_progress)
+        try:
+            return self._digest(content, no_progress)
+        except StoreError as error:
+            return StoreError(str(error))
 
     def _small(self, clone: Clone, blob: str) -> bytes:
         pieces: list[bytes] = []
