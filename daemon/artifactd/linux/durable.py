@@ -7,6 +7,9 @@ from typing import Final
 
 _NOREPLACE: Final = 1  # RENAME_NOREPLACE of linux/fs.h
 
+_CANNOT_LINK: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What link(2) says on a file system without links. Where we may not write, the rename has said so before."""
+
 _START: Final = 2  # SYNC_FILE_RANGE_WRITE of linux/fs.h; with WAIT_BEFORE (1) and WAIT_AFTER (4) it waits
 _WAIT: Final = 7
 
@@ -38,14 +41,21 @@ def rename_create_only(from_dir: int, from_name: bytes, to_dir: int, to_name: by
 
     Raises:
         FileExistsError: it is taken. The file keeps its old name.
-        OSError: as rename(2). The file keeps its old name.
+        OSError: as rename(2); EOPNOTSUPP where the file system knows no way to do it. The file keeps its old
+            name.
     """
     if _libc.renameat2(from_dir, from_name, to_dir, to_name, _NOREPLACE) == 0:
         return
     number = ctypes.get_errno()
     if number not in (errno.EINVAL, errno.ENOSYS):  # NFS and old kernels cannot; they can link
         raise OSError(number, os.strerror(number), to_name)
-    os.link(from_name, to_name, src_dir_fd=from_dir, dst_dir_fd=to_dir, follow_symlinks=False)
+    try:
+        os.link(from_name, to_name, src_dir_fd=from_dir, dst_dir_fd=to_dir, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        reason = "This file system can neither rename a file without replacing another nor link it"
+        raise OSError(errno.EOPNOTSUPP, reason, to_name) from error
     os.unlink(from_name, dir_fd=from_dir)
 
 

@@ -231,6 +231,22 @@ def test_what_a_file_system_cannot_do_is_done_in_another_way(root: Path, kind: s
     assert copies(root) == {"u/e0/k": b"foreign"}
 
 
+def test_a_file_system_that_can_give_no_name_once_is_told_as_one(root: Path) -> None:
+    """exFAT and FAT through FUSE: no RENAME_NOREPLACE, no links."""
+    faults = ["-e", "inject=renameat2:error=EINVAL", "-e", "inject=linkat:error=EPERM"]
+    options = ["-f", "-o", "/dev/null", "-e", "trace=renameat2,linkat", *faults]
+    put = child(root, "content", 2)
+    put[3] = put[3].replace("type(result).__name__", "[type(result).__name__, str(result)]")
+    results = json.loads(run([strace(), *options, *put]).stdout)
+    assert [kind for kind, _ in results] == ["Denied", "Denied"]
+    assert "This file system can neither rename" in results[0][1]
+    assert "Choose a directory on another" in results[0][1]
+    assert "account" not in results[0][1]
+    assert copies(root) == {}
+    assert leftovers(root) == []
+    assert_converges(root, "content", 2)
+
+
 # --- sudden death ---
 
 

@@ -13,8 +13,12 @@ def meaning(error: OSError, what: str) -> StoreError:
             return Unavailable(reason, what)
         case errno.ESTALE | errno.ENODEV | errno.ENOTCONN | errno.EHOSTDOWN:
             return Unavailable(f"{reason}. Is it mounted?", what)
-        case errno.EACCES | errno.EPERM:
-            return Denied(f"{reason}. The daemon's account needs to write there", what)
+        case errno.EACCES | errno.EPERM | errno.EOPNOTSUPP:
+            elsewhere = error.errno == errno.EOPNOTSUPP
+            advice = (
+                "Choose a directory on another" if elsewhere else "The daemon's account needs to write there"
+            )
+            return Denied(f"{reason}. {advice}", what)
         case errno.ELOOP | errno.ENOTDIR | errno.EXDEV | errno.EISDIR | errno.ENXIO:
             return Conflict(f"{reason}. A link, a file or a mount stands in its way", what)
         case errno.ENAMETOOLONG | errno.EFBIG | errno.EILSEQ:

@@ -1,5 +1,6 @@
 """One put of a batch into a directory, step by step: look, write, prove, publish."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -166,13 +167,13 @@ class FileDelivery:
         """An error in the block is this delivery's result and nobody else's.
 
         Raises:
-            Unavailable: the error speaks of the whole store.
+            Unavailable, Denied: the error speaks of the whole store.
         """
         try:
             yield
         except OSError as error:
             met = meaning(error, str(self.put.key))
-            if isinstance(met, Unavailable):
+            if isinstance(met, Unavailable) or error.errno == errno.EOPNOTSUPP:
                 raise met from error
             # One folder that does not let us in is that folder's trouble, not the store's.
             self.result = StoreError(met.reason, met.what) if isinstance(met, Denied) else met
