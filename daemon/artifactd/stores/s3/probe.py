@@ -65,8 +65,8 @@ def _probed(
         return Probed(verified, honours)  # then the server is taken at its word
     if chunks is None or _start(chunks) != _CONTENT:
         raise Denied(
-            "the server does not give back what artifactd's probe wrote there: remove this object, if there is "
-            "one. If that does not help, the server, or a proxy in between, does not keep what it is given",
+            "the server does not give back what artifactd's probe wrote there: remove this object, if there "
+            "is one. If that does not help, the server, or a proxy in between, does not keep what it is given",
             key,
         )
     return Probed(verified, honours)
