@@ -66,7 +66,7 @@ def _probed(
     if chunks is None or _start(chunks) != _CONTENT:
         raise Denied(
             "the server does not give back what artifactd's probe wrote there: remove this object, if there "
-            "is one. If that does not help, the server, or a proxy in between, does not keep what it is given",
+            "is one. If that does not help, the server, or a proxy before it, does not keep what it is given",
             key,
         )
     return Probed(verified, honours)
