@@ -1,7 +1,7 @@
 """A bucket: the bytes of puts leave by requests of our own, everything else is boto3's."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from threading import Lock
 from typing import Any, Final
@@ -229,8 +229,14 @@ class Bucket(Objects):
         return self._chunks(key, response["Body"])
 
     def _chunks(self, key: str, body: Any) -> Iterator[bytes]:  # noqa: ANN401 - botocore's StreamingBody has no types
-        with answered(key), closing(body):
-            yield from iter(partial(self._in_time, partial(body.read, CHUNK), CHUNK, key), b"")
+        with answered(key):
+            try:
+                yield from iter(partial(self._in_time, partial(body.read, CHUNK), CHUNK, key), b"")
+            except (
+                GeneratorExit
+            ):  # whoever read has enough. After an error a read may hang, and hold the body.
+                body.close()
+                raise
 
     def list(self, prefix: str) -> Iterator[str]:
         """As `Objects.list`."""
