@@ -232,10 +232,8 @@ class Bucket(Objects):
         with answered(key):
             try:
                 yield from iter(partial(self._in_time, partial(body.read, CHUNK), CHUNK, key), b"")
-            except (
-                GeneratorExit
-            ):  # whoever read has enough. After an error a read may hang, and hold the body.
-                body.close()
+            except GeneratorExit:
+                body.close()  # the reader has enough. After an error a read may hang, and hold the body
                 raise
 
     def list(self, prefix: str) -> Iterator[str]:
