@@ -167,6 +167,21 @@ def test_a_secret_that_others_can_read_is_a_warning(mode: int, warned: bool, tmp
         assert load(path, {}).warnings == expected
 
 
+@pytest.mark.parametrize(
+    ("said", "warned"), [(f'"{CANARY}"', True), (f"'{CANARY}'", True), (f'{CANARY}"', False)]
+)
+def test_a_secret_that_begins_and_ends_with_quotes_is_a_warning(
+    said: str,
+    warned: bool,  # noqa: FBT001 - a column of the table
+    tmp_path: Path,
+) -> None:
+    written(tmp_path / "secret", said)
+    path = written(tmp_path / "config.toml", 'aws_secret_access_key_file = "secret"')
+    told = "aws_secret_access_key_file: the secret begins and ends with quotes, which are taken for a part"
+    assert [one.startswith(f"{path}: {told}") for one in load(path, {}).warnings] == [True] * warned
+    assert value_of("aws_secret_access_key", path)[0] == said
+
+
 def test_a_missing_directory_of_credentials_is_a_problem(tmp_path: Path) -> None:
     error = refusal(written(tmp_path / "config.toml", ""), CREDENTIALS_DIRECTORY=str(tmp_path / "none"))
     assert f"$CREDENTIALS_DIRECTORY: {tmp_path}/none cannot be listed: No such file or directory" in str(

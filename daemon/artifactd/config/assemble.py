@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from artifactd.config.chosen import chosen
@@ -18,7 +18,7 @@ from artifactd.config.layer import Layer, Origin, Setting
 from artifactd.config.listen import Unix, exposed
 from artifactd.config.problem import ConfigError, Problem, nearest
 from artifactd.config.rules import RULE_KEYS, used_twice
-from artifactd.config.values import shown
+from artifactd.config.values import shown, unquoted
 from artifactd.decisions.backoff import Backoff
 from artifactd.decisions.policy import Policy
 
@@ -53,7 +53,7 @@ def assemble(found: Layer, *, touching: bool = True) -> Config:
         retry=Backoff(**document.retry.model_dump()),
         log=document.log,
         health=document.health,
-        warnings=(*found.warnings, *_doubts(document, looked_at.values())),
+        warnings=(*found.warnings, *_quoted(found.settings), *_doubts(document, looked_at.values())),
         digest=fingerprint(effective),
         rows=effective,
         hidden=tuple(secret for store in stores.values() for secret in store.secrets()),
@@ -174,6 +174,17 @@ def _store_problems(
 
 def _blame(key: str, settings: Settings) -> Setting:
     return settings.get(key) or Setting(key, None, Origin("default", Path()), key)
+
+
+def _quoted(settings: Settings) -> Iterator[str]:
+    """Secrets between quotes that are a part of them: of files only, an environment's were taken off."""
+    for setting in settings.values():
+        secret = setting.value.get_secret_value() if isinstance(setting.value, SecretStr) else ""
+        if unquoted(secret) != secret:
+            yield (
+                f"{setting.origin.name}: {setting.name}: the secret begins and ends with quotes, which are "
+                "taken for a part of it; mend: take them away, unless they are"
+            )
 
 
 def _doubts(document: Document, stores: Iterable[StoreSettings]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 1. built-in defaults
 2. Driverless AI's own file: `driverless_ai_config` of `[artifactd]`, else $DRIVERLESS_AI_CONFIG_FILE if it
    exists
-3. every *.toml in its `user_config_directory`, in the order of their names
+3. every *.toml in `user_config_directory`, whoever sets that, in the order of their names
 4. our `config.toml`
 5. systemd's $CREDENTIALS_DIRECTORY, for secrets
 6. environment: `DRIVERLESS_AI_<KEY>`
@@ -24,6 +24,7 @@ from artifactd.config import secrets, unknown
 from artifactd.config.document import FIELDS, FLAT, PLACES, TABLES
 from artifactd.config.layer import Layer, Origin, Setting
 from artifactd.config.problem import Problem
+from artifactd.config.syntax import Broken, broken
 from artifactd.config.values import place, unquoted
 
 _BASE = "artifactd.driverless_ai_config"
@@ -42,10 +43,8 @@ def gather(path: Path, environ: Mapping[str, str]) -> Layer:
             _our_variables(environ, home),
         ),
     )
-    named = _named(upper, environ, home)
-    if named is None:
-        return _defaults(home).under(upper)
-    upper = upper.under(Layer({_BASE: named}))
+    if (named := _named(upper, environ, home)) is not None:
+        upper = upper.under(Layer({_BASE: named}))
     return _defaults(home).under(_their_files(named, upper)).under(upper)
 
 
@@ -66,8 +65,8 @@ def _named(upper: Layer, environ: Mapping[str, str], home: Path) -> Setting | No
     return theirs if path is not None and path.exists() else None
 
 
-def _their_files(named: Setting, upper: Layer) -> Layer:
-    base = _their_file(place(named.value), upper)
+def _their_files(named: Setting | None, upper: Layer) -> Layer:
+    base = Layer() if named is None else _their_file(place(named.value), upper)
     more = base.under(upper).settings.get(_MORE)
     directory = _path(more)
     if more is None or directory is None:
@@ -115,6 +114,8 @@ def _our_file(path: Path) -> Layer:
     if isinstance(content, Problem):
         return Layer(problems=(content,))
     origin = Origin(str(path), path.absolute().parent)
+    if unknown.is_theirs(content):
+        return Layer(problems=(Problem(origin.name, None, unknown.THEIR_FILE),))
     settings = [Setting.of(key, value, origin) for key, value in _flattened(content)]
     known = {setting.key: setting for setting in settings if setting.key in unknown.KNOWN}
     problems = tuple(s.problem(unknown.mend(s.key, s.value)) for s in settings if s.key not in unknown.KNOWN)
@@ -131,7 +132,11 @@ def _flattened(content: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 
 def _their_variables(environ: Mapping[str, str], home: Path) -> Layer:
-    return secrets.opened(_variables(environ, home, unknown.THEIR_VARIABLES))
+    close = ((name, unknown.near_theirs(name)) for name in sorted(environ))
+    doubts = tuple(
+        f"{name}: it sets nothing of artifactd's; did you mean {meant}?" for name, meant in close if meant
+    )
+    return secrets.opened(_variables(environ, home, unknown.THEIR_VARIABLES)).under(Layer(warnings=doubts))
 
 
 def _our_variables(environ: Mapping[str, str], home: Path) -> Layer:
@@ -153,12 +158,14 @@ def _variables(environ: Mapping[str, str], home: Path, known: Mapping[str, str])
 
 def _toml(path: Path) -> dict[str, object] | Problem:
     """What stands in the file at `path`, or why it cannot be used."""
+    text = ""
     try:
-        return tomli.loads(path.read_bytes().decode())
+        text = path.read_bytes().decode()
+        return tomli.loads(text)
     except OSError as error:
-        mend = f"cannot be read: {error.strerror}"
+        found = Broken(None, f"cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
-        mend = f"is not a text in UTF-8 (byte {error.start})"
+        found = Broken(None, f"is not a text in UTF-8 (byte {error.start}): save it as one")
     except tomli.TOMLDecodeError as error:
-        mend = f"line {error.lineno}, column {error.colno}: {error.msg}"
-    return Problem(str(path), None, mend)
+        found = broken(text, error)
+    return Problem(str(path), found.key, found.reason)
