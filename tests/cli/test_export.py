@@ -1,5 +1,7 @@
 """artifactd export, as a real command, with a daemon and without."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.process import CONFINED, CSV, Site, a_zip
@@ -53,6 +55,7 @@ def test_what_cannot_be_exported_by_hand_ends_with_5_and_the_reason(
     done = by_hand.command("export", path)
     assert done.returncode == 5
     assert reason in done.stderr
+    assert Path(path).name in done.stderr
 
 
 def test_a_busy_file_is_not_exported_by_hand_either_and_the_reason_is_told(by_hand: Site) -> None:
@@ -60,7 +63,9 @@ def test_a_busy_file_is_not_exported_by_hand_either_and_the_reason_is_told(by_ha
     with path.open("ab"):
         done = by_hand.command("export", str(path), "--wait", "1")
     assert done.returncode == 5, done.stderr
-    assert "not" in done.stderr
+    source, _, reason = done.stderr.partition(": ")
+    assert source == "alice/h2oai_experiment_one/train_preds.csv"
+    assert "open for writing" in reason or "no outcome yet" in reason
 
 
 def test_an_unknown_experiment_ends_with_1(site: Site) -> None:

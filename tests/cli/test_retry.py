@@ -23,8 +23,24 @@ def test_everything_that_needs_a_person_can_be_replayed_at_once(site: Site) -> N
     assert site.ok("retry", "--all").count("tried again") == 2
 
 
+def test_what_cannot_be_tried_again_is_named_with_its_reason_and_holds_nothing_else_back(site: Site) -> None:
+    proven, refused = (
+        site.write(name).relative_to(site.data) for name in ("test_preds.csv", "train_preds.csv")
+    )
+    planted(site, "alice/one/train_preds.csv")
+    site.command("sync")
+    done = site.command("retry", str(proven), "unheard/of.csv", str(refused), str(site.config), "")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{refused} in file_system: tried again")
+    assert [line.removeprefix("not tried again: ") for line in done.stderr.splitlines()] == [
+        f"{proven} in file_system is proven",
+        "unheard/of.csv is not on record; what is known of it: artifactd explain unheard/of.csv",
+        f"{site.config} does not lie below the data directory {site.data}",
+        f"an empty path does not lie below the data directory {site.data}",
+    ]
+
+
 def test_nothing_to_replay_is_told(site: Site) -> None:
-    path = site.write("train_preds.csv")
-    named, everything = site.command("retry", str(path)), site.command("retry", "--all")
-    assert (named.returncode, everything.returncode) == (1, 0)
-    assert "nothing to try again" in named.stderr
+    done = site.command("retry", "--all")
+    assert done.returncode == 0
+    assert "nothing to try again" in done.stderr

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from artifactd.artifact import printable
+from artifactd.cli import paths
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit, leave
 from artifactd.cli.state import ends_well
@@ -15,7 +17,7 @@ from artifactd.clock import SYSTEM
 from artifactd.config import Config
 from artifactd.inspection.plan import NothingWanted, wanted
 from artifactd.mirror.answers import DISABLED
-from artifactd.mirror.by_hand import relative
+from artifactd.mirror.by_hand import NO_PART
 from artifactd.service import control
 from artifactd.service.control import NoDaemon
 from artifactd.service.process_log import log_of
@@ -26,7 +28,7 @@ _FIRST_ANSWER_SECONDS: Final = 5.0
 
 
 def export(
-    path: Annotated[str | None, typer.Argument(help="The artifact, below the data directory.")] = None,
+    path: Annotated[str | None, typer.Argument(help=f"The artifact. {paths.HELP}")] = None,
     *,
     config: ConfigPath = None,
     name: Annotated[
@@ -48,11 +50,7 @@ def export(
     settings = configuration(config)
     if not settings.enabled:
         fail(Exit.FAILED, DISABLED)
-    try:
-        paths = [path] if path is not None else wanted(settings, str(experiment))
-    except NothingWanted as error:
-        fail(Exit.FAILED, str(error))
-    outcomes = list(_outcomes(settings, paths, name, wait))
+    outcomes = list(_outcomes(settings, _chosen(settings, path, experiment), name, wait))
     if as_json:
         lines(outcomes)
     else:
@@ -64,6 +62,18 @@ def export(
         raise typer.Exit(Exit.INCOMPLETE)
 
 
+def _chosen(settings: Config, path: str | None, experiment: str | None) -> list[bytes]:
+    """The artifacts that were named, relative to the data directory."""
+    if path is None:
+        try:
+            return wanted(settings, str(experiment))
+        except NothingWanted as error:
+            fail(Exit.FAILED, str(error))
+    if (found := paths.located(settings.data_directory, path)) is None:
+        fail(Exit.INCOMPLETE, f"{paths.outside(settings.data_directory, path)}: {NO_PART}")
+    return [found]
+
+
 def _sentence(outcome: Mapping[str, Any]) -> str:
     if outcome["ok"]:
         where = outcome.get("uri") or f"{outcome['store']}:{outcome['key']}"
@@ -73,23 +83,23 @@ def _sentence(outcome: Mapping[str, Any]) -> str:
 
 
 def _outcomes(
-    settings: Config, paths: list[str], name: str | None, wait: float
+    settings: Config, sources: list[bytes], name: str | None, wait: float
 ) -> Iterator[Mapping[str, Any]]:
     """What became of each artifact: asked of the daemon, or done here where none runs."""
-    for number, path in enumerate(paths):
+    for number, source in enumerate(sources):
         try:
-            yield _by_daemon(settings, path, name, wait)
+            yield _by_daemon(settings, source, name, wait)
         except NoDaemon:
-            yield from _done_here(settings, paths[number:], name, wait)
+            yield from _done_here(settings, sources[number:], name, wait)
             return
 
 
-def _by_daemon(settings: Config, path: str, name: str | None, wait: float) -> Mapping[str, Any]:
+def _by_daemon(settings: Config, source: bytes, name: str | None, wait: float) -> Mapping[str, Any]:
     last: Mapping[str, Any] = {"final": False, "ok": False, "reason": "it is not complete"}
     until = SYSTEM.monotonic() + wait
     seconds = max(wait, _FIRST_ANSWER_SECONDS)
     with suppress(TimeoutError):
-        whole = os.path.abspath(path)  # noqa: PTH100 - of a link itself, not of what it leads to
+        whole = str(settings.data_directory / os.fsdecode(source))
         for answer in control.ask(settings.state_directory, "export", timeout=seconds, path=whole, name=name):
             last = answer
             if answer["final"] or SYSTEM.monotonic() >= until:
@@ -97,15 +107,13 @@ def _by_daemon(settings: Config, path: str, name: str | None, wait: float) -> Ma
     reason = (
         last["reason"] if last["final"] else f"no outcome yet, the daemon goes on with it: {last['reason']}"
     )
-    return {"source": path, **last, "reason": reason}
+    return {"source": printable(source), **last, "reason": reason}
 
 
 def _done_here(
-    settings: Config, paths: list[str], name: str | None, wait: float
+    settings: Config, sources: list[bytes], name: str | None, wait: float
 ) -> Iterator[Mapping[str, Any]]:
-
     with ends_well():
-        sources = [(path, relative(settings.data_directory, path) or b"") for path in paths]
         answers = by_hand(
             settings, log_of(settings, quiet=True), sources, name, wait_seconds=wait, clock=SYSTEM
         )

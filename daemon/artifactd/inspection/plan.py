@@ -112,8 +112,8 @@ class NothingWanted(Exception):
     """Nothing of an experiment can be exported. The message says why."""
 
 
-def wanted(config: Config, experiment_id: str) -> list[str]:
-    """The files of this experiment, of whichever users, that the policy wants.
+def wanted(config: Config, experiment_id: str) -> list[bytes]:
+    """Files of this experiment, of whichever users, that the policy wants: relative to the data directory.
 
     Raises:
         NothingWanted: there is no such experiment, it cannot be looked into, or no rule wants any of it.
@@ -122,12 +122,12 @@ def wanted(config: Config, experiment_id: str) -> list[str]:
     folders = experiments(config.data_directory, os.fsencode(experiment_id))
     if not folders:
         raise NothingWanted(f"no experiment {experiment_id} in {config.data_directory}")
-    paths: list[str] = []
+    paths: list[bytes] = []
     for found in (found for folder in folders for found in scan.below(config.data_directory, folder)):
         if isinstance(found, scan.Unobservable):
-            raise NothingWanted(f"{printable(found.path)}: {found.reason}")
+            raise NothingWanted(f"{printable(found.path) or config.data_directory}: {found.reason}")
         paths += [
-            str(config.data_directory / os.fsdecode(sighting.path))
+            sighting.path
             for sighting in found.sightings
             if (subject := selection.subject(sighting)) is not None and isinstance(subject.decision, Wanted)
         ]

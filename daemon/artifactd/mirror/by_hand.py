@@ -23,7 +23,7 @@ from artifactd.mirror.scanning import Done
 _FINAL: Final[tuple[type[Event], ...]] = (Proven, Unchanged, Refused, Skipped, Vanished)
 
 
-_NO_PART: Final = "it is no part of an experiment in the data directory"
+NO_PART: Final = "it is no part of an experiment in the data directory"
 
 
 class Pending(NamedTuple):
@@ -135,7 +135,7 @@ class ByHand:
         """Export the file at `path` below the data directory, under `name` if one is given."""
         found = self.mirror.artifact(path)
         if found is None:
-            answer(_final(path, ok=False, reason=_NO_PART))
+            answer(_final(path, ok=False, reason=NO_PART))
             return
         self.recorder.log.info("export.requested", source=printable(path), name=name, principal=principal)
         self._export(found, name, answer)
@@ -155,7 +155,7 @@ class ByHand:
                 case Pending(path, name, answer):
                     found = self.mirror.artifact(path)
                     if found is None:
-                        one.refuse(_NO_PART)
+                        one.refuse(NO_PART)
                     else:
                         self._export(found, name, answer)
                 case _:

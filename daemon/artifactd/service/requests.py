@@ -9,7 +9,7 @@ from artifactd.artifact import printable
 from artifactd.decisions.shares import Owner
 from artifactd.discovery.watch import Watch
 from artifactd.mirror.answers import final
-from artifactd.mirror.by_hand import Place, hint, relative
+from artifactd.mirror.by_hand import NO_PART, Place, hint, relative
 from artifactd.mirror.engine import Engine
 from artifactd.service.control import Request
 from artifactd.service.lookup import hinted
@@ -32,11 +32,11 @@ def answer(request: Request, engine: Engine, watch: Watch, folders: Sequence[Pla
             reason = f"{request.principal} may hint, and ask for nothing else"
             request.answer(final(ok=False, reason=reason))
         case "export":
-            path = relative(root, str(fields.get("path", "")))
-            name = fields.get("name")
-            engine.by_hand.ask(
-                path or b"", name if name is None else str(name), request.principal, request.answer
-            )
+            path, name = str(fields.get("path", "")), fields.get("name")
+            if (source := relative(root, path)) is None:
+                request.answer(final(ok=False, source=printable(path), reason=NO_PART))
+                return
+            engine.by_hand.ask(source, name if name is None else str(name), request.principal, request.answer)
         case "waiting":
             request.answer(
                 final(ok=True, **_waiting(engine, watch, fields.get("user"), fields.get("experiment")))

@@ -164,38 +164,34 @@ def _close(engine: Engine, report: Report) -> None:
 def by_hand(
     config: Config,
     log: Log,
-    sources: Sequence[tuple[str, bytes]],
+    sources: Sequence[bytes],
     name: str | None,
     *,
     wait_seconds: float,
     clock: Clock,
-) -> list[dict[str, Any]]:
-    """Export these files, each as a person wrote it and relative to the data directory, where no daemon runs.
+) -> list[Mapping[str, Any]]:
+    """Export these files, relative to the data directory, where no daemon runs.
 
     Returns the last answer about each, in order, after at most `wait_seconds`. Raises as `sync`.
     """
     stopping = Stopping()
-    answers: dict[str, dict[str, Any]] = {}
+    answers: dict[bytes, Mapping[str, Any]] = {}
     evidence.prepare()
     with (
         open_engine(config, log, clock, stopping, eager=True) as engine,
         signals(stopping, lambda _name: None),
     ):
-        for shown, path in sources:
-            answers[shown] = {"ok": False, "final": False, "source": shown, "reason": "not complete yet"}
-            engine.by_hand.ask(path, name, account(), partial(_keep, answers, shown))
+        for path in sources:
+            source = printable(path)
+            answers[path] = {"ok": False, "final": False, "source": source, "reason": "not complete yet"}
+            engine.by_hand.ask(path, name, account(), partial(answers.__setitem__, path))
         until = clock.monotonic() + wait_seconds
         while not all(answer["final"] for answer in answers.values()):
             if clock.monotonic() >= until or stopping.is_set():
                 break
             engine.mirror.turn(_TURN_SECONDS)
         for waiting in engine.mirror.waiting():
-            for shown, path in sources:
-                if path == waiting.path:
-                    answers[shown]["reason"] = waiting.reason
+            if waiting.path in answers:
+                answers[waiting.path] = {**answers[waiting.path], "reason": waiting.reason}
         engine.mirror.drain(wait_seconds)
-    return [answers[shown] for shown, _ in sources]
-
-
-def _keep(answers: dict[str, dict[str, Any]], shown: str, answer: Mapping[str, Any]) -> None:
-    answers[shown] = {**answer, "source": shown}
+    return [answers[path] for path in sources]
