@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -111,12 +113,40 @@ def test_a_record_whose_tail_was_cut_shows_against_its_anchor(exported: Site) ->
     assert "anchored in file_system" in done.stderr
 
 
-def test_a_record_that_was_written_anew_from_its_first_entry_is_told(exported: Site) -> None:
+def anchors(site: Site) -> list[Path]:
+    return sorted((site.exports / "_artifactd" / "anchors").rglob("*-*"))
+
+
+@pytest.mark.parametrize("deed", [Path.unlink, lambda anchor: changed(anchor, b"x")], ids=["less", "altered"])
+def test_an_anchor_that_is_missing_or_altered_ends_with_10(
+    exported: Site, deed: Callable[[Path], None]
+) -> None:
+    (anchor,) = anchors(exported)
+    deed(anchor)
+    done = exported.command("verify")
+    assert (done.returncode, "Traceback" in done.stderr) == (10, False)
+    assert str(anchor.relative_to(exported.exports)) in done.stderr
+
+
+def test_what_stands_after_the_last_anchor_is_told_with_its_numbers(exported: Site) -> None:
+    number = int(anchors(exported)[-1].name.partition("-")[0])
+    assert f"entry {number + 1} stands after the last anchor" in exported.ok("verify")
+    assert f"entries {number + 1} to {number + 2} stand after the last anchor" in exported.ok("verify")
+
+
+def test_a_record_that_was_written_anew_from_its_first_entry_ends_with_15_until_the_other_is_expected(
+    exported: Site,
+) -> None:
+    other = anchors(exported)[0].parent.name
     (exported.state / "ledger.sqlite3").unlink()
     exported.ok("sync")
     done = exported.command("verify")
-    assert done.returncode == 0
-    assert "If there are none, this record was written anew" in done.stderr
+    assert done.returncode == 15
+    assert (
+        f"other_record  file_system  _artifactd/anchors/{other}  another record is anchored here"
+        in done.stderr
+    )
+    exported.ok("verify", "--expect", other)
 
 
 def test_an_altered_row_ends_with_6_and_says_so(exported: Site) -> None:

@@ -101,3 +101,19 @@ def test_a_copy_is_lost_or_confirmed_by_what_was_found_of_it(
 def test_problems_are_counted_by_their_kind() -> None:
     found = Verification((), [{"problem": one} for one in ("record", "missing", "record")], {})
     assert found.counts() == {"record": 2, "missing": 1}
+
+
+@pytest.mark.parametrize(
+    ("entries", "anchored", "said"),
+    [
+        (7, 7, ""),
+        (0, 0, ""),
+        (840, 811, "entries 812 to 840 stand after the last anchor"),
+        (7, 6, "entry 7 stands after the last anchor"),
+        (7, 0, "no store has an anchor of this record: were its 7 entries written anew"),
+    ],
+)
+def test_what_no_anchor_vouches_for_is_told_with_its_numbers(entries: int, anchored: int, said: str) -> None:
+    tail = Verification((), (), {}, entries, anchored).tail
+    assert tail.startswith(said)
+    assert bool(tail) is bool(said)

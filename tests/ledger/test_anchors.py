@@ -8,6 +8,7 @@ from artifactd import checksum
 from artifactd.artifact import Key
 from artifactd.ledger import anchors, record
 from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.record import Entry
 from artifactd.stores.base import Put, Receipt, Source
 from artifactd.stores.memory import MemoryStore
 
@@ -27,10 +28,21 @@ def noted(ledger: Ledger, count: int) -> None:
         ledger.note(float(number), {"action": "test", "outcome": "success"})
 
 
-def anchored(ledger: Ledger, store: MemoryStore) -> None:
+def anchored(ledger: Ledger, store: MemoryStore) -> Key:
+    """The end of the record, put into the store and told of on record, as an engine does it."""
     found = anchors.anchor(ledger)
     assert found is not None
     assert isinstance(store.put([found[0]])[0], Receipt)
+    told = {"store": store.name, "key": found[0].key.text}
+    ledger.note(9.0, {"action": "audit.anchored", "outcome": "success", **told})
+    return found[0].key
+
+
+def examined(ledger: Ledger, store: MemoryStore) -> anchors.Anchored:
+    told = anchors.Told()
+    assert list(record.breaks(told.passing(ledger.entries()))) == []
+    assert told.last == ledger.head().seq
+    return anchors.examined(ledger, store, told)
 
 
 def test_an_empty_record_has_nothing_to_anchor(tmp_path: Path) -> None:
@@ -55,8 +67,7 @@ def test_a_record_that_went_on_after_its_anchor_does_not_contradict_it(
     noted(ledger, 3)
     anchored(ledger, store)
     noted(ledger, 3)
-    assert list(anchors.contradictions(ledger, store)) == []
-    assert list(record.breaks(ledger.entries())) == []
+    assert examined(ledger, store) == anchors.Anchored(3, ())
 
 
 def test_a_record_that_was_written_anew_from_its_second_entry_contradicts_its_anchor(
@@ -69,8 +80,9 @@ def test_a_record_that_was_written_anew_from_its_second_entry_contradicts_its_an
     anchored(true, store)
     for _ in range(3):
         forged.note(9.0, {"action": "test", "outcome": "failure"})
-    assert list(record.breaks(forged.entries())) == []
-    assert [found.seq for found in anchors.contradictions(forged, store)] == [4]
+    found = examined(forged, store)
+    assert found.last == 0
+    assert ["does not hold entry 4" in one.reason for one in found.contradictions] == [True]
 
 
 def test_a_record_that_ends_before_its_anchor_was_cut(tmp_path: Path, store: MemoryStore) -> None:
@@ -78,20 +90,70 @@ def test_a_record_that_ends_before_its_anchor_was_cut(tmp_path: Path, store: Mem
     noted(long, 5)
     anchored(long, store)
     noted(short, 4)
-    assert [found.seq for found in anchors.contradictions(short, store)] == [5]
+    assert ["does not hold entry 5" in one.reason for one in examined(short, store).contradictions] == [True]
 
 
-def test_anchors_of_another_record_and_files_that_are_no_anchors_say_nothing(
-    tmp_path: Path, store: MemoryStore
-) -> None:
+def test_anchors_of_another_record_say_nothing(tmp_path: Path, store: MemoryStore) -> None:
     mine, other = Ledger.open(tmp_path / "mine"), Ledger.open(tmp_path / "other")
     noted(mine, 2)
     other.note(77.0, {"action": "another", "outcome": "success"})
     anchored(other, store)
-    first = next(mine.entries()).hash[:12]
-    put(store, f"{anchors.FOLDER}{first}/000000000009-{checksum.of_bytes(b'a')}", b"not what its name says")
-    put(store, f"{anchors.FOLDER}{first}/notes.txt", b"x")
-    assert list(anchors.contradictions(mine, store)) == []
+    assert examined(mine, store) == anchors.Anchored(0, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (f"000000000002-{checksum.of_bytes(b'a')}", b"not what its name says", "was altered"),
+        (f"000000000002-{checksum.of_bytes(b'')}x", b"", "is no anchor"),
+        (f"2-{checksum.of_bytes(b'')}", b"", "is no anchor"),
+        (f"\N{FULLWIDTH DIGIT TWO}{'0' * 11}-{checksum.of_bytes(b'')}", b"", "is no anchor"),
+        (f"999999999999-{checksum.of_bytes(b'')}", b"", "does not hold entry 999999999999"),
+        (f"000000000000-{checksum.of_bytes(b'')}", b"", "does not hold entry 0"),
+        ("notes.txt", b"x", "is no anchor"),
+    ],
+)
+def test_what_lies_at_an_anchors_place_and_is_none_contradicts_the_record(
+    tmp_path: Path, store: MemoryStore, name: str, content: bytes, said: str
+) -> None:
+    ledger = Ledger.open(tmp_path)
+    noted(ledger, 2)
+    anchored(ledger, store)
+    key = f"{anchors.FOLDER}{next(ledger.entries()).hash[:12]}/{name}"
+    put(store, key, content)
+    found = examined(ledger, store)
+    assert [(one.key, said in one.reason) for one in found.contradictions] == [(key, True)]
+    assert found.last == 2
+
+
+def test_anchors_that_the_record_tells_of_and_that_are_gone_contradict_it_in_one_sentence(
+    tmp_path: Path, store: MemoryStore
+) -> None:
+    ledger, keys = Ledger.open(tmp_path), list[Key]()
+    for _ in range(4):
+        noted(ledger, 1)
+        keys.append(anchored(ledger, store))
+    for key in keys[1:]:
+        del store.copies[key]
+    found = examined(ledger, store)
+    assert found.last == 1
+    (one,) = found.contradictions
+    assert one.key == keys[1].text
+    assert f"So are 2 more, the last at {keys[3]}." in one.reason
+
+
+def test_an_anchor_of_another_store_is_not_missed_in_this_one(tmp_path: Path, store: MemoryStore) -> None:
+    ledger = Ledger.open(tmp_path)
+    noted(ledger, 1)
+    anchored(ledger, MemoryStore("other"))
+    assert examined(ledger, store) == anchors.Anchored(0, ())
+
+
+def test_an_entry_that_was_altered_into_nonsense_names_no_anchor() -> None:
+    told = anchors.Told()
+    line = '{"action":"audit.anchored","store":'
+    assert [one.seq for one in told.passing([Entry(1, line, "0"), Entry(2, f"{line}3}}", "0")])] == [1, 2]
+    assert (told.last, told.keys) == (2, {})
 
 
 def test_other_records_that_are_anchored_in_the_store_are_named(tmp_path: Path, store: MemoryStore) -> None:

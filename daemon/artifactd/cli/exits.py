@@ -34,6 +34,8 @@ class Exit(IntEnum):
     """a copy could not be verified"""
     UNKNOWN = 14
     """the store holds keys that the ledger does not know"""
+    OTHER_RECORD = 15
+    """a store has anchors of another record than this one"""
 
 
 def leave(code: Exit) -> NoReturn:

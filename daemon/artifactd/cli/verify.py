@@ -26,6 +26,12 @@ def verify(
     read: Annotated[  # noqa: FBT002 - typer's way to a flag
         bool, typer.Option("--read", help="Read every byte back, even where the store's own checksum tells.")
     ] = False,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RECORD", help="Another record that is known to be in a store; may be repeated."
+        ),
+    ] = None,
     as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
 ) -> None:
     """Prove afterwards: the record hangs together, and the stores hold what it says.
@@ -35,7 +41,9 @@ def verify(
     --read those are, too.
 
     It ends with the first of these that is true, or with 0:
-    10 the record was altered
+    10 the record was altered, or one of its anchors is altered or missing
+    15 a store has anchors of another record: another host's or an earlier ledger's, else this one was written
+    anew. --expect names those that are known
     11 a copy holds other bytes than are on record
     12 a copy is missing
     13 a copy or a store cannot be read
@@ -54,6 +62,7 @@ def verify(
             look=read_back if read else ask,
             chosen=lambda: SYSTEM.chance() * 100 < sample,
             progress=partial(byte_progress, "verifying"),
+            expected=expect or (),
         )
     try:
         note(settings, found, SYSTEM.now())
@@ -68,6 +77,8 @@ def verify(
                     "verified": len(found.findings),
                     "problems": dict(counts),
                     "other_records": found.other_records,
+                    "entries": found.entries,
+                    "anchored": found.anchored,
                     "seconds": round(seconds, 3),
                 }
             ]
@@ -76,12 +87,9 @@ def verify(
         for problem in found.problems:
             shown = "  ".join(value for value in problem.values() if value)
             typer.echo(printable(shown), err=True)
-        for store, names in found.other_records.items():
-            typer.echo(
-                f"{store} also has anchors of other records ({', '.join(names)}): of other hosts or of"
-                " earlier ledgers. If there are none, this record was written anew.",
-                err=True,
-            )
-        wrong = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "nothing wrong"
+        kinds = (f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(counts.items()))
+        wrong = ", ".join(kinds) or "nothing wrong"
         typer.echo(f"{len(found.findings)} copies and the record verified in {seconds:.1f} s: {wrong}")
+        if found.tail:
+            typer.echo(found.tail)
     raise typer.Exit(next((Exit[kind.upper()] for kind in PROBLEMS if counts[kind]), Exit.OK))

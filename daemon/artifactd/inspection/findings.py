@@ -13,7 +13,7 @@ from artifactd.stores.base import Proof, Stat, StoreError
 Problem = Mapping[str, str]
 """One thing that is wrong: `problem` is one of PROBLEMS, `store` and `key` say where, `reason` why."""
 
-PROBLEMS: Final = ("record", "different", "missing", "unreadable", "unknown")
+PROBLEMS: Final = ("record", "other_record", "different", "missing", "unreadable", "unknown")
 """What a verification can find wrong, the worst first."""
 
 
@@ -42,11 +42,29 @@ class Verification:
     findings: Sequence[Finding]
     problems: Sequence[Problem]
     other_records: Mapping[str, Sequence[str]]
-    """store → other records that are anchored there"""
+    """store → other records that are anchored there, expected ones included"""
+    entries: int = 0
+    """in the record, which is the number of its last one"""
+    anchored: int = 0
+    """number of the newest entry that an anchor in any store vouches for; 0: none does"""
 
     def counts(self) -> Counter[str]:
         """How many problems there are of each kind."""
         return Counter(problem["problem"] for problem in self.problems)
+
+    @property
+    def tail(self) -> str:
+        """A sentence about the entries that no anchor vouches for; empty where there are none."""
+        first, last = self.anchored + 1, self.entries
+        if first > last:
+            return ""
+        if not self.anchored:
+            return f"no store has an anchor of this record: were its {last} entries written anew, {_UNSEEN}"
+        stand = f"entry {last} stands" if first == last else f"entries {first} to {last} stand"
+        return f"{stand} after the last anchor: were that cut off or written anew, {_UNSEEN}"
+
+
+_UNSEEN: Final = "it would not show"
 
 
 def compare(row: Row, found: Digest | StoreError | None) -> Finding:

@@ -4,7 +4,7 @@
 Nothing is ever repaired by deleting.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 
 from artifactd.artifact import Key
@@ -24,7 +24,6 @@ from artifactd.inspection.findings import (
 )
 from artifactd.ledger import anchors, record
 from artifactd.ledger.ledger import Ledger
-from artifactd.ledger.record import Break
 from artifactd.ledger.schema import FILE
 from artifactd.mirror.engine import context
 from artifactd.stores.base import Store, StoreError
@@ -42,12 +41,16 @@ def verification(
     look: Look,
     chosen: Callable[[], bool],
     progress: Callable[[int], AbstractContextManager[Progress]],
+    expected: Collection[str] = (),
 ) -> Verification:
     """The record, every copy that was ever proven and is `chosen`, and the keys in the stores, verified.
 
-    `progress` is told the bytes of all the copies first. A store that cannot be read is a problem of its own.
+    `progress` is told the bytes of all the copies first. A store that cannot be read is a problem of its own,
+    and so are anchors of other records than those that are `expected`.
     """
-    problems = list(_record_problems(ledger, stores))
+    entries, anchored, problems = _record(ledger, stores)
+    others = _other_records(ledger, stores)
+    problems += _unexpected(others, expected)
     rows = [
         row
         for store in stores
@@ -58,7 +61,7 @@ def verification(
         findings = [look(row, ledger, stores[row.store], told) for row in rows]
     problems += [problem(one) for one in findings if one.condition is not Condition.WHOLE]
     problems += _unknown(config, ledger, stores)
-    return Verification(findings, problems, _other_records(ledger, stores))
+    return Verification(findings, problems, others, entries, anchored)
 
 
 def note(config: Config, found: Verification, now: float) -> None:
@@ -80,16 +83,27 @@ def note(config: Config, found: Verification, now: float) -> None:
     ledger.close()
 
 
-def _record_problems(ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Problem]:
-    """Where the record was altered: within itself, or against its anchors in the stores."""
-    found = list(breaks(ledger))
+def _record(ledger: Ledger, stores: Mapping[str, Store]) -> tuple[int, int, list[Problem]]:
+    """The record's last entry, the last one that is anchored, and where the record was altered.
+
+    That shows within itself, or against its anchors in the stores.
+    """
+    told, anchored, problems = anchors.Told(), 0, list[Problem]()
+    for broken in record.breaks(told.passing(ledger.entries())):
+        where = {"store": "", "key": f"entry {broken.seq}"}
+        problems.append({"problem": "record", **where, "reason": broken.reason})
     for store in stores.values():
         try:
-            found += anchors.contradictions(ledger, store)
+            found = anchors.examined(ledger, store, told)
         except StoreError as error:
-            yield {"problem": "unreadable", "store": store.name, "key": anchors.FOLDER, "reason": str(error)}
-    for one in found:
-        yield {"problem": "record", "store": "", "key": f"entry {one.seq}", "reason": one.reason}
+            where = {"store": store.name, "key": anchors.FOLDER}
+            problems.append({"problem": "unreadable", **where, "reason": str(error)})
+            continue
+        anchored = max(anchored, found.last)
+        for one in found.contradictions:
+            where = {"store": store.name, "key": one.key}
+            problems.append({"problem": "record", **where, "reason": one.reason})
+    return told.last, anchored, problems
 
 
 def _other_records(ledger: Ledger, stores: Mapping[str, Store]) -> dict[str, list[str]]:
@@ -100,6 +114,19 @@ def _other_records(ledger: Ledger, stores: Mapping[str, Store]) -> dict[str, lis
             if names := anchors.other_records(ledger, store):
                 others[store.name] = names
     return others
+
+
+def _unexpected(others: Mapping[str, Sequence[str]], expected: Collection[str]) -> Iterator[Problem]:
+    """Records beside this one that nobody expects."""
+    reason = (
+        "another record is anchored here: another host's or an earlier ledger's (`--expect` says that it is"
+        " known), or else this record was written anew"
+    )
+    for store, names in others.items():
+        for name in names:
+            if name not in expected:
+                where = {"store": store, "key": f"{anchors.FOLDER}{name}"}
+                yield {"problem": "other_record", **where, "reason": reason}
 
 
 def _unknown(config: Config, ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Problem]:
@@ -167,8 +194,3 @@ def unknown(store: Store, ledger: Ledger) -> Iterator[Key]:
     for key in store.keys():  # noqa: SIM118 - a store is no mapping
         if not key.text.startswith("_artifactd/") and not ledger.knows(store.name, key.text):
             yield key
-
-
-def breaks(ledger: Ledger) -> Iterator[Break]:
-    """Every place where the record does not hang together, from its first entry to its last."""
-    return record.breaks(ledger.entries())

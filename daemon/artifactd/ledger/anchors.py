@@ -1,15 +1,24 @@
 """Anchors: ends of the record in the stores, out of reach of whoever can rewrite the ledger."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 from artifactd.artifact import Digest, Key
 from artifactd.ledger.ledger import Ledger
-from artifactd.ledger.record import Break, Entry
+from artifactd.ledger.record import Entry
 from artifactd.stores.base import Put, Source, Store
 
 FOLDER: Final = "_artifactd/anchors/"
 """Where each store keeps them."""
+
+_NAME: Final = re.compile(r"([0-9]{12})-([0-9a-f]{64})")
+"""Of an anchor: number and hash of the entry that it holds."""
+
+_ACTION: Final = '"action":"audit.anchored"'
+"""In the line of an entry that tells of an anchor, as `record` writes it."""
 
 
 def anchor(ledger: Ledger) -> tuple[Put, Entry] | None:
@@ -27,21 +36,85 @@ def anchor(ledger: Ledger) -> tuple[Put, Entry] | None:
     return Put(key, Source(len(content), content), Digest(last.hash)), last
 
 
-def contradictions(ledger: Ledger, store: Store) -> Iterator[Break]:
-    """Where an anchor of this record in the store contradicts it: the tail was cut, or all was rewritten.
+@dataclass(slots=True)
+class Told:
+    """What a record's entries tell of its end and of its anchors, gathered while they pass."""
 
-    Anchors of another record say nothing of this one; see `other_records`.
+    last: int = 0
+    """number of the last entry that has passed"""
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    """of the anchors, by store, the oldest first"""
+
+    def passing(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """The entries as they are."""
+        for entry in entries:
+            self.last = entry.seq
+            if _ACTION in entry.line:
+                with suppress(ValueError, KeyError, TypeError):  # altered, which the chain shows
+                    fields = entry.fields
+                    store, key = str(fields["store"]), str(fields["key"])
+                    self.keys.setdefault(store, []).append(key)
+            yield entry
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Something among a store's anchors that does not fit the record."""
+
+    key: str
+    """where in the store"""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """What a store's anchors say of the record."""
+
+    last: int
+    """number of the newest entry that one of them vouches for; 0: none does"""
+    contradictions: tuple[Contradiction, ...]
+
+
+def examined(ledger: Ledger, store: Store, told: Told) -> Anchored:
+    """The store's anchors of this record against the record: was its tail cut, was all of it rewritten?
+
+    `told` has heard the record before this is called: a daemon may put more anchors there meanwhile. What
+    lies at an anchor's place and is none contradicts the record, too: it may have been one. Anchors of
+    another record say nothing of this one; see `other_records`.
 
     Raises:
         StoreError: the store cannot be listed or read.
     """
-    for key in store.keys(f"{FOLDER}{_record_id(ledger)}/"):
-        number, _, hashed = key.name.partition("-")
-        if not number.isdigit() or store.digest(key) != hashed:
-            continue  # not an anchor: its content is not the entry that its name says
-        entry = next(ledger.entries(int(number) - 1), None)
-        if entry is None or entry.hash != hashed:
-            yield Break(int(number), f"the record does not hold the entry that is anchored in {store.name}")
+    keys = {key.text: key for key in store.keys(f"{FOLDER}{_record_id(ledger)}/")}
+    judged = [(_judged(ledger, store, key), key) for key in keys.values()]
+    found = [Contradiction(key.text, one) for one, key in judged if isinstance(one, str)]
+    if missing := [key for key in told.keys.get(store.name, ()) if key not in keys]:
+        found.append(_missing(missing))
+    return Anchored(max((one for one, _ in judged if isinstance(one, int)), default=0), tuple(found))
+
+
+def _judged(ledger: Ledger, store: Store, key: Key) -> int | str:
+    """The number of the entry that the object at `key` vouches for, or what is wrong with it."""
+    name = _NAME.fullmatch(key.name)
+    if name is None:
+        return "this is no anchor, and nothing else belongs here: look at who put it there"
+    number, hashed = int(name[1]), name[2]
+    if store.digest(key) != hashed:
+        return "this anchor was altered: its content is not the entry that its name says"
+    entry = next(ledger.entries(number - 1), None)
+    if entry is None or (entry.seq, entry.hash) != (number, hashed):
+        return f"the record does not hold entry {number}, which is anchored in {store.name}"
+    return number
+
+
+def _missing(keys: Sequence[str]) -> Contradiction:
+    """What to say of anchors that are not where the record says: once, however many there are."""
+    many = f" So are {len(keys) - 1} more, the last at {keys[-1]}." if len(keys) > 1 else ""
+    return Contradiction(
+        keys[0],
+        f"the anchor that the record says is here is missing.{many} It was deleted, or the destination is not"
+        " the one of then: `artifactd audit` shows it in the entries `config.taken`",
+    )
 
 
 def other_records(ledger: Ledger, store: Store) -> list[str]:
