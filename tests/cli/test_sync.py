@@ -1,5 +1,8 @@
 """artifactd sync, as a real command."""
 
+import json
+import os
+
 from tests.support.operator import CONFLICT, on_a_terminal, planted
 from tests.support.process import CSV, Site
 
@@ -31,6 +34,21 @@ def test_sync_ends_with_5_where_a_file_is_still_open_and_says_which_and_why(site
     assert done.returncode == 5
     assert "alice/h2oai_experiment_one/train_preds.csv: open for writing" in done.stderr
     assert site.exported().keys() == {"alice/one/test_preds.csv"}
+
+
+def test_where_the_kernel_does_not_say_who_writes_sync_sees_each_file_unchanged_for_long_enough(
+    site: Site,
+) -> None:
+    """However old its times make it: the clock that they come from may be another one, or wrong."""
+    site.configure(quiet=0.1)
+    os.chown(site.write("train_preds.csv"), 65534, -1)
+    under = ("setpriv", "--bounding-set=-lease", "--inh-caps=-lease")
+    done = site.command("sync", "--wait", "0", under=under)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    [exported] = [line for line in lines if line["event"] == "artifact.exported"]
+    assert exported["evidence"] == "quiet+writers_unknown"
+    assert lines[-1]["seconds"] >= exported["seconds"] >= 0.5
 
 
 def test_sync_ends_with_5_where_a_conflict_needs_a_person_today_and_tomorrow(site: Site) -> None:

@@ -62,7 +62,9 @@ def rungs(settler: Settler, now: float) -> list[str]:
             9.9,
             Writers.UNKNOWN,
             None,
-            Incomplete("the kernel does not say who has it open: waiting longer", 5.0),
+            Incomplete(
+                "the kernel does not say who has it open: waiting until it was seen unchanged for 10 s", 5.0
+            ),
         ),
     ],
 )
@@ -94,7 +96,33 @@ def test_a_file_is_given_after_the_quiet_period_and_once() -> None:
 def test_a_file_that_has_been_quiet_before_it_was_seen_is_given_at_once() -> None:
     settler = a_settler()
     settler.feed(seen(), 10.0, age=3.0)
-    assert given_at(settler, 10.0) == [Settled(seen(), "quiet", 3.0, 7.0)]
+    assert given_at(settler, 10.0) == [Settled(seen(), "quiet", 0.0, 10.0)]
+
+
+def test_an_age_by_the_wall_clock_proves_nothing_where_writers_are_unknown() -> None:
+    settler = a_settler()
+    settler.feed(seen(), 10.0, age=60.0)  # the file server's clock is a minute behind
+    [first] = given_at(settler, 10.0)
+    said = verdict(first, Writers.UNKNOWN, None, QUIET)
+    assert isinstance(said, Incomplete)
+    settler.postpone(A, seen().identity, said, 10.0)
+    assert settler.next_due() == 20.0
+    settler.feed(seen(2), 15.0, age=60.0)
+    assert [one.unchanged_for for one in given_at(settler, 17.0)] == [2.0]
+    settler.postpone(A, seen(2).identity, said, 17.0)
+    assert settler.next_due() == 25.0
+    [second] = given_at(settler, 25.0)
+    assert verdict(second, Writers.UNKNOWN, None, QUIET) == Complete("quiet+writers_unknown")
+
+
+def test_who_waits_for_files_that_nobody_vouches_for_knows_how_long_it_takes() -> None:
+    settler = a_settler()
+    settler.feed(seen(), 10.0)
+    assert settler.patience() == 0.0
+    settler.postpone(A, seen().identity, BUSY, 12.0)
+    assert settler.patience() == 0.0
+    settler.postpone(A, seen().identity, Incomplete("nobody says", 5.0), 14.0)
+    assert settler.patience() == 6 * QUIET
 
 
 def test_a_file_from_the_future_waits_for_the_quiet_period() -> None:

@@ -100,7 +100,7 @@ class Proven:
     written: bool
     """False: the same bytes were there already"""
     seconds: float
-    """from the file's completion to the proof"""
+    """from when the file was first seen as it is to the proof"""
     uri: str
 
 

@@ -63,9 +63,9 @@ class Settled:
     rung: str
     """`hinted`, `closed` or `quiet`"""
     unchanged_for: float
-    """seconds"""
+    """seconds for which this process has seen it as it is"""
     complete_at: float
-    """monotonic seconds at which the file last changed"""
+    """monotonic seconds at which it was first seen so"""
 
     @property
     def sighting(self) -> Sighting:
@@ -153,7 +153,8 @@ def verdict(
     if zip_problem is not None:
         return Incomplete(zip_problem, by_its_bytes=True)
     if writers is Writers.UNKNOWN and settled.unchanged_for < WITHOUT_LEASE * quiet_seconds:
-        return Incomplete("the kernel does not say who has it open: waiting longer", WITHOUT_LEASE)
+        until = f"until it was seen unchanged for {WITHOUT_LEASE * quiet_seconds:g} s"
+        return Incomplete(f"the kernel does not say who has it open: waiting {until}", WITHOUT_LEASE)
     return Complete(f"{settled.rung}+{writers}")
 
 
@@ -163,9 +164,14 @@ class _Candidate:
     first_seen: float
     last_seen: float
     unchanged_since: float
+    """as its own times and the wall clock have it"""
+    seen_since: float
+    """as this process has seen it, whatever any wall clock says"""
     due: float
     """when it is worth a look; while it is looked at: when it is worth another one"""
     reason: str = _QUIET
+    quieting: bool = False
+    """whether it only has to be seen unchanged for longer, as far as is known"""
     closed: bool = False
     hinted: bool = False
     probed: Identity | None = None
@@ -185,9 +191,9 @@ class _Candidate:
     def identity(self) -> Identity:
         return self.subject.identity
 
-    def change(self, subject: Subject, since: float, due: float) -> None:
+    def change(self, subject: Subject, since: float, now: float) -> None:
         """It is another file than it was: what was said of the old one says nothing of it."""
-        self.subject, self.unchanged_since, self.due = subject, since, due
+        self.subject, self.unchanged_since, self.seen_since, self.due = subject, since, now, math.inf
         self.closed = self.hinted = False
 
 
@@ -247,20 +253,21 @@ class Settler:
     def feed(self, subject: Subject, now: float, age: float = 0.0) -> bool:
         """A file was seen that is not on record like this; `age` is the seconds since its ctime.
 
-        False: its owner has too many that are waited for, and it is left to a later scan.
+        They are worth a look at once, and prove nothing: the clocks of hosts and of file servers differ, and
+        are set. False: its owner has too many that are waited for, and it is left to a later scan.
         """
         since = now - max(0.0, age)
         candidate = self._candidates.get(subject.path)
         if candidate is None:
             if not self._admitted(subject.owner.user):
                 return False
-            candidate = _Candidate(subject, now, now, since, since + self.quiet_seconds)
+            candidate = _Candidate(subject, now, now, since, now, since + self.quiet_seconds)
             self._candidates[subject.path] = candidate
             self._schedule(candidate)
         elif candidate.identity != subject.identity:
             # It changed after it was last seen, whatever the clock of its file system says.
             since = max(since, candidate.last_seen)
-            self._changed(candidate, subject, since, math.inf)
+            self._changed(candidate, subject, since, now)
             self._hasten(candidate, since + self.quiet_seconds)
         else:
             candidate.subject = subject
@@ -294,7 +301,7 @@ class Settler:
         if candidate is None or candidate.identity == identity:
             self.forget(path)
             return
-        candidate.first_seen, candidate.told = candidate.unchanged_since, False
+        candidate.first_seen, candidate.told = candidate.seen_since, False
         candidate.probed, candidate.looks = None, 0
         self._hasten(candidate, candidate.unchanged_since + self.quiet_seconds)
 
@@ -325,17 +332,18 @@ class Settler:
             return
         if identity not in (candidate.probed, candidate.identity):
             sighting = replace(candidate.subject.sighting, identity=identity)
-            self._changed(candidate, replace(candidate.subject, sighting=sighting), now, math.inf)
+            self._changed(candidate, replace(candidate.subject, sighting=sighting), now, now)
             candidate.last_seen, candidate.looks = now, 0
         else:
             candidate.looks += 1
             self._users[candidate.subject.owner.user].parked[path] = None
         candidate.probed, candidate.reason = None, incomplete.reason
+        candidate.quieting = incomplete.quiet_periods > 1.0
         if incomplete.by_its_bytes:
             periods = min(_LONGEST_RECHECK_UNCHANGED, 2.0 ** min(60, max(0, candidate.looks - 1)))
         else:
             periods = min(_LONGEST_RECHECK, max(1.0, candidate.looks))
-        quiet = candidate.unchanged_since + incomplete.quiet_periods * self.quiet_seconds
+        quiet = candidate.seen_since + incomplete.quiet_periods * self.quiet_seconds
         self._hasten(candidate, max(now + self.quiet_seconds * periods, quiet))
 
     # --- what is worth opening ---
@@ -366,7 +374,7 @@ class Settler:
         self._users[candidate.subject.owner.user].parked.pop(candidate.path, None)
         rung = "hinted" if candidate.hinted else "closed" if candidate.closed else "quiet"
         candidate.probed, candidate.due, candidate.hinted = candidate.identity, math.inf, False
-        since = candidate.unchanged_since
+        since = candidate.seen_since
         return Settled(candidate.subject, rung, now - since, since)
 
     def _ripen(self, now: float) -> None:
@@ -394,6 +402,14 @@ class Settler:
                 return due
             heapq.heappop(self._queue)
         return None
+
+    def patience(self) -> float:
+        """Seconds without a change that some file needs before more can be said of it; 0: none does.
+
+        One quiet period more than it takes: so late may the look come at its end.
+        """
+        quieting = any(candidate.quieting for candidate in self._candidates.values())
+        return (WITHOUT_LEASE + 1.0) * self.quiet_seconds if quieting else 0.0
 
     # --- what people are told ---
 
@@ -441,10 +457,10 @@ class Settler:
 
     # --- the queue of those whose time has not come ---
 
-    def _changed(self, candidate: _Candidate, subject: Subject, since: float, due: float) -> None:
+    def _changed(self, candidate: _Candidate, subject: Subject, since: float, now: float) -> None:
         self._discard(candidate)
         self._users[candidate.subject.owner.user].parked.pop(candidate.path, None)
-        candidate.change(subject, since, due)
+        candidate.change(subject, since, now)
 
     def _discard(self, candidate: _Candidate) -> None:
         """It takes no turns for now."""

@@ -235,6 +235,11 @@ class Mirror:
             return None
         return self._settler.next_due(small=small, large=large, but=self.blocked)
 
+    @property
+    def patience(self) -> float:
+        """Seconds without a change that some file needs before more can be said of it; 0: none does."""
+        return self._settler.patience()
+
     def stores(self) -> Iterable[StoreState]:
         """How it goes with each store."""
         return tuple(lane.state for lane in self._pipeline.lanes.values())

@@ -110,7 +110,10 @@ def sync(
 
 
 def _turns(engine: Engine, report: Report, wait_seconds: float, watcher: Watcher) -> None:
-    """Go on until all is done, or for `wait_seconds` nothing was found or proven any more."""
+    """Go on until all is done, or for `wait_seconds` nothing was found or proven any more.
+
+    A file that nobody vouches for is seen for as long as it takes, else no sync would ever export it.
+    """
     mirror = engine.mirror
     since, exported = engine.clock.monotonic(), 0
     while report.stopped is None:
@@ -121,7 +124,8 @@ def _turns(engine: Engine, report: Report, wait_seconds: float, watcher: Watcher
         if mirror.scanning or report.exported > exported:
             since, exported = engine.clock.monotonic(), report.exported
         elif not mirror.busy and (
-            mirror.waiting_files == 0 or engine.clock.monotonic() - since >= wait_seconds
+            mirror.waiting_files == 0
+            or engine.clock.monotonic() - since >= max(wait_seconds, mirror.patience)
         ):
             return
 
