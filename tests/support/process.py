@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from artifactd.log.lines import COMMON, LINES, OPTIONAL
+from tests.support import forking
 
 PATIENCE = 30.0
 """Seconds after which something that should have happened never will."""
@@ -134,6 +135,13 @@ class Site:
         self, *arguments: str, under: Sequence[str] = (), environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end. `under`: what starts it, such as setpriv with its arguments."""
+        if not under:
+            return forking.run(
+                [*arguments, "--config", str(self.config)],
+                cwd=self.base,
+                env={**self.environment, **(environment or {})},
+                seconds=2 * PATIENCE,
+            )
         return subprocess.run(
             [*under, *self.arguments(*arguments)],
             capture_output=True,
