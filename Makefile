@@ -70,7 +70,7 @@ format: $(STAMP) ## bring the code into the one format
 	$(BIN)/ruff format
 
 conformance: $(STAMP) $(AZURITE) ## every store held to its contract, on every server
-	$(BIN)/pytest --numprocesses 2 --dist worksteal tests/stores tests/servers
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m 'not torture and not system' tests/stores tests/servers
 
 torture: $(STAMP) $(AZURITE) ## kill -9 at every durable step, a churning tree, a hostile neighbour: minutes
 	$(BIN)/pytest -m torture --timeout 1800 --numprocesses 2

@@ -314,9 +314,10 @@ PROFILE: dict[str, Any] = {
 
 
 def test_whatever_happens_the_mirror_ends_right() -> None:
+    """The same examples each time; `make torture` draws others, and many more."""
     run_state_machine_as_test(
         MirrorMachine,
-        settings=settings(max_examples=250, stateful_step_count=50, derandomize=True, **PROFILE),
+        settings=settings(max_examples=100, stateful_step_count=50, derandomize=True, **PROFILE),
     )
 
 

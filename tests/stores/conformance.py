@@ -80,6 +80,9 @@ SOURCES: dict[str, Callable[[Path], AbstractContextManager[int]]] = {
 }
 """Descriptors that nothing to put can be read from."""
 
+by_server = pytest.mark.by_server
+"""On what servers of one protocol differ in. The rest is this side's work, and the same whoever serves."""
+
 SIZES = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1)
 
 _CONTENTS = (b"", b"a", b"b", b"c")
@@ -139,6 +142,7 @@ class StoreConformance:
 
     # --- one put ---
 
+    @by_server
     def test_a_put_creates_the_copy_and_says_how_it_was_proven(self, harness: Harness, store: Store) -> None:
         got = receipt(store.put([a_put("u/e/mojo.zip", NEW)]))
         assert (got.digest, got.size, got.proof, got.written) == (digest(NEW), len(NEW), harness.proof, True)
@@ -163,6 +167,7 @@ class StoreConformance:
         assert receipt(store.put([a_put("u/e/mojo.zip", NEW)])).written is False
         assert harness.marks() == before
 
+    @by_server
     @pytest.mark.parametrize("ours", [(), (OLD,), (OLD, NEW)])
     def test_bytes_of_somebody_else_are_a_conflict_and_stay(
         self, harness: Harness, store: Store, ours: tuple[bytes, ...]
@@ -175,6 +180,7 @@ class StoreConformance:
         assert harness.contents() == {"u/e/mojo.zip": FOREIGN}
         assert harness.marks() == before
 
+    @by_server
     def test_bytes_of_ours_are_replaced(self, harness: Harness, store: Store) -> None:
         store.put([a_put("u/e/mojo.zip", OLD)])
         got = receipt(harness.store().put([a_put("u/e/mojo.zip", NEW, b"older", OLD)]))
@@ -191,6 +197,7 @@ class StoreConformance:
         assert receipt(store.put([a_put("u/e/mojo.zip", NEW, OLD)])).written
         assert harness.contents() == {"u/e/mojo.zip": NEW}
 
+    @by_server
     @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS.keys())
     def test_every_valid_key_is_kept_as_it_is(self, harness: Harness, store: Store, key: str) -> None:
         key = key[-harness.key_bytes :]
@@ -207,6 +214,7 @@ class StoreConformance:
         assert receipt(store.put([a_put("k", content)])).size == size
         assert harness.contents() == {"k": content}
 
+    @by_server
     @pytest.mark.parametrize("size", SIZES)
     def test_an_open_file_of_any_size_arrives_and_keeps_its_position(
         self, harness: Harness, store: Store, tmp_path: Path, size: int
@@ -257,6 +265,7 @@ class StoreConformance:
         assert [outcome(before), outcome(after)] == ["written", "written"]
         assert harness.contents() == {"before": NEW, "after": NEW}
 
+    @by_server
     @pytest.mark.parametrize("kind", ["content", "file"])
     @pytest.mark.parametrize("before", [{}, {"k": OLD}], ids=["creating", "replacing"])
     def test_bytes_other_than_announced_are_not_published(
@@ -309,6 +318,7 @@ class StoreConformance:
 
     # --- reads ---
 
+    @by_server
     def test_what_was_put_can_be_asked_for(self, harness: Harness, store: Store) -> None:
         store.put([a_put("u/e/mojo.zip", NEW)])
         key, told = Key("u/e/mojo.zip"), list[int]()
@@ -319,17 +329,20 @@ class StoreConformance:
         assert sum(told) == len(NEW)
         assert "mojo.zip" in store.uri(key)
 
+    @by_server
     def test_a_digest_is_of_the_bytes_that_are_there_now(self, harness: Harness, store: Store) -> None:
         store.put([a_put("k", NEW)])
         harness.plant("k", b"rotten")
         assert store.digest(Key("k")) == digest(b"rotten")
 
+    @by_server
     @pytest.mark.parametrize("key", ["unknown", "u/unknown", "u", "u/e/mojo.zip/below"])
     def test_an_unknown_key_is_none(self, store: Store, key: str) -> None:
         store.put([a_put("u/e/mojo.zip", NEW)])
         assert store.stat(Key(key)) is None
         assert store.digest(Key(key)) is None
 
+    @by_server
     @pytest.mark.parametrize(
         ("prefix", "found"),
         [
@@ -351,6 +364,7 @@ class StoreConformance:
 
     # --- two at once ---
 
+    @by_server
     @pytest.mark.parametrize("stores", ["one store", "two stores"])
     def test_of_two_that_create_a_key_at_once_one_wins(self, harness: Harness, stores: str) -> None:
         first = harness.store()
@@ -361,6 +375,7 @@ class StoreConformance:
         winners = [NEW if outcome(pair[0]) == "written" else FOREIGN for pair in results]
         assert harness.contents() == dict(zip(keys, winners, strict=True))
 
+    @by_server
     def test_of_two_that_create_the_same_copy_at_once_both_succeed(self, harness: Harness) -> None:
         keys = [f"u/e{n}/k" for n in range(40)]
         results = at_once([harness.store(), harness.store()], keys, [NEW, NEW])

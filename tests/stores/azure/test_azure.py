@@ -88,6 +88,7 @@ class TestAzureStoreWithAKey(AzureConformance):
         yield from destinations(azurite, AzureAccess(azurite.account, key=azurite.key))
 
 
+@pytest.mark.elsewhere
 class TestAzureStoreInBlocks(AzureConformance):
     """Here what is larger than 64 KiB, and only that, goes in blocks."""
 
@@ -96,6 +97,7 @@ class TestAzureStoreInBlocks(AzureConformance):
         yield from destinations(azurite, AzureAccess(azurite.account, key=azurite.key), BLOCK)
 
 
+@pytest.mark.elsewhere
 class TestAzureStoreWithASignature(AzureConformance):
     @pytest.fixture
     def new_destination(self, azurite: AzureServer) -> Iterator[NewDestination]:
@@ -103,6 +105,7 @@ class TestAzureStoreWithASignature(AzureConformance):
         yield from destinations(azurite, AzureAccess(azurite.account, sas_token=f"?{token}"))
 
 
+@pytest.mark.elsewhere
 class TestAzureStoreWithAnIdentity(AzureConformance):
     @pytest.fixture
     def new_destination(self, azurite_tls: AzureServer) -> Iterator[NewDestination]:

@@ -11,7 +11,7 @@ from artifactd.artifact import KEY_BYTES
 from artifactd.stores.base import Proof, Receipt, Store
 from artifactd.stores.objects.store import ObjectStore
 from tests.servers.s3 import S3Server
-from tests.stores.conformance import FOREIGN, NEW, StoreConformance, any_sequence
+from tests.stores.conformance import FOREIGN, NEW, StoreConformance, any_sequence, by_server
 from tests.support.buckets import PART, a_store
 from tests.support.harness import Harness, NewDestination, at_once, only, outcome, pattern, put_file
 
@@ -98,17 +98,20 @@ class TestS3StoreOnSeaweed(S3Conformance):
         assert harness.contents() == {"u/e/mojo.zip": new}
 
 
+@pytest.mark.elsewhere
 class TestS3StoreOnMoto(S3Conformance):
     @pytest.fixture
     def new_destination(self, moto: S3Server) -> Iterator[NewDestination]:
         yield from destinations(moto, Proof.READ_BACK)
 
 
+@pytest.mark.elsewhere
 class TestS3StoreOnRclone(S3Conformance):
     @pytest.fixture
     def new_destination(self, rclone: S3Server) -> Iterator[NewDestination]:
         yield from destinations(rclone, Proof.SERVER_CHECKSUM)
 
+    @by_server
     @pytest.mark.parametrize("stores", ["one store", "two stores"])
     def test_of_two_that_create_a_key_at_once_one_wins(self, harness: Harness, stores: str) -> None:
         """Here the last one wins, because the server ignores conditions. The store says so."""
@@ -119,6 +122,7 @@ class TestS3StoreOnRclone(S3Conformance):
         assert set(harness.contents().values()) <= {NEW, FOREIGN}
         assert any("If-None-Match" in doubt for doubt in first.doubts())
 
+    @by_server
     def test_of_two_that_create_the_same_copy_at_once_both_succeed(self, harness: Harness) -> None:
         """Here both may have written."""
         keys = [f"u/e{n}/k" for n in range(20)]
