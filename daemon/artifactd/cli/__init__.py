@@ -6,6 +6,8 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from artifactd.cli.output import standard_streams
+
 _SUMMARIES: Final = {
     "Exporting": {
         "run": "Watch the data directory and export what is complete, until SIGTERM or SIGINT.",
@@ -88,7 +90,7 @@ COMMANDS: Final = (
 
 def main() -> None:
     """The entry point."""
-    TyperGroup(
+    app = TyperGroup(
         name="artifactd",
         help=(
             "Exports Driverless AI's finished artifacts to a store you control: each byte proven by checksum,"
@@ -99,4 +101,6 @@ def main() -> None:
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog="Exit codes and everything else: README.md. Start with: artifactd check --config config.toml",
-    )()
+    )
+    with standard_streams():
+        app()

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.output import heard
 from artifactd.cli.state import reading
 
 
@@ -19,3 +20,5 @@ def audit(
     with reading(configuration(config, touching=False)) as ledger:
         for entry in ledger.entries(after):
             typer.echo(entry.line)
+            if not heard():
+                break

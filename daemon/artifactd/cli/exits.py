@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from enum import IntEnum
 from typing import NoReturn
 
@@ -40,6 +41,7 @@ class Exit(IntEnum):
 
 def leave(code: Exit) -> NoReturn:
     """End at once: threads that hang in a dead mount would keep the interpreter from it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(Exception):  # a full disk, which may hold them up no more than the threads
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)

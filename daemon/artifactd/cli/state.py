@@ -1,11 +1,7 @@
 """The state directory: the ledger to read, and the ways in which it can refuse to be used."""
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import typer
 
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import fail
@@ -24,10 +20,8 @@ def ends_well() -> Iterator[None]:
         fail(Exit.IN_USE, f"artifactd: {error}")
     except LedgerError as error:
         fail(Exit.STATE, f"artifactd: {error}")
-    except BrokenPipeError:
-        # Whoever read our output has had enough, as in `artifactd audit | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(Exit.OK) from None
+    except BrokenPipeError:  # of the log: what a command prints to nobody is dropped
+        fail(Exit.FAILED, "artifactd: nobody reads the log any more")
 
 
 @contextmanager

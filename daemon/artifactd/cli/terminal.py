@@ -10,6 +10,7 @@ import typer
 
 from artifactd.artifact import printable
 from artifactd.cli.exits import Exit
+from artifactd.cli.output import heard
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -32,6 +33,8 @@ def lines(objects: Iterable[Mapping[str, Any]]) -> None:
     """Each as one line of JSON."""
     for one in objects:
         typer.echo(json.dumps(one))
+        if not heard():
+            break
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -44,6 +47,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     else:
         for row in cells:
             typer.echo("\t".join(row))
+            if not heard():
+                break
 
 
 def size_of(count: int) -> str:
