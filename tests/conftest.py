@@ -30,7 +30,9 @@ def tmpfs() -> Iterator[Callable[[Path, str], Path]]:
     def mount(path: Path, size: str = "1m") -> Path:
         path.mkdir(exist_ok=True)
         done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", path], capture_output=True, check=False
+            ["mount", "-t", "tmpfs", "-o", f"mode=0755,size={size}", "none", path],
+            capture_output=True,
+            check=False,
         )
         assert done.returncode == 0, f"this test mounts a tmpfs, which needs root: {done.stderr.decode()}"
         mounted.append(path)

@@ -41,6 +41,7 @@ def test_what_cannot_be_tried_again_is_named_with_its_reason_and_holds_nothing_e
 
 
 def test_nothing_to_replay_is_told(site: Site) -> None:
+    site.ok("sync")
     done = site.command("retry", "--all")
     assert done.returncode == 0
     assert "nothing to try again" in done.stderr

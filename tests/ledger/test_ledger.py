@@ -29,7 +29,7 @@ from artifactd.decisions.lifecycle import (
 )
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.record import breaks
-from artifactd.ledger.schema import FILE, MIGRATIONS, Damaged, Newer, Unwritable
+from artifactd.ledger.schema import FILE, MIGRATIONS, Damaged, Missing, Newer, Unwritable
 from tests.support.copies import CONTEXT as CONTEXT_OF_MANY
 from tests.support.copies import export
 from tests.support.rows import D1, D2, a_row, an_artifact, digest, identity, proven, started
@@ -479,15 +479,20 @@ def test_a_look_sees_what_a_writer_at_work_has_committed(tmp_path: Path, ledger:
 
 
 @pytest.mark.parametrize("made", [False, True])
-def test_a_look_where_nothing_is_on_record_finds_nothing(tmp_path: Path, made: bool) -> None:  # noqa: FBT001 - a column
+def test_a_look_where_there_is_no_ledger_says_so_and_makes_none(tmp_path: Path, made: bool) -> None:  # noqa: FBT001 - a column
     directory = tmp_path / "state"
     if made:
         directory.mkdir()
         (directory / FILE).touch()
-    looking = Ledger.look(directory)
-    assert [*looking.rows(), *looking.entries()] == []
-    looking.close()
+    with pytest.raises(
+        Missing, match=f"no ledger in {directory}, .* `artifactd sync` first, or mend artifactd.st"
+    ):
+        Ledger.look(directory)
     assert directory.exists() is made
+    if not made:
+        with pytest.raises(Missing):
+            Ledger.open(directory, as_it_is=True)
+        assert not directory.exists()
 
 
 def test_a_look_at_an_older_schema_says_who_migrates_it(tmp_path: Path) -> None:

@@ -403,12 +403,6 @@ def test_without_a_daemon_status_ends_with_1_and_shows_what_is_on_record(site: S
     assert said["record"]["entries"] > 0
 
 
-def test_where_nothing_ever_ran_status_says_that_no_daemon_runs_and_makes_nothing(site: Site) -> None:
-    done = site.command("status")
-    assert done.returncode == 1
-    assert not site.state.exists()
-
-
 def test_other_accounts_may_not_ask_the_control_socket_for_the_status(open_site: Site) -> None:
     site = open_site
     with site.daemon():

@@ -1,6 +1,7 @@
 """`artifactd explain`: all that is known of one file."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +12,7 @@ from artifactd.cli.state import reading
 from artifactd.cli.terminal import AsJson, fail, lines
 from artifactd.clock import SYSTEM
 from artifactd.inspection.explain import explanation
+from artifactd.ledger.ledger import Ledger
 
 
 def explain(
@@ -18,9 +20,12 @@ def explain(
     config: ConfigPath = None,
     as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
 ) -> None:
-    """Say what is known of one file: layout, rule, evidence that is missing, state, tries, last error."""
+    """Say what is known of one file: layout, rule, evidence that is missing, state, tries, last error.
+
+    Without a ledger it says what will become of the file, and ends with 6.
+    """
     settings = configuration(config, touching=False)
-    with reading(settings) as ledger:
+    with reading(settings, missing=Ledger.empty) as ledger:
         root = settings.data_directory
         inside = paths.located(root, path, lambda one: bool(ledger.of_sources([one])))
         if inside is None:
@@ -28,7 +33,13 @@ def explain(
         said = explanation(settings, ledger, inside, SYSTEM.now())
     if as_json:
         lines([said])
-        return
+    else:
+        _told(said)
+    with reading(settings):  # that there is none is an error all the same
+        pass
+
+
+def _told(said: Mapping[str, Any]) -> None:
     width = max(len(key) for key in said)
     for key, value in said.items():
         for number, line in enumerate(value if isinstance(value, list) else [value]):

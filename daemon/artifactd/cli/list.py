@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from artifactd.artifact import printable
+from artifactd.artifact import printable, size_of
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.state import reading
-from artifactd.cli.terminal import AsJson, lines, on_terminal, size_of, table
+from artifactd.cli.terminal import AsJson, lines, on_terminal, table
 from artifactd.clock import rfc3339
 from artifactd.config import Config
 from artifactd.decisions.lifecycle import Row, State

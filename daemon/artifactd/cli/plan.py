@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from artifactd.artifact import printable
+from artifactd.artifact import printable, size_of
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.state import reading
-from artifactd.cli.terminal import AsJson, lines, size_of, table
+from artifactd.cli.terminal import AsJson, lines, table
 from artifactd.clock import SYSTEM
 from artifactd.discovery import scan
 from artifactd.inspection.plan import Forecast, Would, whole_tree
+from artifactd.ledger.ledger import Ledger
 from artifactd.mirror.answers import DISABLED
 from artifactd.mirror.engine import named
 from artifactd.mirror.wanted import Selection
@@ -32,7 +33,7 @@ def plan(
         typer.echo(f"{DISABLED}. With it, a sync would do this:", err=True)
     selection = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
     stores = [name for name, _ in named(settings)]
-    with reading(settings) as ledger:
+    with reading(settings, missing=Ledger.empty) as ledger:
         found = whole_tree(selection, stores, ledger, SYSTEM.now(), scan.scan(settings.data_directory))
         shown = _forecasts(found, everything=everything)
         if as_json:

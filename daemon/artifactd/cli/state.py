@@ -1,6 +1,6 @@
 """The state directory: the ledger to read, and the ways in which it can refuse to be used."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from artifactd.cli.exits import Exit
@@ -8,7 +8,7 @@ from artifactd.cli.terminal import fail
 from artifactd.config import Config
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import InUse
-from artifactd.ledger.schema import LedgerError
+from artifactd.ledger.schema import LedgerError, Missing
 
 
 @contextmanager
@@ -25,10 +25,15 @@ def ends_well() -> Iterator[None]:
 
 
 @contextmanager
-def reading(config: Config) -> Iterator[Ledger]:
-    """The ledger, to read."""
+def reading(config: Config, *, missing: Callable[[], Ledger] | None = None) -> Iterator[Ledger]:
+    """The ledger, to read. Where there is none: what `missing` gives, or the command ends and says so."""
     with ends_well():
-        ledger = Ledger.look(config.state_directory)
+        try:
+            ledger = Ledger.look(config.state_directory)
+        except Missing:
+            if missing is None:
+                raise
+            ledger = missing()
         try:
             yield ledger
         finally:

@@ -5,11 +5,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from artifactd.artifact import printable
+from artifactd.artifact import printable, size_of
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit
 from artifactd.cli.state import reading
-from artifactd.cli.terminal import AsJson, fail, lines, size_of, table
+from artifactd.cli.terminal import AsJson, fail, lines, table
 from artifactd.config import Config
 from artifactd.mirror.answers import DISABLED
 from artifactd.mirror.engine import named
@@ -25,7 +25,7 @@ def status(
     """Show how the running daemon is: what it waits for, its stores, its watcher, its last scan.
 
     It ends with 0 if artifacts get to their stores, with 7 if they do not or the daemon does not answer in
-    time, with 1 if no daemon runs; then it shows what is on record.
+    time, with 1 if no daemon runs; then it shows what is on record, or ends with 6 if there is none.
     """
     settings = configuration(config, touching=False)
     try:
@@ -50,6 +50,8 @@ def status(
 
 def _without(settings: Config, reason: str, code: Exit, *, as_json: bool) -> NoReturn:
     """Where no daemon answers: that, and what is on record."""
+    if not as_json:
+        typer.secho(reason, fg="red")
     with reading(settings) as ledger:
         copies, entries = ledger.count_by_store(), ledger.head().seq
     names = dict.fromkeys([*(name for name, _ in named(settings)), *(name for name, _ in copies)])
@@ -63,7 +65,6 @@ def _without(settings: Config, reason: str, code: Exit, *, as_json: bool) -> NoR
         said = {"daemon": False, "live": False, "ready": False, "reasons": reasons}
         lines([{**said, "stores": stores, "record": record}])
         raise typer.Exit(code)
-    typer.secho(reason, fg="red")
     table(("part", "how it is"), [("record", f"{entries} entries")])
     table(("store", "how it is", "copies"), _stores(stores))
     raise typer.Exit(code)

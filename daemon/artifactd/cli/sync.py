@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from artifactd.artifact import Sighting, printable
+from artifactd.artifact import Sighting, printable, size_of
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit, leave
 from artifactd.cli.state import ends_well
-from artifactd.cli.terminal import on_terminal, progress, size_of
+from artifactd.cli.terminal import on_terminal, progress
 from artifactd.decisions.lifecycle import Failed, Postponed, Proven, Refused, Unchanged
 from artifactd.ledger.ledger import Recorded
 from artifactd.mirror.answers import DISABLED

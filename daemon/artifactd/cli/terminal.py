@@ -51,16 +51,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
                 break
 
 
-def size_of(count: int) -> str:
-    """Bytes for a person."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:  # noqa: PLR2004 - the unit's own base
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
-
-
 @contextmanager
 def progress(before: str, *after: str) -> Iterator["Progress | None"]:
     """A bar of bytes on a terminal, with these texts before and after it; None elsewhere."""

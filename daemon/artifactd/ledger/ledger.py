@@ -29,6 +29,7 @@ from artifactd.ledger.compact import (
     source_hash,
 )
 from artifactd.ledger.entries import Entries
+from artifactd.ledger.place import unusable
 from artifactd.ledger.record import Entry, Fields, Head
 from artifactd.ledger.rows import encoded
 from artifactd.ledger.schema import (
@@ -36,14 +37,15 @@ from artifactd.ledger.schema import (
     MIGRATIONS,
     Damaged,
     Migration,
+    Unwritable,
     Working,
     closed_on_error,
     connect,
     make,
     migrate,
+    missing,
     other_version,
     sqlite_errors,
-    unwritable,
     version_of,
 )
 from artifactd.ledger.statements import (
@@ -102,9 +104,13 @@ class Ledger:
     """An open ledger. One thread at a time uses it."""
 
     def __init__(
-        self, connection: sqlite3.Connection, context: Fields, as_it_was: Path | None = None
+        self,
+        connection: sqlite3.Connection,
+        context: Fields,
+        file: Path | None = None,
+        as_it_was: Path | None = None,
     ) -> None:
-        self._connection = connection
+        self._connection, self._file = connection, file
         self._as_it_was = as_it_was
         self._stamp = None if as_it_was is None else _stamp(as_it_was)
         self._entries = Entries(self._current)
@@ -136,8 +142,8 @@ class Ledger:
     ) -> "Ledger":
         """The ledger of this state, made or migrated where needed. `context` is said in every event.
 
-        `as_it_is`: an older schema is refused, for who does not hold the state's lock: another artifactd may
-        work with it.
+        `as_it_is`: none is made, and an older schema is refused, for who does not hold the state's lock:
+        another artifactd may work with it.
 
         However large it is, its header and its size are looked at, its newest rows and the end of its record.
         Every other row is compared with its hash when it is read, and all of them, the record and the indexes
@@ -146,14 +152,17 @@ class Ledger:
         Raises:
             Newer: its schema is newer than this program.
             Damaged: something of that is not what was written.
+            Missing: there is none, and none is made.
             Unwritable: it cannot be written.
         """
         path = state_directory / FILE
         try:
+            if as_it_is and not path.exists():
+                raise missing(state_directory)
             make(path)
         except OSError as error:
-            raise unwritable(state_directory, error) from error
-        with sqlite_errors():
+            raise Unwritable(unusable(state_directory, error)) from error
+        with sqlite_errors(path):
             connection = connect(path)
             with closed_on_error(connection):
                 version = version_of(connection)
@@ -164,17 +173,18 @@ class Ledger:
                 connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
                 migrate(connection, migrations, working)
                 connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-                ledger = cls(connection, context or {})
+                ledger = cls(connection, context or {}, path)
                 ledger._check_newest()
                 return ledger
 
     @classmethod
     def look(cls, state_directory: Path) -> "Ledger":
-        """The ledger of this state, for reading only; an empty one where there is none. Nothing is written.
+        """The ledger of this state, for reading only. Nothing is written.
 
         Damage shows when the rows are read.
 
         Raises:
+            Missing: there is none yet.
             Newer: its schema is newer than this program.
             Damaged: it is no ledger.
             Unwritable: it cannot be read, or its schema is older: whoever opens it to write migrates it.
@@ -183,26 +193,25 @@ class Ledger:
         try:
             exists = path.exists()
         except OSError as error:
-            raise unwritable(state_directory, error) from error
-        with sqlite_errors():
-            if exists and (found := cls._found(path)) is not None:
-                return found
-            connection = sqlite3.connect(":memory:", isolation_level=None)
-            migrate(connection, MIGRATIONS)
-            return cls(connection, {})
+            raise Unwritable(unusable(state_directory, error)) from error
+        if not exists:
+            raise missing(state_directory)
+        with sqlite_errors(path):
+            connection = _reading(path)
+            with closed_on_error(connection):
+                version = version_of(connection)
+                if version == 0:  # its schema is still being made
+                    raise missing(state_directory)
+                if version != len(MIGRATIONS):
+                    raise other_version(version, len(MIGRATIONS))
+            return cls(connection, {}, as_it_was=path)
 
     @classmethod
-    def _found(cls, path: Path) -> "Ledger | None":
-        """The ledger in an existing file; None where its schema is still being made."""
-        connection = _reading(path)
-        with closed_on_error(connection):
-            version = version_of(connection)
-            if version not in (0, len(MIGRATIONS)):
-                raise other_version(version, len(MIGRATIONS))
-        if version == 0:
-            connection.close()
-            return None
-        return cls(connection, {}, path)
+    def empty(cls) -> "Ledger":
+        """One in memory, as it is where nothing was exported yet: for who foresees what would be."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        migrate(connection, MIGRATIONS)
+        return cls(connection, {})
 
     def close(self) -> None:
         """Close it."""
@@ -457,7 +466,7 @@ class Ledger:
     @contextmanager
     def _transaction(self) -> Iterator[Head]:
         """One transaction, given the end of the record as it is now, whoever wrote it."""
-        with sqlite_errors():
+        with sqlite_errors(self._file):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.head()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from artifactd.ledger.schema import LedgerError, unwritable
+from artifactd.ledger.place import refused, unusable
+from artifactd.ledger.schema import LedgerError, Unwritable
 
 
 class InUse(LedgerError):
@@ -19,10 +20,12 @@ def lock(state_directory: Path) -> Iterator[None]:
 
     Raises:
         InUse: another process is. Nothing was written.
-        Unwritable: the state directory cannot be written.
+        Unwritable: the state directory cannot be written, or must not be (see `refused`).
     """
     fd = -1
     try:
+        if (reason := refused(state_directory)) is not None:
+            raise Unwritable(reason)
         state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(state_directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -32,7 +35,7 @@ def lock(state_directory: Path) -> Iterator[None]:
             os.close(fd)
         if isinstance(error, BlockingIOError):
             raise InUse(f"another artifactd ({owner}) already works on {state_directory}") from None
-        raise unwritable(state_directory, error) from error
+        raise Unwritable(unusable(state_directory, error)) from error
     try:
         with suppress(OSError):  # no space: the lock holds, and only its message to others is poorer
             os.ftruncate(fd, 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from artifactd.ledger import from_schema_2
+from artifactd.ledger.place import unusable_file
 from artifactd.ledger.rows import Altered
 
 FILE: Final = "ledger.sqlite3"
@@ -23,6 +24,10 @@ class Newer(LedgerError):
 
 class Damaged(LedgerError):
     """The ledger's bytes are not what was written; nothing in it is to be trusted."""
+
+
+class Missing(LedgerError):
+    """There is no ledger here: nothing was ever exported from this state."""
 
 
 class Unwritable(LedgerError):
@@ -179,9 +184,12 @@ def other_version(version: int, known: int) -> LedgerError:
     )
 
 
-def unwritable(state_directory: Path, error: OSError) -> Unwritable:
-    """What to say where the state directory cannot be used."""
-    return Unwritable(f"{state_directory}: {error.strerror}. The state directory has to be writable")
+def missing(state_directory: Path) -> Missing:
+    """What to say to who wants to read where nothing is."""
+    return Missing(
+        f"there is no ledger in {state_directory}, so nothing was exported with it. Run `artifactd run` or "
+        "`artifactd sync` first, or mend artifactd.state_directory"
+    )
 
 
 @contextmanager
@@ -195,8 +203,11 @@ def closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def sqlite_errors() -> Iterator[None]:
-    """What SQLite raises, in this file's words. A mistake of ours (`ProgrammingError`) stays what it is."""
+def sqlite_errors(file: Path | None = None) -> Iterator[None]:
+    """What SQLite raises, in this file's words. A mistake of ours (`ProgrammingError`) stays what it is.
+
+    `file`: the ledger's, where the block opens or writes it.
+    """
     try:
         yield
     except Altered as error:
@@ -205,7 +216,8 @@ def sqlite_errors() -> Iterator[None]:
         raise
     except sqlite3.OperationalError as error:
         # Python's own "Could not decode to UTF-8" has no code of SQLite's: bytes that nobody wrote.
-        kind = Unwritable if hasattr(error, "sqlite_errorcode") else Damaged
-        raise kind(f"the ledger: {error}") from error
+        if not hasattr(error, "sqlite_errorcode"):
+            raise Damaged(f"the ledger: {error}") from error
+        raise Unwritable(f"the ledger: {error}" if file is None else unusable_file(file, error)) from error
     except sqlite3.DatabaseError as error:
         raise Damaged(f"the ledger: {error}") from error

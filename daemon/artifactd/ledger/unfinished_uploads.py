@@ -23,9 +23,9 @@ class LedgerUploadLog(UploadLog):
     """
 
     def __init__(self, state_directory: Path) -> None:
-        self._lock = Lock()
-        with sqlite_errors():
-            self._db = connect(state_directory / FILE)
+        self._lock, self._file = Lock(), state_directory / FILE
+        with sqlite_errors(self._file):
+            self._db = connect(self._file)
 
     def begun(self, unfinished: Unfinished) -> None:
         """As `UploadLog.begun`."""
@@ -66,7 +66,7 @@ class LedgerUploadLog(UploadLog):
     def _commit(self) -> Iterator[None]:
         """One transaction of one thread."""
         try:
-            with self._lock, sqlite_errors():
+            with self._lock, sqlite_errors(self._file):
                 self._db.execute("BEGIN IMMEDIATE")
                 try:
                     yield

@@ -21,3 +21,9 @@ def account(uid: int | None = None, nameless: str = "uid ") -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"{nameless}{uid}"
+
+
+def as_account(uid: int) -> str:
+    """What runs a command as the account with this user id, which may have no name."""
+    name = account(uid, nameless="#")
+    return f"sudo -u '{name}'" if name.startswith("#") else f"sudo -u {name}"

@@ -167,14 +167,14 @@ class FileDelivery:
         """An error in the block is this delivery's result and nobody else's.
 
         Raises:
-            Unavailable, Denied: the error speaks of the whole store.
+            OSError: it speaks of the whole store.
         """
         try:
             yield
         except OSError as error:
             met = meaning(error, str(self.put.key))
             if isinstance(met, Unavailable) or error.errno == errno.EOPNOTSUPP:
-                raise met from error
+                raise
             # One folder that does not let us in is that folder's trouble, not the store's.
             self.result = StoreError(met.reason, met.what) if isinstance(met, Denied) else met
         except StoreError as error:

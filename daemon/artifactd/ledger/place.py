@@ -1,0 +1,81 @@
+"""Where the ledger lies: what its directory has to be, and what to say where it cannot be used."""
+
+import errno
+import os
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Final
+
+from artifactd.linux.files import account, as_account
+from artifactd.linux.room import FULL, no_room
+
+_NOT_LET_IN: Final = (errno.EACCES, errno.EPERM)
+_NO_DIRECTORY: Final = (errno.ENOTDIR, errno.EEXIST)
+
+_NOT_OPENED: Final = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+)
+_PRIMARY: Final = 0xFF
+"""Bits of SQLite's code that say what kind of error it is (sqlite.org/rescode.html)."""
+
+
+def refused(directory: Path) -> str | None:
+    """Why this process must not export from the state in `directory`; None: it may, as far as is known.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    try:
+        found = directory.stat()
+    except FileNotFoundError:
+        return None
+    if found.st_mode & stat.S_IWOTH:
+        return f"every account may write in {directory}, and so forge the record: chmod o-w {directory}"
+    if os.geteuid() == 0 != found.st_uid:
+        owner, command = account(found.st_uid), f"{as_account(found.st_uid)} artifactd …"
+        return f"{directory} is {owner}'s, and what root makes would lock {owner} out. Run it so: {command}"
+    return None
+
+
+def unusable(directory: Path, error: OSError) -> str:
+    """What to say of `error`, met where the state in `directory` was to be used."""
+    if error.errno in FULL:
+        return f"{no_room(error.errno or 0, directory)}. Make room for the state there"
+    if error.errno in _NOT_LET_IN:
+        return _not_let_in(directory)
+    if error.errno in _NO_DIRECTORY:
+        return f"{directory} is no directory, or lies below a file. Mend artifactd.state_directory"
+    return f"{directory}: {error.strerror}. The state directory has to be writable"
+
+
+def unusable_file(file: Path, error: sqlite3.OperationalError) -> str:
+    """What to say of SQLite's `error` with the ledger in `file`."""
+    code = error.sqlite_errorcode & _PRIMARY
+    if code == sqlite3.SQLITE_FULL:
+        return f"{no_room(errno.ENOSPC, file.parent)}. Make room for the ledger there"
+    if code in _NOT_OPENED:
+        return _not_let_in(file)
+    if code == sqlite3.SQLITE_IOERR:  # SQLite tells no quota from a broken disk
+        return f"the ledger {file}: {error}. The disk is broken, or a quota used up: see the kernel's log"
+    return f"the ledger {file}: {error}"
+
+
+def _not_let_in(path: Path) -> str:
+    """That this account may not use `path`, whose it is, and what to do."""
+    who = account()
+    try:
+        uid, flags = path.stat().st_uid, os.statvfs(path).f_flag
+    except OSError as error:
+        return f"{who} does not get to {path}: {error.strerror}. See the directories above it"
+    if flags & os.ST_RDONLY:
+        return f"{path} lies on a file system that is mounted read-only"
+    if uid == os.geteuid():
+        return f"{who} may not use {path}, though it is its own: chmod u+rwX {path}"
+    owner = f"run it as its owner, {as_account(uid)} artifactd …"
+    return (
+        f"{who} may not use {path}, which is {account(uid)}'s: {owner}, or give it away, chown {who} {path}"
+    )

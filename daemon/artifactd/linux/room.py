@@ -1,0 +1,51 @@
+"""How much room a file system has, and what to say where it has none."""
+
+import errno
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from artifactd.artifact import size_of
+from artifactd.linux.files import account
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""What the kernel says where there is no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Of the file system that a directory lies on."""
+
+    free: int
+    """bytes that this account may still write, its quota aside"""
+    size: int
+    """bytes"""
+    more_files: bool = True
+    """whether another file can be made; not where inodes have run out"""
+
+    def __str__(self) -> str:
+        return f"{size_of(self.free)} free of {size_of(self.size)}" + (
+            "" if self.more_files else ", and its inodes have run out"
+        )
+
+
+def room(path: Path | str) -> Room:
+    """The room at `path`. It hangs where a mount is dead.
+
+    Raises:
+        OSError: as statvfs(2).
+    """
+    found = os.statvfs(path)
+    free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+    return Room(free, size, more_files=found.f_files == 0 or found.f_favail > 0)  # 0: made as they are needed
+
+
+def no_room(number: int, path: Path | str) -> str:
+    """What to say of an errno of `FULL`, met in the directory at `path`."""
+    if number == errno.EDQUOT:
+        return f"no room: the quota of {account()} at {path} is used up"
+    with suppress(OSError):
+        return f"no room: the file system of {path} has {room(path)}"
+    return f"no room: the file system of {path} is full"
