@@ -21,7 +21,7 @@ from watchdog.observers.inotify_c import InotifyFD
 from artifactd.decisions.watched import Bounds
 from artifactd.discovery.emitter import AT_ONCE, BoundedEmitter
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 ONE = "h2oai_experiment_one"
 

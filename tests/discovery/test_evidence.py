@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from artifactd.decisions.settle import Writers
 from artifactd.discovery.evidence import prepare, writers, zip_problem
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which what should have happened never will."""
 
 

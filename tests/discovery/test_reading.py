@@ -23,7 +23,7 @@ from artifactd.discovery.scan import Seen, root, sight
 from artifactd.stores.base import Parts
 from tests.support.subjects import a_subject
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which what should have happened never will."""
 
 QUIET = 2.0

@@ -29,7 +29,7 @@ from artifactd.discovery.scan import (
 )
 from artifactd.linux.files import identity_of
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which what should have happened never will."""
 
 ONE = "alice/h2oai_experiment_one"

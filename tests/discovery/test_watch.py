@@ -30,7 +30,7 @@ from artifactd.discovery.watch import (
 from artifactd.linux.inotify import inotify_watches, limits
 from tests.support.trees import chain, flood, remove
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which what is awaited will not come."""
 
 ONE = "h2oai_experiment_one"

@@ -18,7 +18,7 @@ from artifactd.discovery.watches import Watches, survey
 from artifactd.linux.inotify import inotify_watches
 from tests.support.trees import chain
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 ONE = "h2oai_experiment_one"
 TWO = "h2oai_experiment_two"

@@ -24,7 +24,7 @@ from tests.support.copies import CONTEXT, copy, proven, started
 from tests.support.rows import D2, a_row, identity
 from tests.support.rows import started as begun
 
-PATIENCE = 60
+PATIENCE = 120
 
 
 class Old:

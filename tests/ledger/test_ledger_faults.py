@@ -26,7 +26,7 @@ from tests.support.tampering import Deed, rewrite, unguarded
 
 REPOSITORY = Path(__file__).parents[2]
 BATCH = 20
-PATIENCE = 60
+PATIENCE = 120
 
 WRITER = """
 import sys

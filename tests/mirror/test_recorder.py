@@ -17,7 +17,7 @@ from artifactd.log.log import Log
 from artifactd.mirror.recorder import Recorder, Stopped
 from tests.support.rows import a_row, identity, proven, started
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 @dataclass

@@ -77,7 +77,9 @@ def test_metrics_move_with_what_is_exported_refused_and_lost(site: Site) -> None
         until(lambda: value(where, "exported_bytes_total", store="file_system") == size, "bytes")
         assert value(where, "events_total", store="file_system", event="exported") == 2
         assert value(where, "export_seconds_count", store="file_system") == 2
-        assert 0.3 < value(where, "export_seconds_sum", store="file_system") < 60.0
+        assert 0.3 < value(where, "export_seconds_sum", store="file_system") < 300.0, (
+            "milliseconds would be more"
+        )
         site.write("train_preds.csv", b"other bytes")
         daemon.hear("artifact.refused")
         until(lambda: value(where, "copies", store="file_system", state="refused") == 1, "the refusal")
@@ -215,7 +217,7 @@ def test_the_heartbeat_is_the_main_loops_own(site: Site) -> None:
     where = listening(site)
     with site.daemon() as daemon:
         until(lambda: ready(where), "readiness")
-        assert value(where, "turn_age_seconds") < 3.0
+        until(lambda: value(where, "turn_age_seconds") < 3.0, "turns")
         slow = ["strace", "-qq", "-e", "trace=openat", "-e", "inject=openat:delay_enter=6s"]
         with _attached(daemon, slow):
             until(lambda: value(where, "turn_age_seconds") > 4.0, "the stand-still")

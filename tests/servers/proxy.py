@@ -16,7 +16,7 @@ from tests.servers.operations import operation
 from tests.servers.ports import LOCALHOST, free_ports
 from tests.servers.ways import Ended, Torn
 
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 120.0
 
 
 class Proxy:

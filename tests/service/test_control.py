@@ -16,7 +16,7 @@ import pytest
 
 from artifactd.service.control import FILE, OF_AN_ACCOUNT, NoDaemon, Request, Server, Silent, ask
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which what should have happened never will."""
 
 

@@ -132,6 +132,9 @@ def any_sequence(examples: int) -> Callable[..., None]:
 class StoreConformance:
     """The sentences that are true of every store."""
 
+    races = 40
+    """keys that two create at once"""
+
     @pytest.fixture
     def harness(self, new_destination: NewDestination) -> Harness:
         return new_destination()
@@ -369,7 +372,7 @@ class StoreConformance:
     def test_of_two_that_create_a_key_at_once_one_wins(self, harness: Harness, stores: str) -> None:
         first = harness.store()
         second = first if stores == "one store" else harness.store()
-        keys = [f"u/e{n}/k" for n in range(40)]
+        keys = [f"u/e{n}/k" for n in range(self.races)]
         results = at_once([first, second], keys, [NEW, FOREIGN])
         assert [sorted(map(outcome, pair)) for pair in results] == [["Conflict", "written"]] * len(keys)
         winners = [NEW if outcome(pair[0]) == "written" else FOREIGN for pair in results]
@@ -377,7 +380,7 @@ class StoreConformance:
 
     @by_server
     def test_of_two_that_create_the_same_copy_at_once_both_succeed(self, harness: Harness) -> None:
-        keys = [f"u/e{n}/k" for n in range(40)]
+        keys = [f"u/e{n}/k" for n in range(self.races)]
         results = at_once([harness.store(), harness.store()], keys, [NEW, NEW])
         assert [sorted(map(outcome, pair)) for pair in results] == [["there", "written"]] * len(keys)
         assert harness.contents() == dict.fromkeys(keys, NEW)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tests.servers.messages import Head, LostError, Stream, framing_of_request, framing_of_response
 from tests.servers.ports import LOCALHOST
 
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 120.0
 _REFUSED: Final = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
 _NOT_REACHED: Final = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 

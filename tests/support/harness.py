@@ -89,9 +89,13 @@ def at_once(
 
     def put_all(store: Store, content: bytes) -> list[Result]:
         results = list[Result]()
-        for key in keys:
-            barrier.wait(timeout=30)
-            results += store.put([a_put(key, content)])
+        try:
+            for key in keys:
+                barrier.wait()
+                results += store.put([a_put(key, content)])
+        except BaseException:
+            barrier.abort()
+            raise
         return results
 
     with ThreadPoolExecutor(len(stores)) as pool:

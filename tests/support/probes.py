@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which an answer never comes."""
 
 

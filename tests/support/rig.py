@@ -24,7 +24,7 @@ from artifactd.stores.base import Store
 from artifactd.stores.memory import MemoryStore
 from tests.support.faults import FaultyStore, ManualClock
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Real seconds after which something that should have happened never will."""
 
 HEAD = """

@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 
 from tests.servers.ports import LOCALHOST
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 120.0
 
 Script = Callable[[socket.socket], None]
 

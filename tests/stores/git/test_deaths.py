@@ -75,8 +75,13 @@ def assert_converges(tmp_path: Path, repository: Repository) -> None:
         assert sum(f" {path}\n" in message for message in repository.commits()) == 1
 
 
-@pytest.mark.parametrize("how", ["instead", "before", "after"])
-@pytest.mark.parametrize("when", range(1, COMMANDS + 1))
+@pytest.mark.parametrize(
+    ("when", "how"),
+    [
+        *((when, how) for when in range(1, COMMANDS + 1) for how in ("instead", "before")),
+        (COMMANDS, "after"),  # after any other is instead of the next
+    ],
+)
 def test_a_death_at_any_command_loses_nothing_and_repeats_nothing(
     tmp_path: Path, when: int, how: str
 ) -> None:

@@ -50,6 +50,7 @@ class GitHarness:
 
 
 class TestGitStore(StoreConformance):
+    races = 8  # each is two pushes, which one of both repeats: 60 processes
     test_any_sequence_of_batches_ends_as_in_a_dictionary = any_sequence(15)
 
     @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from artifactd.stores.objects.workers import Workers
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 @pytest.fixture
