@@ -1,6 +1,7 @@
 """artifactd list, as a real command."""
 
 import hashlib
+import re
 
 import pytest
 
@@ -28,6 +29,11 @@ from tests.support.process import CSV, Site, until
         (("--state", "skipped"), {"one/h2oai_experiment_logs_one.zip"}),
         (("--state", "refused", "--state", "skipped", "--user", "bob"), {"three/train_preds.csv"}),
         (("--user", "nobody"), set()),
+        (("--kind", "logs", "--kind", "test_predictions"), {"one/h2oai_experiment_logs_one.zip"}),
+        (("--rule", "no logs"), {"one/h2oai_experiment_logs_one.zip"}),
+        (("--store", "s3"), set()),
+        (("--since", "1h", "--until", "2000-01-01"), set()),
+        (("--since", "1h", "--sort", "size", "--limit", "1"), {"two/mojo.zip"}),
     ],
 )
 def test_list_shows_what_the_filters_let_through(
@@ -64,18 +70,41 @@ def test_an_unknown_state_is_a_wrong_command_line(site: Site) -> None:
     assert site.command("list", "--state", "happy").returncode == 2
 
 
+def test_a_time_that_is_none_is_a_wrong_command_line_and_shown_how_to_write(site: Site) -> None:
+    done = site.command("list", "--since", "yesterday")
+    assert done.returncode == 2
+    assert "2026-11-24" in done.stderr
+
+
 def test_an_empty_list_says_so_on_a_terminal(site: Site) -> None:
     assert "nothing" in on_a_terminal(site, "list")
 
 
-def test_on_a_terminal_each_experiment_is_listed_with_its_copies_and_nothing_is_torn(busy: Site) -> None:
+def test_on_a_terminal_each_copy_has_one_line_with_its_name_first(busy: Site) -> None:
     said = plain(on_a_terminal(busy, "list"))
-    (row,) = busy.json("list", "--experiment", "one", "--state", "proven", "--json")
-    assert "alice, experiment one" in said
-    assert "  proven    train_preds.csv" in said
-    assert f"            train_predictions, 22 B, sha256 {row['sha256'][:12]}, {row['time']}" in said
-    assert "            → file_system:alice/one/train_preds.csv" in said
-    assert "            because: rule 'no logs' ignores it" in said
+    assert said[0].split() == ["name", "state", "for", "whose", "size,", "or", "why"]
+    rows = sorted(re.split("  +", line) for line in said[1:-1])
+    assert [(name, state, whose) for name, state, _, whose, _ in rows] == [
+        ("h2oai_experi…ogs_one.zip", "skipped", "alice/one"),
+        ("mojo.zip", "proven", "alice/two"),
+        ("train_preds.csv", "proven", "alice/one"),
+        ("train_preds.csv", "refused", "bob/three"),
+    ]
+    *_, size, why = (row[-1] for row in rows)
+    assert size == "22 B"
+    assert why.startswith("holds other bytes")
+    assert why.endswith("…")
+    assert max(map(len, said)) <= 100
+
+
+def test_with_details_all_of_a_copy_is_told_each_thing_on_a_line_of_its_own(busy: Site) -> None:
+    (row,) = busy.json("list", "--state", "refused", "--json")
+    said = [line.strip() for line in busy.ok("list", "-l", "--state", "refused").splitlines()]
+    assert said[0] == "train_preds.csv  refused"
+    assert f"because   {row['reason']}" in said
+    assert "source    bob/h2oai_experiment_three/train_preds.csv" in said
+    assert f"sha256    {row['sha256']}" in said
+    assert "to        file_system:bob/three/train_preds.csv" in said
 
 
 def test_of_very_many_waiting_files_the_first_are_listed_and_how_many_more_there_are(site: Site) -> None:

@@ -30,6 +30,7 @@ from artifactd.decisions.lifecycle import (
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.record import breaks
 from artifactd.ledger.schema import FILE, MIGRATIONS, Damaged, Missing, Newer, Unwritable
+from artifactd.ledger.statements import Listing, Order
 from tests.support.copies import CONTEXT as CONTEXT_OF_MANY
 from tests.support.copies import export
 from tests.support.rows import D1, D2, a_row, an_artifact, digest, identity, proven, started
@@ -185,6 +186,36 @@ def test_rows_are_chosen_by_user_experiment_state_and_store(ledger: Ledger) -> N
     assert list(ledger.rows(states=[])) == []
     assert list(ledger.rows(store="s3", user="bob", states=[State.REFUSED])) == [bobs]
     assert ledger.count() == {State.UPLOADING: 1, State.REFUSED: 1}
+
+
+@pytest.mark.parametrize(
+    ("listing", "numbers"),
+    [
+        (Listing(), [0, 1, 2]),
+        (Listing(order=Order.TIME), [1, 2, 0]),
+        (Listing(order=Order.TIME, limit=2), [1, 2]),
+        (Listing(order=Order.SIZE), [2, 0, 1]),
+        (Listing(order=Order.STATE), [1, 2, 0]),
+        (Listing(order=Order.NAME, states={State.REFUSED}), [1]),
+        (Listing(kinds=[Kind.LOGS]), [1]),
+        (Listing(kinds=[Kind.MOJO_PIPELINE], since=11.0), [2]),
+        (Listing(rule="other"), [2]),
+        (Listing(since=11.0, until=12.0), [2]),
+        (Listing(until=10.0), []),
+        (Listing(kinds=[]), []),
+        (Listing(states=[]), []),
+    ],
+)
+def test_rows_are_listed_in_any_order_by_what_is_known_of_them(
+    ledger: Ledger, listing: Listing, numbers: list[int]
+) -> None:
+    logs = replace(an_artifact(1), kind=Kind.LOGS)
+    begun, refused = replace(started(), size=1000), Refused("no", identity())
+    ledger.record([Change(a_row(0), started())], 10.0)
+    ledger.record([Change(replace(a_row(1), artifact=logs), refused)], 12.0)
+    ledger.record([Change(replace(a_row(2), rule="other"), begun)], 11.0)
+    artifacts = (an_artifact(0), logs, an_artifact(2))
+    assert [row.artifact for row in ledger.listed(listing)] == [artifacts[number] for number in numbers]
 
 
 def test_due_are_the_oldest_whose_time_has_come_at_the_stores_that_are_asked(ledger: Ledger) -> None:

@@ -4,7 +4,7 @@ import typer
 
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit
-from artifactd.cli.terminal import AsJson, fail, lines
+from artifactd.cli.terminal import AsJson, fail, lines, style
 from artifactd.clock import SYSTEM
 from artifactd.inspection.check import checkup
 
@@ -21,7 +21,7 @@ def check(config: ConfigPath = None, as_json: AsJson = False) -> None:  # noqa: 
         lines({"check": one.name, "ok": one.ok, "found": one.found, "mend": one.mend} for one in results)
     else:
         for one in results:
-            mark = typer.style("ok  ", fg="green") if one.ok else typer.style("FAIL", fg="red", bold=True)
+            mark = style("ok  ", fg="green") if one.ok else style("FAIL", fg="red", bold=True)
             typer.echo(f"{mark} {one.name}: {one.found}")
             if not one.ok:
                 typer.echo(f"     → {one.mend}")

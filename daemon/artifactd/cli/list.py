@@ -1,20 +1,23 @@
 """`artifactd list`: the copies on record, and the files that the running daemon waits for."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from itertools import groupby
-from typing import Annotated, Any
+from itertools import chain, islice, takewhile
+from typing import Annotated, Any, Final
 
 import typer
 
-from artifactd.artifact import printable, size_of
+from artifactd.artifact import Artifact, Kind, printable, size_of
 from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.moments import Since, Until
+from artifactd.cli.output import heard
 from artifactd.cli.state import reading
-from artifactd.cli.terminal import AsJson, lines, on_terminal, table
-from artifactd.clock import rfc3339
+from artifactd.cli.terminal import NAME, AsJson, age_of, columns, lines, on_terminal, style, table
+from artifactd.clock import SYSTEM, moment, rfc3339
 from artifactd.config import Config
 from artifactd.decisions.lifecycle import Row, State
+from artifactd.ledger.statements import Listing, Order
 from artifactd.mirror.wanted import Selection
 from artifactd.service import control
 from artifactd.service.control import NoDaemon, Silent
@@ -33,60 +36,144 @@ class Shown(StrEnum):
     LOST = "lost"
 
 
+class Sort(StrEnum):
+    """What `list --sort` takes."""
+
+    TIME = "time"
+    NAME = "name"
+    SIZE = "size"
+    STATE = "state"
+
+
 def list_copies(
     config: ConfigPath = None,
+    *,
     user: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
     experiment: Annotated[str | None, typer.Option(help="Only this experiment's.")] = None,
     state: Annotated[
         list[Shown] | None, typer.Option(help="Only copies in this state; may be repeated.")
     ] = None,
-    as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
+    kind: Annotated[list[Kind] | None, typer.Option(help="Only this kind; may be repeated.")] = None,
+    store: Annotated[str | None, typer.Option(help="Only copies in this store.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Only what this rule of the policy decided.")] = None,
+    since: Since = None,
+    until: Until = None,
+    sort: Annotated[
+        Sort, typer.Option(help="By time the newest come first, by size the largest.")
+    ] = Sort.TIME,
+    limit: Annotated[int | None, typer.Option(min=0, help="So many at most.")] = None,
+    details: Annotated[
+        bool, typer.Option("--details", "-l", help="All that is known of each, on lines of its own.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List each experiment's exported artifacts, and those that wait or were refused, with the reason."""
+    """List the exported artifacts, and those that wait or were refused, with the reason: the newest first.
+
+    On a terminal each has one line: its name in the store, its state, for how long it has been in it, whose
+    it is, and its size or the reason. Files that are waited for come first; the running daemon knows them.
+    """
     settings = configuration(config, touching=False)
     chosen = set(state or Shown)
+    states = {State(one.value) for one in chosen if one is not Shown.WAITING}
+    listing = Listing(user, experiment, store, rule, kind or None, states, since, until, limit, _ORDERS[sort])
     with reading(settings) as ledger:
-        states = [State(one.value) for one in chosen if one is not Shown.WAITING]
-        rows = ledger.rows(user=user, experiment_id=experiment, states=states)
-        waiting = _waiting(settings, user, experiment) if Shown.WAITING in chosen else []
+        waiting = _waiting(settings, listing) if Shown.WAITING in chosen else []
+        shown = islice(chain(waiting, map(_fields, ledger.listed(listing))), limit)
         if as_json:
-            lines(_fields(row) for row in rows)
-            lines(waiting)
-            return
-        cells = (*map(_cells, rows), *map(_waiting_cells, waiting))
-        if on_terminal():
-            _by_experiment(cells)
+            lines(shown)
+        elif details:
+            for one in takewhile(lambda _one: heard(), shown):
+                _details(one)
+        elif on_terminal():
+            _one_line_each(shown)
         else:
-            table(_COLUMNS, cells)
+            table(_COLUMNS, map(_cells, shown))
 
 
-_COLUMNS = ("user", "experiment", "artifact", "kind", "size", "state", "sha256", "to", "when", "reason")
+_ORDERS: Final = {
+    Sort.TIME: Order.TIME,
+    Sort.NAME: Order.NAME,
+    Sort.SIZE: Order.SIZE,
+    Sort.STATE: Order.STATE,
+}
+
+_COLUMNS: Final = (
+    "user",
+    "experiment",
+    "artifact",
+    "kind",
+    "size",
+    "state",
+    "sha256",
+    "to",
+    "when",
+    "reason",
+)
+
+_COLOURS: Final = {
+    "proven": "green",
+    "refused": "red",
+    "lost": "red",
+    "retrying": "yellow",
+    "waiting": "cyan",
+}
+
+_ENDED_WELL: Final = ("proven", "uploading")
+
+Fields = Mapping[str, Any]
+"""What is told of one copy, or of one file that is waited for."""
 
 
-def _by_experiment(rows: Iterable[tuple[str, ...]]) -> None:
-    """For a person: each experiment with its copies below, one thing to a line so that nothing is torn."""
-    shown = sorted(rows, key=lambda row: row[:2])
-    for (user, experiment), group in groupby(shown, key=lambda row: row[:2]):
-        typer.secho(f"{printable(user)}, experiment {printable(experiment)}", bold=True)
-        for _, _, artifact, kind, size, state, digest, to, when, reason in group:
-            typer.echo(f"  {typer.style(f'{state:<9}', fg=_COLOURS.get(state))} {artifact}")
-            said = (kind, size, digest and f"sha256 {digest}", when)
-            typer.echo(f"            {', '.join(filter(None, said))}")
-            for line in filter(
-                None, (to and f"→ {printable(to)}", reason and f"because: {printable(reason)}")
-            ):
-                typer.echo(f"            {line}")
-        typer.echo()
-    if not shown:
+def _one_line_each(found: Iterator[Fields]) -> None:
+    if (first := next(found, None)) is None:
         typer.echo(
             "There is nothing to list: nothing was exported, skipped or refused, and nothing is waited for."
         )
+        return
+    now = SYSTEM.now()
+    title = ("name", "state", "for", "whose", "size, or why")
+    rows = chain([title, _row(first, now)], (_row(one, now) for one in found))
+    columns(rows, (NAME, 9, 6, 16), lambda row: {1: _COLOURS.get(row[1])})
 
 
-_COLOURS = {"proven": "green", "refused": "red", "lost": "red", "retrying": "yellow", "waiting": "cyan"}
+def _row(one: Fields, now: float) -> tuple[str, ...]:
+    seconds = one["waited_seconds"] if "waited_seconds" in one else now - moment(one["time"], now)
+    well = one["state"] in _ENDED_WELL
+    why = size_of(one["size"]) if well else one["reason"].removeprefix(f"{one.get('key')} ")
+    return _name(one), one["state"], age_of(seconds), f"{one['user']}/{one['experiment_id']}", why
 
 
-def _fields(row: Row) -> dict[str, Any]:
+def _name(one: Fields) -> str:
+    """In the store; of what has none there, the file's own."""
+    return str(one.get("key") or one["source"]).rsplit("/", 1)[-1]
+
+
+def _details(one: Fields) -> None:
+    """All of it, each thing under its name."""
+    state = style(one["state"], fg=_COLOURS.get(one["state"]))
+    typer.echo(f"{style(printable(_name(one)), bold=True)}  {state}")
+    to = f"{one['store']}:{one['key']}" if one.get("key") else None
+    waited = f"{one['waited_seconds']:.0f} s" if "waited_seconds" in one else None
+    for title, value in (
+        ("because", one["reason"]),
+        ("source", one["source"]),
+        ("to", to),
+        ("bytes", one["size"]),
+        ("kind", one["kind"]),
+        ("rule", one.get("rule")),
+        ("sha256", one.get("sha256")),
+        ("proof", one.get("proof")),
+        ("version", one.get("version")),
+        ("since", one.get("time")),
+        ("waited", waited),
+        ("tries", one.get("attempts")),
+        ("next try", one.get("next_attempt")),
+    ):
+        if value:
+            typer.echo(f"  {title:<8}  {printable(str(value))}")
+
+
+def _fields(row: Row) -> Fields:
     return {
         "user": row.artifact.user,
         "experiment_id": row.artifact.experiment_id,
@@ -107,55 +194,60 @@ def _fields(row: Row) -> dict[str, Any]:
     }
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(one: Fields) -> tuple[str, ...]:
+    waited = f" ({one['waited_seconds']:.0f} s)" if "waited_seconds" in one else ""
     return (
-        row.artifact.user,
-        row.artifact.experiment_id,
-        printable(row.artifact.inside),
-        row.artifact.kind.value,
-        size_of(row.size),
-        row.state.value,
-        (row.digest or "")[:12],
-        f"{row.store}:{row.key}",
-        rfc3339(row.changed_at),
-        row.reason,
+        one["user"],
+        one["experiment_id"],
+        f"/{one['source']}".split("/h2oai_experiment_", 1)[-1].partition("/")[2],
+        one["kind"],
+        size_of(one["size"]),
+        one["state"],
+        (one.get("sha256") or "")[:12],
+        f"{one['store']}:{one['key']}" if "store" in one else "",
+        one.get("time", ""),
+        f"{one['reason']}{waited}",
     )
 
 
-def _waiting(settings: Config, user: str | None, experiment: str | None) -> list[Mapping[str, Any]]:
+def _waiting(settings: Config, listing: Listing) -> Iterator[Fields]:
     """The files that the running daemon waits for; none where none runs, or where it does not say."""
-    chosen: dict[str, Any] = {"user": user, "experiment": experiment}
+    chosen: dict[str, Any] = {"user": listing.user, "experiment": listing.experiment_id}
     try:
         answer = next(control.ask(settings.state_directory, "waiting", **chosen))
     except Silent as error:
         typer.echo(f"{error}, so what it waits for is not shown: artifactd status", err=True)
-        return []
+        return
     except NoDaemon:
-        return []
+        return
     if more := answer.get("more", 0):
         typer.echo(f"{more} more files are waited for: ask for one --user or --experiment", err=True)
+    now = SYSTEM.now()
     selection = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
-    waiting: list[Mapping[str, Any]] = []
     for one in answer.get("waiting", []):
         found = selection.artifact(os.fsencode(one["path"]))
-        if found and user in (None, found.user) and experiment in (None, found.experiment_id):
-            waiting.append(
-                {
-                    "user": found.user,
-                    "experiment_id": found.experiment_id,
-                    "source": one["source"],
-                    "kind": found.kind.value,
-                    "size": one["size"],
-                    "state": "waiting",
-                    "reason": one["reason"],
-                    "waited_seconds": one["waited_seconds"],
-                }
-            )
-    return waiting
+        if found is None or not _chosen(listing, found, selection, now, one):
+            continue
+        yield {
+            "user": found.user,
+            "experiment_id": found.experiment_id,
+            "source": one["source"],
+            "kind": found.kind.value,
+            "size": one["size"],
+            "state": "waiting",
+            "reason": one["reason"],
+            "waited_seconds": one["waited_seconds"],
+        }
 
 
-def _waiting_cells(one: Mapping[str, Any]) -> tuple[str, ...]:
-    reason = f"{one['reason']} ({one['waited_seconds']:.0f} s)"
-    inside = one["source"].split("/h2oai_experiment_", 1)[-1].partition("/")[2]
-    head = (one["user"], one["experiment_id"], inside, one["kind"], size_of(one["size"]), "waiting")
-    return (*head, "", "", "", reason)
+def _chosen(listing: Listing, found: Artifact, selection: Selection, now: float, one: Fields) -> bool:
+    """Whether a file that is waited for is to be listed. It waits for every store."""
+    decision, since = selection.decide(found, one["size"]), now - one["waited_seconds"]
+    return (
+        listing.user in (None, found.user)
+        and listing.experiment_id in (None, found.experiment_id)
+        and (not listing.kinds or found.kind in listing.kinds)
+        and listing.rule in (None, decision.rule)
+        and (listing.since is None or since >= listing.since)
+        and (listing.until is None or since < listing.until)
+    )

@@ -1,15 +1,16 @@
 """`artifactd plan`: what a sync would do."""
 
 import os
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Annotated, Any, Final
 
 import typer
 
 from artifactd.artifact import printable, size_of
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.state import reading
-from artifactd.cli.terminal import AsJson, lines, table
+from artifactd.cli.terminal import NAME, AsJson, columns, lines, on_terminal, table
 from artifactd.clock import SYSTEM
 from artifactd.discovery import scan
 from artifactd.inspection.plan import Forecast, Would, whole_tree
@@ -27,7 +28,11 @@ def plan(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a sync would do, and touch nothing."""
+    """Show what a sync would do, and touch nothing.
+
+    On a terminal each file has one line: its name in the store, what would be done, its size, whose it is,
+    and why.
+    """
     settings = configuration(config)
     if not settings.enabled:
         typer.echo(f"{DISABLED}. With it, a sync would do this:", err=True)
@@ -39,26 +44,47 @@ def plan(
         if as_json:
             lines(shown)
             return
-        columns = ("would", "source", "size", "kind", "to", "rule", "reason")
-        cells = (
-            (
-                one["would"],
-                one["source"],
-                size_of(one["size"]),
-                one["kind"],
-                f"{one['store']}:{one['key']}" if one["key"] else "",
-                one["rule"] or "",
-                one["reason"],
-            )
-            for one in shown
-        )
-        table(columns, cells)
+        if on_terminal():
+            rows = chain([("name", "would", "size", "whose", "why")], map(_row, shown))
+            columns(rows, (NAME, 12, 9, 16), lambda row: {1: _COLOURS.get(row[1])})
+        else:
+            table(_COLUMNS, map(_cells, shown))
+
+
+_COLUMNS: Final = ("would", "source", "size", "kind", "to", "rule", "reason")
+
+_COLOURS: Final = {
+    "export": "green",
+    "compare": "cyan",
+    "retry": "yellow",
+    "refuse": "red",
+    "unobservable": "red",
+}
+
+
+def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
+    name = (one["key"] or one["source"]).rsplit("/", 1)[-1]
+    whose = "/".join(filter(None, (one["user"], one["experiment_id"])))
+    why = one["reason"].removeprefix(f"{one['key']} ")
+    return name, one["would"], size_of(one["size"]) if one["kind"] else "", whose, why
+
+
+def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        one["would"],
+        one["source"],
+        size_of(one["size"]),
+        one["kind"],
+        f"{one['store']}:{one['key']}" if one["key"] else "",
+        one["rule"] or "",
+        one["reason"],
+    )
 
 
 def _forecasts(
     found: Iterator[Forecast | scan.Unobservable], *, everything: bool
 ) -> Iterator[dict[str, Any]]:
-    blank = {"size": 0, "kind": "", "store": "", "key": "", "rule": None}
+    blank = {"user": "", "experiment_id": "", "size": 0, "kind": "", "store": "", "key": "", "rule": None}
     for one in found:
         if isinstance(one, scan.Unobservable):
             yield {
@@ -71,6 +97,8 @@ def _forecasts(
             yield {
                 "would": one.would.value,
                 "source": printable(one.artifact.path),
+                "user": one.artifact.user,
+                "experiment_id": one.artifact.experiment_id,
                 "size": one.size,
                 "kind": one.artifact.kind.value,
                 "store": one.store,

@@ -9,7 +9,7 @@ from artifactd.artifact import printable, size_of
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit
 from artifactd.cli.state import reading
-from artifactd.cli.terminal import AsJson, fail, lines, table
+from artifactd.cli.terminal import AsJson, fail, lines, style, table
 from artifactd.config import Config
 from artifactd.mirror.answers import DISABLED
 from artifactd.mirror.engine import named
@@ -51,7 +51,7 @@ def status(
 def _without(settings: Config, reason: str, code: Exit, *, as_json: bool) -> NoReturn:
     """Where no daemon answers: that, and what is on record."""
     if not as_json:
-        typer.secho(reason, fg="red")
+        typer.echo(style(reason, fg="red"))
     with reading(settings) as ledger:
         copies, entries = ledger.count_by_store(), ledger.head().seq
     names = dict.fromkeys([*(name for name, _ in named(settings)), *(name for name, _ in copies)])
@@ -74,11 +74,11 @@ def _verdict(said: Mapping[str, Any]) -> None:
     """The first line, which says it all, and the reasons where it is not well."""
     match said:
         case {"ready": True, "phase": phase}:
-            typer.secho("ready" if phase == "running" else phase, fg="green", bold=True)
+            typer.echo(style("ready" if phase == "running" else phase, fg="green", bold=True))
         case {"live": True}:
-            typer.secho("not ready", fg="yellow", bold=True)
+            typer.echo(style("not ready", fg="yellow", bold=True))
         case _:
-            typer.secho("hung", fg="red", bold=True)
+            typer.echo(style("hung", fg="red", bold=True))
     for trouble in said["reasons"]:
         part = f"{trouble['part']} {trouble['store']}" if "store" in trouble else trouble["part"]
         typer.echo(f"because of the {part}: {printable(trouble['reason'])}")

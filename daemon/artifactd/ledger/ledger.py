@@ -57,6 +57,7 @@ from artifactd.ledger.statements import (
     RETRYING,
     STAND,
     UPDATE,
+    Listing,
     check_row,
     row_of,
 )
@@ -292,29 +293,24 @@ class Ledger:
         states: Iterable[State] | None = None,
         store: str | None = None,
     ) -> Iterator[Row]:
-        """The rows that fit, by user, experiment and path.
+        """The rows that fit, by user, experiment and path. As `listed`."""
+        chosen = None if states is None else set(states)
+        return self.listed(Listing(user, experiment_id, store, states=chosen))
+
+    def listed(self, listing: Listing) -> Iterator[Row]:
+        """The rows that are listed.
 
         Which ones there are is asked once (8 bytes each, 2 s for a million). What they say is read a page
         at a time and may have changed since; nothing is held between pages.
         """
-        conditions, values = ["1"], list[object]()
-        for column, value in (("user", user), ("experiment_id", experiment_id), ("store", store)):
-            if value is not None:
-                conditions.append(f"{column} = ?")
-                values.append(value)
-        found = "places CROSS JOIN copies INDEXED BY copies_by_place ON copies.place = places.id"
-        chosen = set(State) if states is None else set(states)
-        if State.PROVEN not in chosen:  # the few among the many
-            found = "copies INDEXED BY copies_unproven LEFT JOIN places ON places.id = copies.place"
-            conditions.append(f"state <> 'proven' AND state IN ({', '.join('?' * len(chosen))})")
-            values += chosen
-        where = " AND ".join(conditions)
-        query = f"SELECT copies.id FROM {found} WHERE {where} ORDER BY {PLACE}, path"  # noqa: S608 - constants
+        if not (listing.states is None or listing.states):
+            return
+        query, values = listing.query()
         with sqlite_errors():
-            ids = array("q", (number for (number,) in self._db.execute(query, values)) if chosen else ())
+            ids = array("q", (number for (number,) in self._db.execute(query, values)))
         for start in range(0, len(ids), _PAGE_ROWS):
             for row in self._page(ids[start : start + _PAGE_ROWS]):
-                if row.state in chosen:
+                if listing.states is None or row.state in listing.states:
                     yield row
 
     def _page(self, ids: "array[int]") -> list[Row]:

@@ -1,8 +1,12 @@
 """What is asked of the table of copies, and what its answers mean."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
-from artifactd.decisions.lifecycle import Row
+from artifactd.artifact import Kind
+from artifactd.decisions.lifecycle import Row, State
 from artifactd.ledger.compact import CHANGING, FIXED, PLACE, expanded, key_hash, source_hash
 from artifactd.ledger.rows import check, decoded
 from artifactd.ledger.schema import Damaged
@@ -44,6 +48,64 @@ CHECKED: Final = (
     f" FROM {_PLACED}"
     " WHERE copies.id > ? ORDER BY copies.id LIMIT ?"
 )
+
+
+class Order(StrEnum):
+    """What copies are listed by."""
+
+    PLACE = f"{PLACE}, path"
+    """user, experiment and path"""
+    TIME = "changed_at DESC, copies.id DESC"
+    """the newest first"""
+    NAME = "key, store"
+    SIZE = "size DESC, key"
+    """the largest first"""
+    STATE = "state, changed_at DESC"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which copies are listed, and in which order. None lets everything through."""
+
+    user: str | None = None
+    experiment_id: str | None = None
+    store: str | None = None
+    rule: str | None = None
+    kinds: Collection[Kind] | None = None
+    states: Collection[State] | None = None
+    since: float | None = None
+    """seconds since the epoch at which the copy's state last changed, at least"""
+    until: float | None = None
+    """before that"""
+    limit: int | None = None
+    order: Order = Order.PLACE
+
+    def query(self) -> tuple[str, list[object]]:
+        """What asks for their numbers, and its values."""
+        states = set(State) if self.states is None else self.states
+        found = "places CROSS JOIN copies INDEXED BY copies_by_place ON copies.place = places.id"
+        conditions, values = ["1"], list[object]()
+        for condition, value in (
+            ("user = ?", self.user),
+            ("experiment_id = ?", self.experiment_id),
+            ("store = ?", self.store),
+            ("rule = ?", self.rule),
+            ("changed_at >= ?", self.since),
+            ("changed_at < ?", self.until),
+        ):
+            if value is not None:
+                conditions.append(condition)
+                values.append(value)
+        if State.PROVEN not in states:  # the few among the many
+            found = "copies INDEXED BY copies_unproven LEFT JOIN places ON places.id = copies.place"
+            conditions.append("state <> 'proven'")
+        for column, chosen in (("state", self.states), ("kind", self.kinds)):
+            if chosen is not None:
+                conditions.append(f"{column} IN ({', '.join('?' * len(chosen))})")
+                values += chosen
+        where = " AND ".join(conditions)
+        limit = "" if self.limit is None else f" LIMIT {self.limit:d}"
+        return f"SELECT copies.id FROM {found} WHERE {where} ORDER BY {self.order}{limit}", values  # noqa: S608 - constants
 
 
 def row_of(found: tuple[Any, ...]) -> Row:

@@ -1,10 +1,12 @@
 """What is shown to a person or a machine: lines, tables, progress, and how it ended."""
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -41,7 +43,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Rows for a person: a table on a terminal, parted by tabs elsewhere. Nothing in a cell is markup."""
     cells = (tuple(map(printable, row)) for row in rows)
     if on_terminal():
-        from artifactd.cli import drawing  # noqa: PLC0415 - costs 50 ms, which only a terminal is worth
+        from artifactd.cli.terminal import drawing  # noqa: PLC0415 - costs 50 ms, which only a terminal is worth
 
         drawing.table(columns, cells)
     else:
@@ -51,13 +53,58 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
                 break
 
 
+NAME: Final = 24
+"""Columns of a line of 80 for the name of a copy: nearly all names of Driverless AI's have fewer."""
+
+
+def columns(
+    rows: Iterable[Sequence[str]],
+    most: Sequence[int],
+    colours: Callable[[Sequence[str]], Mapping[int, str | None]],
+) -> None:
+    """Each row on one line of the terminal; the first has the titles. Nothing in a cell is markup.
+
+    `most`: columns of the terminal for each cell but the last. `colours`: which cells of a row have one.
+    """
+    from artifactd.cli.terminal.columns import fitted  # noqa: PLC0415 - as in `table`
+
+    shown = (tuple(map(printable, row)) for row in rows)
+    for number, row in enumerate(fitted(shown, most, width())):
+        chosen = colours([cell.rstrip() for cell in row])
+        cells = (style(cell, fg=chosen.get(place), bold=number == 0) for place, cell in enumerate(row))
+        typer.echo("".join(cells).rstrip())
+        if not heard():
+            break
+
+
+def width() -> int:
+    """Columns of the terminal."""
+    return shutil.get_terminal_size().columns
+
+
+def style(text: str, *, fg: str | None = None, bold: bool = False) -> str:
+    """`text` in a colour; not for who has set NO_COLOR (no-color.org), or has a terminal without any."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain or not (fg or bold) else typer.style(text, fg=fg, bold=bold or None)
+
+
+def age_of(seconds: float) -> str:
+    """How long ago, for a person, in at most six characters."""
+    amount = max(seconds, 0.0)
+    for unit, of_the_next in (("s", 60), ("min", 60), ("h", 24)):
+        if amount < of_the_next:
+            return f"{amount:.0f} {unit}"
+        amount /= of_the_next
+    return f"{amount:.0f} d"
+
+
 @contextmanager
 def progress(before: str, *after: str) -> Iterator["Progress | None"]:
     """A bar of bytes on a terminal, with these texts before and after it; None elsewhere."""
     if not on_terminal():
         yield None
         return
-    from artifactd.cli import drawing  # noqa: PLC0415 - as in `table`
+    from artifactd.cli.terminal import drawing  # noqa: PLC0415 - as in `table`
 
     with drawing.progress(before, *after) as shown:
         yield shown
