@@ -66,6 +66,31 @@ def loaded(tmp_path: Path, table: str) -> tuple[object, str]:
     return config.health.listen, " ".join(config.warnings)
 
 
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ('["a.example", "b"]', ("a.example", "b")),
+        ('"a.example, b"', ("a.example", "b")),
+        ('""', ()),
+        ('["a:80"]', None),
+        ('["http://a"]', None),
+        ('["a b"]', None),
+        ("[1]", None),
+        ("true", None),
+    ],
+)
+def test_names_of_the_listener_have_no_port(
+    written: str, names: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"[health]\nhosts = {written}")
+    if names is None:
+        with pytest.raises(ConfigError, match=r"health\.hosts: .* allowed: names of hosts without a port"):
+            load(path, {})
+    else:
+        assert load(path, {}).health.hosts == names
+
+
 def test_by_default_nobody_is_listened_to(tmp_path: Path) -> None:
     assert loaded(tmp_path, "")[0] is None
     assert loaded(tmp_path, 'listen = ""')[0] is None

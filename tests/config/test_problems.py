@@ -320,6 +320,28 @@ def test_the_state_may_not_lie_in_the_data_directory(state: str, tmp_path: Path)
     assert line.startswith(f"config.toml: artifactd.state_directory: {state} lies in the data directory")
 
 
+@pytest.mark.parametrize(
+    ("destination", "told"),
+    [
+        ("state", "it lies in the state directory"),
+        ("link/exports", "it lies in the state directory"),
+        (".", "the state directory lies in it"),
+        ("link/..", "the state directory lies in it"),
+        ("state-of-exports", None),
+    ],
+)
+def test_the_destination_and_the_state_may_not_lie_in_each_other(
+    destination: str, told: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "link").symlink_to("state")
+    text = f'artifacts_file_system_directory = "{destination}"\n[artifactd]\nstate_directory = "state"\n'
+    lines = problems(tmp_path, f"{text}on_change = 3")
+    found = [line for line in lines if "artifacts_file_system_directory" in line]
+    assert [told in line for line in found if told] == [True] * (told is not None)
+    assert len(found) == (told is not None)
+
+
 def test_the_destination_may_not_be_a_folder_with_experiments(tmp_path: Path) -> None:
     (tmp_path / "data/alice/h2oai_experiment_one").mkdir(parents=True)
     text = 'data_directory = "data"\nartifacts_file_system_directory = "data/alice"'

@@ -106,7 +106,28 @@ def test_whatever_is_said_one_answer_comes(tcp: str, said: bytes, status: bytes)
 
 @given(st.binary(max_size=200))
 def test_no_request_raises(said: bytes) -> None:
-    assert answer(said, pages).startswith(b"HTTP/1.1 ")
+    assert answer(said, pages, lambda _host: True).startswith(b"HTTP/1.1 ")
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (b"Host: own.example:1", b"200 OK"),
+        (b"Host: other.example", b"421 Misdirected Request"),
+        (b"HOST:other.example", b"421 Misdirected Request"),
+        (b"Host: own.example\r\nHost: other.example", b"421 Misdirected Request"),
+        (b"X-Host: other.example", b"200 OK"),
+    ],
+)
+def test_who_asks_by_another_name_is_refused_but_at_a_socket_of_the_file_system(
+    lines: bytes, status: bytes, tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    unix = Unix(tmp_path / "health.sock")
+    request = b"GET /page HTTP/1.1\r\n" + lines + b"\r\n\r\n"
+    for address, expected in ((Tcp(ip_address("127.0.0.1"), port), status), (unix, b"200 OK")):
+        with closing(Listener(address, pages, time.monotonic, lambda host: host.startswith("own."))):
+            assert say(str(address), request).startswith(b"HTTP/1.1 " + expected)
 
 
 def test_who_says_all_at_once_and_closes_that_way_is_still_answered(where: str) -> None:

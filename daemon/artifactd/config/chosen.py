@@ -19,13 +19,13 @@ def chosen(
     kind: StoreKind, document: Document
 ) -> FileSystemSettings | S3Settings | GitSettings | AzureSettings:
     """What `document` says of the destination of this kind."""
+    state = document.artifactd.state_directory
     match kind:
         case StoreKind.FILE_SYSTEM:
-            return FileSystemSettings(document, document.file_system, document.data_directory)
+            return FileSystemSettings(document, document.file_system, document.data_directory, state)
         case StoreKind.S3:
             return S3Settings(document, document.s3)
         case StoreKind.BITBUCKET:
-            state = document.artifactd.state_directory
             return GitSettings(document, document.git, document.data_directory, state)
         case StoreKind.AZURE:
             return AzureSettings(document, document.azure)

@@ -19,7 +19,7 @@ from artifactd.config.destinations.file_system import FileSystemKeys, FileSystem
 from artifactd.config.destinations.git import GitKeys, GitTable
 from artifactd.config.destinations.kinds import StoreKind
 from artifactd.config.destinations.s3 import S3Keys, S3Table
-from artifactd.config.listen import Listen, listen_at
+from artifactd.config.listen import Listen, host_names, listen_at
 from artifactd.config.rules import RuleTable, tables
 from artifactd.config.values import MaybePlace, Place, Switch, Table
 from artifactd.decisions.backoff import Backoff
@@ -101,6 +101,8 @@ class Health(Table):
 
     listen: Annotated[Listen | None, PlainValidator(values.optional(listen_at))] = None
     """where to answer over HTTP; None: nowhere"""
+    hosts: Annotated[tuple[str, ...], PlainValidator(host_names)] = ()
+    """names beside the machine's own by which it may be asked"""
     max_pending_seconds: Annotated[float, PlainValidator(values.seconds(30 * 24 * 3600))] = 3600.0
     """how old the oldest undelivered artifact may become before the daemon calls itself not ready"""
 

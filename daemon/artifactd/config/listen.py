@@ -1,5 +1,6 @@
 """Where the daemon may be asked how it is: a port of this machine, or a socket in its file system. Pure."""
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -9,6 +10,9 @@ from urllib.parse import urlsplit
 ALLOWED: Final = (
     '"127.0.0.1:9817", "[::1]:9817" or "unix:/run/artifactd/health.sock", with an IP address and a port'
 )
+_NAMES: Final = 'names of hosts without a port, such as ["artifactd.example.com"]'
+_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+"""as long as DNS lets one be (RFC 1035, 2.3.4)"""
 _LONGEST: Final = 107
 """bytes of a socket's path (unix(7))"""
 _PORTS: Final = range(1, 65_536)
@@ -68,6 +72,17 @@ def _unix(path: str) -> Unix:
     if not sound or len(path.encode()) > _LONGEST:
         raise ValueError(f"unix: and an absolute path of at most {_LONGEST} bytes; or {ALLOWED}")
     return Unix(Path(path))
+
+
+def host_names(value: object) -> tuple[str, ...]:
+    """The parser of names that others ask by: an array, or a text with commas. Raises as `listen_at`."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list) or not all(isinstance(one, str) for one in parts):
+        raise ValueError(_NAMES)
+    names = tuple(filter(None, (one.strip() for one in parts)))
+    if not all(_NAME.fullmatch(one) for one in names):
+        raise ValueError(_NAMES)
+    return names
 
 
 def exposed(where: Listen | None) -> bool:

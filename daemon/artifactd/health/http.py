@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from artifactd.config import Listen, Tcp, Unix
+from artifactd.health.host import hosts
 
 LONGEST_HEAD: Final = 8 << 10
 """Bytes of a request with its headers; a body is not read."""
@@ -61,20 +62,25 @@ class Page:
 Pages = Callable[[str], Page | None]
 """The page at a path, or None; called in the listener's thread"""
 
+Knows = Callable[[str], bool]
+"""Whether a Host is the listener's own; called in its thread"""
+
 
 def plain(status: HTTPStatus, *headers: str) -> Page:
     """A page that says no more than its status."""
     return Page(status, f"{status.phrase}\n".encode(), headers=headers)
 
 
-def answer(head: bytes, pages: Pages) -> bytes:
-    """What to send to who said `head`, which is a request up to its blank line."""
+def answer(head: bytes, pages: Pages, knows: Knows) -> bytes:
+    """What to send to who said `head`, which is a request up to its blank line. HTTP/1.0 needs no Host."""
     try:
         method, target, version = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
     except ValueError:
         return plain(HTTPStatus.BAD_REQUEST).encoded(with_body=True)
     if version not in ("HTTP/1.1", "HTTP/1.0") or not target.startswith("/"):
         return plain(HTTPStatus.BAD_REQUEST).encoded(with_body=True)
+    if not all(map(knows, hosts(head))):
+        return _STRANGE.encoded(with_body=True)
     if method not in ("GET", "HEAD"):
         return plain(HTTPStatus.METHOD_NOT_ALLOWED, "Allow: GET, HEAD").encoded(with_body=True)
     try:
@@ -82,6 +88,12 @@ def answer(head: bytes, pages: Pages) -> bytes:
     except Exception:  # noqa: BLE001 - one answer is lost, and the thread must live for the next
         page = plain(HTTPStatus.INTERNAL_SERVER_ERROR)
     return page.encoded(with_body=method == "GET")
+
+
+_STRANGE: Final = Page(
+    HTTPStatus.MISDIRECTED_REQUEST,
+    b"This listener does not go by that Host: ask by its address, or add the name to [health] hosts.\n",
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +108,7 @@ class _Client:
     ended: bool = False
     """whether it has said all that it will ever say"""
 
-    def hear(self, pages: Pages) -> None:
+    def hear(self, pages: Pages, knows: Knows) -> None:
         """Take what it says. What comes after a request is thrown away.
 
         Raises:
@@ -108,7 +120,7 @@ class _Client:
             return
         self.said += some
         if b"\r\n\r\n" in self.said[:LONGEST_HEAD]:
-            self.unsent = memoryview(answer(bytes(self.said), pages))
+            self.unsent = memoryview(answer(bytes(self.said), pages, knows))
         elif len(self.said) >= LONGEST_HEAD:
             too_large = plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             self.unsent = memoryview(too_large.encoded(with_body=True))
@@ -128,14 +140,17 @@ class _Client:
 
 
 class Listener:
-    """Answers at an address from now until it is closed.
+    """Answers at an address from now until it is closed. A socket of the file system is asked by any Host.
 
     Raises:
         Unbound: nobody can be listened to there.
     """
 
-    def __init__(self, where: Listen, pages: Pages, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, where: Listen, pages: Pages, monotonic: Callable[[], float], knows: Knows = lambda _host: True
+    ) -> None:
         self._where, self._pages, self._monotonic = where, pages, monotonic
+        self._knows: Knows = knows if isinstance(where, Tcp) else lambda _host: True
         self._clients: dict[_Client, None] = {}  # who came first is first
         self._socket = _bound(where)
         self._socket.setblocking(False)
@@ -195,7 +210,7 @@ class Listener:
         gone = False
         try:
             if events & selectors.EVENT_READ:
-                client.hear(self._pages)
+                client.hear(self._pages, self._knows)
             client.speak()
         except BlockingIOError:
             pass  # for now

@@ -1,6 +1,7 @@
 """What the main thread publishes, and what is answered from it to who asks over HTTP."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from artifactd.clock import Clock
 from artifactd.config import Config
+from artifactd.health.host import ours
 from artifactd.health.http import Listener, Page
 from artifactd.health.verdict import Facts, Phase, hung, report
 from artifactd.mirror.engine import Engine
@@ -44,6 +46,7 @@ class Published:
         """The daemon starts, or starts again, with this configuration."""
         now = self._clock.monotonic()
         self._facts = Facts(Phase.STARTING, now, config.digest, config.health.max_pending_seconds)
+        self._hosts = (socket.gethostname(), *config.health.hosts)
         self._gathered = float("-inf")
 
     def follow(self, engine: Engine) -> None:
@@ -79,6 +82,10 @@ class Published:
     def now(self) -> tuple[Facts, float, float]:
         """The facts, and the time in monotonic seconds and in seconds since the epoch."""
         return self._facts, self._clock.monotonic(), self._clock.now()
+
+    def knows(self, host: str) -> bool:
+        """Whether a request's Host is this daemon's."""
+        return ours(host, self._hosts)
 
     def health(self) -> Page:
         """/healthz: whether the main loop goes on."""
@@ -126,7 +133,10 @@ def listening(published: Published, config: Config, clock: Clock) -> Iterator[No
         return
     pages = published.pages()
     listener = Listener(
-        config.health.listen, lambda path: pages[path]() if path in pages else None, clock.monotonic
+        config.health.listen,
+        lambda path: pages[path]() if path in pages else None,
+        clock.monotonic,
+        published.knows,
     )
     try:
         yield

@@ -49,16 +49,28 @@ class FileSystemSettings(Settings):
     table: FileSystemTable
     data_directory: Path
     """absolute, links resolved"""
+    state_directory: Path
+    """absolute"""
 
     def clashes(self) -> Iterator[Clash]:
-        """As `Settings.clashes`: it is a user's folder, where everything is passed over, artifacts too."""
+        """As `Settings.clashes`."""
         if self._holds_experiments():
             mend = (
                 "it is a folder of the data directory with experiments in it; choose a directory of its own"
             )
             yield Clash((_DIRECTORY,), mend)
 
+        directory = self.keys.artifacts_file_system_directory
+        state = Path(os.path.realpath(self.state_directory))
+        if within(directory, state):
+            mend = "it lies in the state directory, which is closed to all others; choose another directory"
+            yield Clash((_DIRECTORY,), mend)
+        elif within(state, Path(os.path.realpath(directory))):
+            mend = "the state directory lies in it, among the exports; choose another directory"
+            yield Clash((_DIRECTORY,), mend)
+
     def _holds_experiments(self) -> bool:
+        """Whether it is a user's folder: everything in it would be passed over, artifacts too."""
         directory = self.keys.artifacts_file_system_directory
         if not within(directory, self.data_directory) or within(self.data_directory, directory):
             return False
