@@ -151,6 +151,8 @@ class Sighting:
     identity: Identity
     mode: int
     """st_mode: what kind of file it is, and its permissions"""
+    names: int = 1
+    """st_nlink: how many names it has, one of which may lie elsewhere"""
 
 
 @dataclass(frozen=True, slots=True)

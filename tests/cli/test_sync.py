@@ -61,6 +61,18 @@ def test_sync_ends_with_5_where_a_conflict_needs_a_person_today_and_tomorrow(sit
     assert site.exported() == {"alice/one/train_preds.csv": CONFLICT}
 
 
+def test_another_configuration_ends_a_refusal_that_the_last_one_gave(site: Site) -> None:
+    site.write("train_preds.csv")
+    site.configure("[limits]\nmax_file_size = 3\n")
+    assert "over limits.max_file_size" in site.command("sync").stderr
+    entries = site.ok("audit").count("\n")
+    assert site.command("sync").returncode == 5
+    assert site.ok("audit").count("\n") == entries, "the same one tries nothing again"
+    site.configure()
+    site.ok("sync")
+    assert site.exported() == {"alice/one/train_preds.csv": CSV}
+
+
 def test_sync_ends_with_5_where_the_destination_is_missing(site: Site) -> None:
     site.write("train_preds.csv")
     site.exports.rmdir()

@@ -8,11 +8,12 @@ import pytest
 from artifactd.artifact import Artifact, Identity, Key, Kind, Sighting
 from artifactd.decisions.assessment import Subject, assess, wanted_copies
 from artifactd.decisions.lifecycle import Row, Skipped, State
-from artifactd.decisions.plan import Nothing, Read, Wait
+from artifactd.decisions.plan import Moment, Nothing, Read, Wait
 from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, Unnameable, Wanted
 from tests.support.rows import a_row
 
 NOW, IDENTITY = 1000.0, Identity(1, 2, 3, 4, 5)
+AT = Moment(NOW, 600.0)
 PATH = b"alice/h2oai_experiment_e0/mojo_pipeline/mojo.zip"
 MOJO = Artifact(PATH, "alice", "e0", b"mojo_pipeline/mojo.zip", Kind.MOJO_PIPELINE)
 WANTED = Wanted(Key("alice/e0/mojo.zip"), "all")
@@ -40,7 +41,7 @@ def test_each_wanted_copy_has_its_outlook_at_each_store() -> None:
         known("later", State.RETRYING, retry_at=NOW + 5),
         known("changed", State.PROVEN, replace(IDENTITY, size=9)),
     ]
-    found = assess(a_subject(), rows, ["done", "later", "changed", "new"], NOW, 600.0)
+    found = assess(a_subject(), rows, ["done", "later", "changed", "new"], AT)
     kinds = {copy.store: type(copy.outlook) for copy in found.copies}
     assert kinds == {"done": Nothing, "later": Wait, "changed": Read, "new": Read}
     assert [copy.store for copy in found.unread] == ["changed", "new"]
@@ -50,14 +51,14 @@ def test_each_wanted_copy_has_its_outlook_at_each_store() -> None:
 
 def test_what_a_person_asked_for_is_read_for_every_store() -> None:
     rows = [known("done", State.PROVEN), known("refused", State.REFUSED)]
-    found = assess(a_subject(asked=True), rows, ["done", "refused"], NOW, 600.0)
+    found = assess(a_subject(asked=True), rows, ["done", "refused"], AT)
     assert [copy.store for copy in found.unread] == ["done", "refused"]
     assert [copy.proven for copy in found.copies] == [True, False]
 
 
 def test_what_a_rule_ignores_now_is_skipped_on_record_and_what_was_begun_of_it_is_given_up() -> None:
     rows = [known("begun", State.UPLOADING)]
-    found = assess(a_subject(IGNORED), rows, ["begun", "other"], NOW, 600.0)
+    found = assess(a_subject(IGNORED), rows, ["begun", "other"], AT)
     assert found.copies == ()
     assert [(change.row.store, type(change.event)) for change in found.given_up] == [("begun", Skipped)]
     assert [change.row.store for change in found.skipped] == ["other"]
@@ -66,13 +67,13 @@ def test_what_a_rule_ignores_now_is_skipped_on_record_and_what_was_begun_of_it_i
 
 def test_nothing_is_given_up_where_a_person_decided() -> None:
     other = Wanted(Key("alice/e0/mine.zip"), BY_HAND)
-    found = assess(a_subject(other, asked=True), [known("a", State.RETRYING)], ["a"], NOW, 600.0)
+    found = assess(a_subject(other, asked=True), [known("a", State.RETRYING)], ["a"], AT)
     assert len(found.given_up) == 1
     assert found.changes == ()
 
 
 def test_what_no_rule_names_is_no_concern_of_the_record() -> None:
-    found = assess(a_subject(UNNAMED), [], ["a"], NOW, 600.0)
+    found = assess(a_subject(UNNAMED), [], ["a"], AT)
     assert (found.copies, found.changes) == ((), ())
     assert not found.subject.on_record
     assert a_subject(IGNORED).on_record

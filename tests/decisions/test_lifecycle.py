@@ -11,6 +11,7 @@ from artifactd.decisions.lifecycle import (
     Event,
     Failed,
     ImpossibleStep,
+    Kept,
     Lost,
     Postponed,
     Proven,
@@ -21,6 +22,7 @@ from artifactd.decisions.lifecycle import (
     Started,
     State,
     Unchanged,
+    Upheld,
     Vanished,
     step,
 )
@@ -34,6 +36,8 @@ SAMPLE: dict[type[Event], Event] = {
     Failed: Failed("disk", 50.0),
     Postponed: Postponed("out", 50.0),
     Refused: Refused("no", identity(2)),
+    Kept: Kept("links", identity(2)),
+    Upheld: Upheld("deleted"),
     Skipped: Skipped("rule", identity(2)),
     Vanished: Vanished("deleted"),
     Replayed: Replayed(60.0, "alice"),
@@ -43,18 +47,20 @@ SAMPLE: dict[type[Event], Event] = {
 
 # A cell has the first letters of the state that follows, "." where nothing may.
 COLUMNS = (
-    (Started, Proven, Unchanged, Failed, Postponed, Refused, Skipped, Vanished, Replayed, Lost, Confirmed)
+    Started, Proven, Unchanged, Failed, Postponed, Refused, Kept, Upheld, Skipped, Vanished, Replayed, Lost,
+    Confirmed,
 )  # fmt: skip
 TABLE = """
-            Sta Pro Unc Fai Pos Ref Ski Van Rep Los Con
-new         UPL  .   .  RET  .  REF SKI  .   .   .   .
-uploading   UPL PRO  .  RET RET REF SKI GON  .   .   .
-proven      UPL  .  PRO RET  .  REF  .   .   .  LOS  .
-retrying    UPL  .   .  RET  .  REF SKI GON RET  .   .
-refused     UPL  .   .  RET  .  REF SKI GON RET  .   .
-skipped     UPL  .   .  RET  .  REF SKI  .   .   .   .
-gone        UPL  .   .  RET  .  REF SKI  .   .   .   .
-lost        UPL  .   .  RET  .  REF  .   .  RET LOS PRO
+            Sta Pro Unc Fai Pos Ref Kep Uph Ski Van Rep Los Con
+new         UPL  .   .  RET  .  REF  .   .  SKI  .   .   .   .
+uploading   UPL PRO  .  RET RET REF KEP PRO SKI GON  .   .   .
+proven      UPL  .  PRO RET  .  REF KEP  .   .   .   .  LOS  .
+retrying    UPL  .   .  RET  .  REF KEP PRO SKI GON RET  .   .
+refused     UPL  .   .  RET  .  REF KEP PRO SKI GON RET  .   .
+skipped     UPL  .   .  RET  .  REF  .   .  SKI  .   .   .   .
+gone        UPL  .   .  RET  .  REF  .   .  SKI  .   .   .   .
+lost        UPL  .   .  RET  .  REF  .   .   .   .  RET LOS PRO
+kept        UPL  .  PRO RET  .  REF KEP PRO  .   .  RET LOS  .
 """
 
 
@@ -119,6 +125,14 @@ def test_whoever_was_refused_has_all_tries_again() -> None:
     assert step(given_up, started(D2, identity(2))).failures == 0
 
 
+@pytest.mark.parametrize("event", [Replayed(60.0, "alice"), Refused("links", None), Failed("disk", 5.0)])
+def test_what_was_found_lost_is_proven_by_nothing_but_the_next_proof(event: Event) -> None:
+    lost = step(a_proven_row(), Lost("missing"))
+    assert (lost.proof, step(lost, Confirmed()).proof) == ("read_back", "read_back")
+    assert not step(lost, event).stands
+    assert step(step(step(lost, event), started(D1)), proven()).stands
+
+
 @pytest.mark.parametrize("event", [Failed("r", 5.0), Refused("r", None)])
 def test_an_event_without_an_identity_keeps_the_one_that_is_known(event: Event) -> None:
     assert step(a_proven_row(), event).identity == identity()
@@ -141,6 +155,8 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Failed, st.just("f"), times, st.none() | identities),
     st.builds(Postponed, st.just("p"), times),
     st.builds(Refused, st.just("r"), st.none() | identities),
+    st.builds(Kept, st.just("k"), identities),
+    st.builds(Upheld, st.just("u")),
     st.builds(Skipped, st.just("s"), identities),
     st.builds(Vanished, st.just("v")),
     st.builds(Replayed, times, st.just("alice")),
@@ -154,7 +170,7 @@ def test_whatever_may_be_in_the_store_is_known_as_ours(happened: list[Event]) ->
     row: Row = a_row()
     may_be_there: set[str] = set()
     for event in happened:
-        if (row.state, type(event)) not in STEPS:
+        if (row.state, type(event)) not in STEPS or (isinstance(event, Kept | Upheld) and not row.stands):
             continue
         row = step(row, event)
         if isinstance(event, Started):

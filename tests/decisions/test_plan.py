@@ -1,14 +1,16 @@
+import stat
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifactd.artifact import Artifact, Identity, Key, Kind
+from artifactd.artifact import Artifact, Identity, Key, Kind, Sighting
 from artifactd.decisions.lifecycle import (
     Change,
     Event,
     Failed,
+    Kept,
     Lost,
     Postponed,
     Refused,
@@ -16,11 +18,15 @@ from artifactd.decisions.lifecycle import (
     Row,
     Skipped,
     State,
+    Unchanged,
+    Upheld,
     Vanished,
     step,
 )
 from artifactd.decisions.plan import (
+    REFUSED_SECONDS,
     Action,
+    Moment,
     Nothing,
     Outlook,
     Read,
@@ -29,12 +35,15 @@ from artifactd.decisions.plan import (
     Send,
     Wait,
     given_up,
+    gone,
     outlook,
     plan,
     row_of,
     skipped,
+    superseded,
+    unfit,
 )
-from artifactd.decisions.policy import Decision, LeftAlone, OnChange, Unnameable, Wanted, beside
+from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, OnChange, Unnameable, Wanted, beside
 from tests.support.rows import D1, D2, D3, a_proven_row, a_row, an_artifact, identity, started
 
 KEY = Key("alice/e0/mojo.zip")
@@ -55,8 +64,16 @@ def after(row: Row, *events: Event) -> Row:
     return row
 
 
-def look(*rows: Row, seen: Identity | None = None, now: float = NOW, longest: float = LONGEST) -> Outlook:
-    return outlook(rows, STORE, WANTED, seen or identity(), now, longest)
+def look(
+    *rows: Row,
+    seen: Identity | None = None,
+    now: float = NOW,
+    longest: float = LONGEST,
+    since: float = 0.0,
+    names: int = 1,
+) -> Outlook:
+    sighting = Sighting(an_artifact().path, seen or identity(), stat.S_IFREG | 0o644, names)
+    return outlook(rows, STORE, WANTED, sighting, Moment(now, longest, since))
 
 
 # --- whether to read it ---
@@ -98,6 +115,46 @@ def test_what_waits_for_a_person_is_nothing_to_do_and_not_done(row: Row) -> None
     assert look(row) == Nothing(row)
     assert not Nothing(row).done
     assert Nothing(PROVEN).done
+
+
+LINKED = replace(identity(), ctime_ns=identity().ctime_ns + 1)
+REWRITTEN = replace(LINKED, mtime_ns=LINKED.mtime_ns + 1)
+UNFIT = step(a_row(), Refused("links", identity()))
+KEPT = step(PROVEN, Kept("links", identity()))
+
+
+@pytest.mark.parametrize("row", [PROVEN, UNFIT, KEPT], ids=lambda row: row.state.value)
+def test_another_name_of_a_file_is_no_other_file_while_it_has_it(row: Row) -> None:
+    """A backup by hard links changes the ctime of what it links and of what it lets go, and no bytes."""
+    assert look(row, seen=LINKED, names=2) == Nothing(row)
+    assert look(row, seen=LINKED, names=1) == Read(), "it has to be read before that is sure"
+    assert look(row, seen=REWRITTEN, names=2) == Read()
+
+
+@pytest.mark.parametrize("row", [UNFIT, KEPT], ids=lambda row: row.state.value)
+@pytest.mark.parametrize(
+    ("made", "now", "since", "expected"),
+    [
+        (NOW, NOW, 0.0, "nothing"),
+        (NOW, NOW + REFUSED_SECONDS, 0.0, "nothing"),
+        (NOW, NOW + REFUSED_SECONDS + 1, 0.0, "read"),
+        (NOW, NOW + 2, NOW + 1, "read"),  # under another configuration
+        (NOW + 1, NOW + 2, NOW + 1, "nothing"),
+        (NOW + 60, NOW, 0.0, "read"),  # the clock was set back
+    ],
+)
+def test_a_refusal_holds_for_a_day_and_under_its_configuration(
+    row: Row, made: float, now: float, since: float, expected: str
+) -> None:
+    row = replace(row, changed_at=made)
+    assert look(row, now=now, since=since) == (Nothing(row) if expected == "nothing" else Read())
+
+
+@pytest.mark.parametrize("row", [PROVEN, after(PROVEN, Lost("missing"))], ids=lambda row: row.state.value)
+def test_no_time_and_no_configuration_makes_a_proven_or_a_lost_copy_anything_else(row: Row) -> None:
+    assert look(replace(row, changed_at=1.0), now=NOW + 10 * REFUSED_SECONDS, since=NOW) == Nothing(
+        replace(row, changed_at=1.0)
+    )
 
 
 def test_the_eager_wait_for_nothing() -> None:
@@ -234,6 +291,30 @@ def test_another_file_with_other_bytes_keeps_its_key(on_change: OnChange, rows: 
     assert "'all'" in action.reason
 
 
+def test_the_file_that_holds_the_key_is_named_as_everywhere() -> None:
+    action = decide(on_change=REPLACE, digest=D2, claimant=CLAIMANT)
+    assert isinstance(action, Refuse)
+    assert action.reason == (
+        "alice/e0/mojo.zip already holds another file, alice/h2oai_experiment_e1/mojo_pipeline/mojo.zip. "
+        "Give one of them another name with `as` in rule 'all'"
+    )
+
+
+@EACH
+def test_a_copy_that_was_kept_is_proven_again_by_its_old_bytes(on_change: OnChange) -> None:
+    assert decide(KEPT, on_change=on_change, digest=D1) == Same(KEPT)
+    assert after(KEPT, Unchanged(CHANGED)) == replace(PROVEN, identity=CHANGED)
+
+
+def test_where_versions_are_kept_the_next_one_goes_beside_whoever_holds_the_key() -> None:
+    """After a lost ledger the key itself may hold a version that only the old ledger knew."""
+    foreign = after(NEW_ROW, started(D1), Refused("conflict", identity()))
+    action = decide(foreign, SECOND, on_change=KEEP_BOTH, digest=D3)
+    assert isinstance(action, Send)
+    assert action.row.key == beside(KEY, D3).text
+    assert decide(foreign, on_change=KEEP_BOTH, digest=D3) == Send(foreign), "nothing was ever exported"
+
+
 def test_the_row_of_a_copy_has_the_rule_of_today() -> None:
     artifact = an_artifact()
     assert row_of([PROVEN, SECOND], STORE, artifact, Wanted(KEY, "new rule")) == replace(
@@ -242,7 +323,65 @@ def test_the_row_of_a_copy_has_the_rule_of_today() -> None:
     assert row_of([SECOND], STORE, artifact, WANTED) == a_row()
 
 
-# --- what is not done ---
+# --- what is not done, or no more ---
+
+FAILED = after(PROVEN, Failed("cannot be read", NOW, CHANGED))
+REPLACING = after(PROVEN, started(D2, CHANGED))
+CONFLICT = after(NEW_ROW, started(D1), Refused("conflict", identity()))
+LOST = after(PROVEN, Lost("missing"))
+LOST_AGAIN = after(LOST, Replayed(NOW, "bob"))
+
+
+@pytest.mark.parametrize(
+    ("row", "unfit_is", "gone_is"),
+    [
+        (NEW_ROW, Refused, None),
+        (UPLOADING, Refused, Vanished),
+        (after(UPLOADING, Failed("disk", NOW)), Refused, Vanished),
+        (UNFIT, Refused, Vanished),
+        (CONFLICT, Refused, Vanished),
+        (PROVEN, Kept, None),
+        (FAILED, Kept, Upheld),
+        (KEPT, Kept, Upheld),
+        (after(PROVEN, Refused("it changed", CHANGED)), Kept, Upheld),
+        # Whether the store has the old bytes or the new ones is not known.
+        (REPLACING, Refused, Vanished),
+        (after(REPLACING, Refused("conflict", CHANGED)), Refused, Vanished),
+        # What was found lost is not there because it was asked for again.
+        (LOST_AGAIN, Refused, Vanished),
+        (after(LOST, Refused("links", CHANGED)), Refused, Vanished),
+        (LOST, None, None),
+        (after(UPLOADING, Vanished("deleted")), Refused, None),
+    ],
+    ids=lambda value: value.state.value if isinstance(value, Row) else None,
+)
+def test_what_becomes_of_a_file_says_nothing_of_what_was_proven_of_it(
+    row: Row, unfit_is: type[Event] | None, gone_is: type[Event] | None
+) -> None:
+    if unfit_is is not None:
+        assert type(unfit(row, "links", CHANGED)) is unfit_is
+        step(row, unfit(row, "links", CHANGED))
+    events = [type(change.event) for change in gone([row])]
+    assert events == [] if gone_is is None else [gone_is]
+    for change in gone([row]):
+        assert step(row, change.event).state is (State.PROVEN if gone_is is Upheld else State.GONE)
+
+
+@pytest.mark.parametrize("row", [FAILED, KEPT])
+def test_a_copy_that_was_kept_while_a_newer_version_found_its_own_key_stays_proven(row: Row) -> None:
+    (change,) = superseded([row, SECOND], SECOND)
+    kept = step(row, change.event)
+    assert (kept.state, kept.digest, kept.proof, kept.reason) == (State.PROVEN, D1, "read_back", "")
+    assert look(kept, seen=CHANGED) == Read(), "it does not speak of the newer version"
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_version_that_newer_bytes_have_overtaken_is_open_no_more(state: State) -> None:
+    row = replace(after(a_row(key="alice/e0/mojo.d.zip", wanted_key=KEY.text), started(D1)), state=state)
+    changes = list(superseded([row, PROVEN], PROVEN))
+    assert (len(changes) == 1) == (state in (State.UPLOADING, State.RETRYING, State.REFUSED, State.KEPT))
+    assert list(superseded([PROVEN], PROVEN)) == []
+
 
 SEEN = Identity(1, 2, 3, 4, 5)
 LOGS = Artifact(b"alice/h2oai_experiment_e/logs.zip", "alice", "e", b"logs.zip", Kind.LOGS)
@@ -259,7 +398,7 @@ def in_state(state: State, reason: str = "") -> Row:
     return replace(LOGS_ROW, state=state, reason=reason)
 
 
-@pytest.mark.parametrize("state", [State.UPLOADING, State.RETRYING])
+@pytest.mark.parametrize("state", [State.UPLOADING, State.RETRYING, State.REFUSED, State.KEPT])
 @pytest.mark.parametrize("decision", [IGNORED, UNNAMED, BAD_NAME])
 def test_an_unfinished_copy_that_is_not_wanted_any_more_is_given_up_with_the_reason(
     state: State, decision: LeftAlone | Unnameable
@@ -274,17 +413,42 @@ def test_a_copy_that_is_wanted_under_another_key_is_given_up_and_the_key_is_told
     assert change.event == Skipped("rule 'renamed' wants it as alice/e/other.zip", SEEN)
 
 
-@pytest.mark.parametrize(
-    "state", [state for state in State if state not in (State.UPLOADING, State.RETRYING)]
-)
-def test_a_copy_that_is_not_under_way_is_not_given_up(state: State) -> None:
+OPEN = (State.UPLOADING, State.RETRYING, State.REFUSED, State.KEPT)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in OPEN])
+def test_a_copy_that_nothing_is_to_be_done_about_is_not_given_up(state: State) -> None:
     assert list(given_up(SEEN, IGNORED, [], [in_state(state)], STORES)) == []
 
 
-def test_a_copy_that_is_still_wanted_and_one_of_another_store_are_not_given_up() -> None:
-    row = in_state(State.RETRYING)
-    assert list(given_up(SEEN, LOGS_WANTED, [LOGS_WANTED], [row], STORES)) == []
-    assert list(given_up(SEEN, IGNORED, [], [row], ("cloud",))) == []
+@pytest.mark.parametrize("state", [State.RETRYING, State.REFUSED])
+def test_a_copy_that_is_still_wanted_is_not_given_up(state: State) -> None:
+    assert list(given_up(SEEN, LOGS_WANTED, [LOGS_WANTED], [in_state(state)], STORES)) == []
+
+
+@pytest.mark.parametrize("decision", [LOGS_WANTED, UNNAMED])
+def test_a_copy_for_a_store_that_is_configured_no_more_is_given_up(decision: Decision) -> None:
+    row, wanted = in_state(State.RETRYING), [LOGS_WANTED]
+    (change,) = given_up(SEEN, decision, wanted, [row], ("cloud",))
+    assert change.event == Skipped("nothing is exported to disk any more", SEEN)
+
+
+def test_a_name_that_made_no_key_is_refused_until_a_rule_gives_it_one() -> None:
+    nameless = replace(LOGS_ROW, key="", wanted_key="", state=State.REFUSED, reason=BAD_NAME.reason)
+    assert list(given_up(SEEN, BAD_NAME, [], [nameless], STORES)) == []
+    (change,) = given_up(SEEN, LOGS_WANTED, [LOGS_WANTED], [nameless], STORES)
+    assert change.event == Skipped("rule 'menu' wants it as alice/e/logs.zip", SEEN)
+
+
+def test_a_mistaken_export_by_hand_is_no_work_once_it_was_refused() -> None:
+    row = replace(in_state(State.REFUSED, "it is taken"), rule=BY_HAND, wanted_key="alice/e/x.zip")
+    (change,) = given_up(SEEN, LOGS_WANTED, [LOGS_WANTED], [row], STORES)
+    assert change.event == Skipped("asked for by hand, and refused: it is taken", SEEN)
+
+
+def test_what_was_proven_of_a_copy_that_is_wanted_no_more_stays_proven() -> None:
+    (change,) = given_up(CHANGED, IGNORED, [], [KEPT], (STORE,))
+    assert (change.event, step(KEPT, change.event).state) == (Upheld(IGNORED.reason), State.PROVEN)
 
 
 @pytest.mark.parametrize("decision", [LOGS_WANTED, UNNAMED])

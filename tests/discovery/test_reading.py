@@ -169,7 +169,7 @@ def too_large(path: Path, _outside: Path) -> None:
         (a_socket, "a socket: only regular files are exported"),
         (a_device, "a device: only regular files are exported"),
         (a_link, "a link: only regular files are exported"),
-        (a_hard_link, "it has 2 names (hard links), one of which may lie elsewhere"),
+        (a_hard_link, "it has more than one name (hard links), and another may lie elsewhere"),
         (a_sparse_giant, "it claims 1099511627776 bytes and holds 0: a sparse file"),
         (too_large, "its 1001 bytes are over limits.max_file_size (1000 bytes)"),
     ],

@@ -273,6 +273,7 @@ def test_the_questions_of_every_second_look_at_no_more_than_they_find(tmp_path: 
     ledger.knows("file_system", "k")
     ledger.used("s3")
     list(ledger.rows(states=[State.UPLOADING]))
+    list(ledger.standing(State.REFUSED))
     record(ledger, a_row(), started(), proven())
     ledger.head()
     plans = plans_of(tmp_path, seen)
@@ -295,6 +296,19 @@ def plans_of(state: Path, queries: list[str]) -> list[str]:
     with closing(sqlite3.connect(state / FILE)) as db:
         reads = [query for query in queries if query.startswith(("SELECT", "UPDATE"))]
         return [row[3] for query in reads for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
+
+
+def test_the_copies_that_no_next_try_is_due_for_are_all_found_though_some_leave_meanwhile(
+    ledger: Ledger,
+) -> None:
+    rows = [record(ledger, a_row(number), Refused("no", identity())) for number in range(250)]
+    record(ledger, a_row(999), started())
+    standing = ledger.standing(State.REFUSED)
+    found = [next(standing)]
+    for row in rows[:100]:
+        record(ledger, row, started())
+    found += standing
+    assert [row.artifact.path for row in found] == [row.artifact.path for row in rows]
 
 
 @pytest.mark.parametrize("at_once", [1, 64])

@@ -52,7 +52,7 @@ def test_two_files_that_want_one_key_are_told_with_the_rule_that_makes_them(
     (row,) = rig.rows(second)
     assert row.state is State.REFUSED
     assert row.reason == (
-        "alice/one/a.csv already holds another file, b'a.csv'. "
+        "alice/one/a.csv already holds another file, alice/h2oai_experiment_one/a.csv. "
         "Give one of them another name with `as` in rule 'all'"
     )
 

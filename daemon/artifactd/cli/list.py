@@ -34,6 +34,7 @@ class Shown(StrEnum):
     SKIPPED = "skipped"
     GONE = "gone"
     LOST = "lost"
+    KEPT = "kept"
 
 
 class Sort(StrEnum):
@@ -114,6 +115,7 @@ _COLOURS: Final = {
     "proven": "green",
     "refused": "red",
     "lost": "red",
+    "kept": "yellow",
     "retrying": "yellow",
     "waiting": "cyan",
 }

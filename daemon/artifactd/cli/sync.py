@@ -11,7 +11,7 @@ from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit, leave
 from artifactd.cli.state import ends_well
 from artifactd.cli.terminal import on_terminal, progress
-from artifactd.decisions.lifecycle import Failed, Postponed, Proven, Refused, Unchanged
+from artifactd.decisions.lifecycle import Failed, Kept, Postponed, Proven, Refused, Unchanged
 from artifactd.ledger.ledger import Recorded
 from artifactd.mirror.answers import DISABLED
 from artifactd.mirror.engine import Engine
@@ -77,7 +77,7 @@ def _shown(bar: "Progress") -> Watcher:
         match item.event:
             case Proven() | Unchanged():
                 bar.update(task, advance=item.row.size, files=shown.fields["files"] + 1)
-            case Refused() | Failed() | Postponed():
+            case Refused() | Kept() | Failed() | Postponed():
                 source = printable(item.row.artifact.path)
                 bar.console.print(f"{source}: {item.row.reason}", markup=False, highlight=False)
             case _:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from artifactd.artifact import Artifact, Identity, Key, Sighting
 from artifactd.decisions.lifecycle import Change, Row
-from artifactd.decisions.plan import Nothing, Outlook, Read, given_up, outlook, skipped
+from artifactd.decisions.plan import Moment, Nothing, Outlook, Read, given_up, outlook, skipped, superseded
 from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, Wanted
 from artifactd.decisions.shares import Owner
 
@@ -68,8 +68,10 @@ class Assessment:
     """what the ledger knows of its path"""
     copies: tuple[Copy, ...]
     given_up: tuple[Change, ...]
-    """unfinished copies that are not wanted any more, unless a person decided"""
+    """copies that something was to be done about and are not wanted any more, unless a person decided"""
     skipped: tuple[Change, ...]
+    superseded: tuple[Change, ...]
+    """versions of the copies that newer ones have overtaken"""
 
     @property
     def unread(self) -> tuple[Copy, ...]:
@@ -80,7 +82,8 @@ class Assessment:
     @property
     def changes(self) -> tuple[Change, ...]:
         """What is news to the record before anything is read."""
-        return self.skipped if self.subject.asked else self.given_up + self.skipped
+        given_up = () if self.subject.asked else self.given_up
+        return given_up + self.skipped + self.superseded
 
     @property
     def proven(self) -> int:
@@ -93,26 +96,25 @@ class Assessment:
         return sum(not copy.proven and not isinstance(copy.outlook, Read) for copy in self.copies)
 
 
-def assess(
-    subject: Subject, rows: Sequence[Row], stores: Sequence[str], now: float, longest_wait: float
-) -> Assessment:
-    """What follows for `subject` at `now` (seconds since the epoch); `rows` are all of its path.
-
-    `longest_wait` (seconds) bounds a wait for the next try that was written down before the clock was set
-    back.
-    """
+def assess(subject: Subject, rows: Sequence[Row], stores: Sequence[str], moment: Moment) -> Assessment:
+    """What follows for `subject` at this moment; `rows` are all of its path."""
     identity, decision = subject.identity, subject.decision
     wanted = wanted_copies(decision, rows)
+    copies = tuple(
+        Copy(one, store, outlook(rows, store, one, subject.sighting, moment))
+        for one in wanted
+        for store in stores
+    )
+    ended = tuple(given_up(identity, decision, wanted, rows, stores))
+    others = [store for store in stores if store not in {change.row.store for change in ended}]
+    done = [copy.outlook.row for copy in copies if isinstance(copy.outlook, Nothing) and copy.outlook.done]
     return Assessment(
         subject,
         rows,
-        tuple(
-            Copy(one, store, outlook(rows, store, one, identity, now, longest_wait))
-            for one in wanted
-            for store in stores
-        ),
-        tuple(given_up(identity, decision, wanted, rows, stores)),
-        tuple(skipped(identity, subject.artifact, decision, rows, stores)),
+        copies,
+        ended,
+        tuple(skipped(identity, subject.artifact, decision, rows, others)),
+        tuple(change for row in done for change in superseded(rows, row)),
     )
 
 

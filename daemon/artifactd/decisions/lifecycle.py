@@ -26,9 +26,13 @@ class State(StrEnum):
     """the file was deleted before it was exported"""
     LOST = "lost"
     """it was proven, and a verification found it missing or different"""
+    KEPT = "kept"
+    """the store holds what was proven of it; the file as it is now cannot be exported"""
 
 
 _UNFINISHED: Final = (State.UPLOADING, State.RETRYING)
+OPEN: Final = (*_UNFINISHED, State.REFUSED, State.KEPT)
+"""States of copies that something or somebody is still to do something about. Lost ones wait for a person."""
 
 Name = tuple[bytes, str, str, str]
 """source, store, key, wanted key"""
@@ -79,6 +83,16 @@ class Row:
     def unfinished(self) -> bool:
         """Whether a put was begun or is due: the copy's state ends by itself."""
         return self.state in _UNFINISHED
+
+    @property
+    def stands(self) -> bool:
+        """Whether the store holds what was proven: no put of other bytes was begun since."""
+        return bool(self.proof) and self.ours == (self.digest,)
+
+    @property
+    def claims(self) -> bool:
+        """Whether the key holds its bytes, or may yet get them."""
+        return bool(self.proof) or self.unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +151,21 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The file as it is now cannot be exported, which says nothing of the copy that was proven before."""
+
+    reason: str
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Upheld:
+    """Nothing is to replace the copy any more: it stays what was proven before."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A rule leaves the artifact alone."""
 
@@ -178,6 +207,8 @@ Event = (
     | Failed
     | Postponed
     | Refused
+    | Kept
+    | Upheld
     | Skipped
     | Vanished
     | Replayed
@@ -205,22 +236,29 @@ STEPS: Final[dict[tuple[State, type[Event]], State]] = {
     (_S.UPLOADING, Failed): _S.RETRYING,
     (_S.UPLOADING, Postponed): _S.RETRYING,
     (_S.UPLOADING, Refused): _S.REFUSED,
+    (_S.UPLOADING, Kept): _S.KEPT,
+    (_S.UPLOADING, Upheld): _S.PROVEN,
     (_S.UPLOADING, Skipped): _S.SKIPPED,
     (_S.UPLOADING, Vanished): _S.GONE,
     (_S.PROVEN, Started): _S.UPLOADING,
     (_S.PROVEN, Unchanged): _S.PROVEN,
     (_S.PROVEN, Failed): _S.RETRYING,
     (_S.PROVEN, Refused): _S.REFUSED,
+    (_S.PROVEN, Kept): _S.KEPT,
     (_S.PROVEN, Lost): _S.LOST,
     (_S.RETRYING, Started): _S.UPLOADING,
     (_S.RETRYING, Failed): _S.RETRYING,
     (_S.RETRYING, Refused): _S.REFUSED,
+    (_S.RETRYING, Kept): _S.KEPT,
+    (_S.RETRYING, Upheld): _S.PROVEN,
     (_S.RETRYING, Skipped): _S.SKIPPED,
     (_S.RETRYING, Vanished): _S.GONE,
     (_S.RETRYING, Replayed): _S.RETRYING,
     (_S.REFUSED, Started): _S.UPLOADING,
     (_S.REFUSED, Failed): _S.RETRYING,
     (_S.REFUSED, Refused): _S.REFUSED,
+    (_S.REFUSED, Kept): _S.KEPT,
+    (_S.REFUSED, Upheld): _S.PROVEN,
     (_S.REFUSED, Skipped): _S.SKIPPED,
     (_S.REFUSED, Replayed): _S.RETRYING,
     (_S.REFUSED, Vanished): _S.GONE,
@@ -238,6 +276,14 @@ STEPS: Final[dict[tuple[State, type[Event]], State]] = {
     (_S.LOST, Lost): _S.LOST,
     (_S.LOST, Replayed): _S.RETRYING,
     (_S.LOST, Confirmed): _S.PROVEN,
+    (_S.KEPT, Started): _S.UPLOADING,
+    (_S.KEPT, Unchanged): _S.PROVEN,
+    (_S.KEPT, Failed): _S.RETRYING,
+    (_S.KEPT, Refused): _S.REFUSED,
+    (_S.KEPT, Kept): _S.KEPT,
+    (_S.KEPT, Upheld): _S.PROVEN,
+    (_S.KEPT, Replayed): _S.RETRYING,
+    (_S.KEPT, Lost): _S.LOST,
 }
 """What may follow what.
 
@@ -259,10 +305,13 @@ def step(row: Row, event: Event, at: float | None = None) -> Row:
         state = STEPS[row.state, type(event)]
     except KeyError:
         raise ImpossibleStep(f"{type(event).__name__} cannot follow {row.state} ({row.key!a})") from None
-    return replace(row, state=state, changed_at=row.changed_at if at is None else at, **_changed(row, event))
+    changed = _changed(row, event)
+    if row.state is State.LOST and not isinstance(event, Lost | Confirmed):
+        changed["proof"] = ""  # what was found lost is proven by nothing but the next proof
+    return replace(row, state=state, changed_at=row.changed_at if at is None else at, **changed)
 
 
-def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one arm for each event
+def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: C901, PLR0911 - one arm for each event
     """The fields of `row` that `event` changes, its state and time aside."""
     match event:
         case Started():
@@ -287,7 +336,7 @@ def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one a
                 "reason": "",
             }
         case Unchanged():
-            return {"identity": event.identity}
+            return {"identity": event.identity, "reason": ""}
         case Failed():
             return {
                 "reason": event.reason,
@@ -297,8 +346,11 @@ def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: PLR0911 - one a
             }
         case Postponed():
             return {"reason": event.reason, "retry_at": event.retry_at}
-        case Refused() | Skipped():
+        case Refused() | Skipped() | Kept():
             return {"reason": event.reason, "retry_at": None, "identity": event.identity or row.identity}
+        case Upheld():
+            # Without an identity: the file as it is now may be another version, which is to be found as new.
+            return {"reason": "", "retry_at": None, "failures": 0, "identity": None}
         case Replayed():
             return {"retry_at": event.at, "failures": 0}
         case Vanished() | Lost():

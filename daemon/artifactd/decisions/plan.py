@@ -2,16 +2,48 @@
 
 Two decisions, because a digest costs a read: `outlook` looks at the file's identity and says whether to read
 it at all; `plan` knows the digest and says what to put where. What is not to be done is a value with its
-reason, too: `given_up` and `skipped`.
+reason, too: `unfit`, `given_up`, `superseded`, `gone` and `skipped`.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from artifactd.artifact import Artifact, Digest, Identity, InvalidKey, Key
-from artifactd.decisions.lifecycle import Change, Refused, Row, Skipped, State
-from artifactd.decisions.policy import Decision, LeftAlone, OnChange, Unnameable, Wanted, beside
+from artifactd.artifact import Artifact, Digest, Identity, InvalidKey, Key, Sighting, printable
+from artifactd.decisions.lifecycle import (
+    OPEN,
+    Change,
+    Event,
+    Kept,
+    Refused,
+    Row,
+    Skipped,
+    State,
+    Upheld,
+    Vanished,
+)
+from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, OnChange, Unnameable, Wanted, beside
+
+REFUSED_SECONDS: Final = 86_400.0
+"""A refusal holds for a day at most: what caused it may have ended where only another try shows it.
+
+One that a store gave costs a request, and each costs two entries of the record.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When it is decided, and what of the past still holds then. Times are seconds since the epoch."""
+
+    now: float
+    longest_wait: float = 0.0
+    """seconds that bound a wait for the next try, which was written down before the clock was set back"""
+    refusals_since: float = 0.0
+    """a refusal that is older was given under another configuration, or by another version of artifactd"""
+
+    def holds(self, row: Row) -> bool:
+        """Whether the refusal that `row` tells of needs no other try yet."""
+        return max(self.refusals_since, self.now - REFUSED_SECONDS) <= row.changed_at <= self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +80,33 @@ def family(rows: Sequence[Row], store: str, wanted_key: str) -> list[Row]:
     return [row for row in rows if row.wanted_key == wanted_key and row.store == store]
 
 
-def outlook(  # noqa: PLR0917 - each is another thing; callers read well
-    rows: Sequence[Row], store: str, wanted: Wanted, identity: Identity, now: float, longest_wait: float
-) -> Outlook:
-    """Whether the file with `identity` has to be read, `now` being seconds since the epoch.
-
-    `longest_wait` (seconds) bounds a wait that was written down before the clock was set back.
-    """
-    known = [row for row in family(rows, store, wanted.key.text) if row.identity == identity]
-    for state in (State.PROVEN, State.REFUSED, State.LOST):
+def outlook(rows: Sequence[Row], store: str, wanted: Wanted, sighting: Sighting, moment: Moment) -> Outlook:
+    """Whether the file that was seen has to be read."""
+    known = [row for row in family(rows, store, wanted.key.text) if _judged(row, sighting)]
+    for state in (State.PROVEN, State.REFUSED, State.KEPT, State.LOST):
         for row in known:
-            if row.state is state:
+            if row.state is state and (state in _FIRM or moment.holds(row)):
                 return Nothing(row)
+    now = moment.now
     for row in known:
-        if row.state is State.RETRYING and row.retry_at and now < row.retry_at <= now + longest_wait:
+        if row.state is State.RETRYING and row.retry_at and now < row.retry_at <= now + moment.longest_wait:
             return Wait(row.retry_at, row.reason)
     return Read()
+
+
+_FIRM: Final = (State.PROVEN, State.LOST)
+"""What no time changes."""
+
+
+def _judged(row: Row, sighting: Sighting) -> bool:
+    """Whether `row` speaks of the file as it was seen.
+
+    A name that is added to it, as a backup by hard links does, or taken away changes its ctime and not its
+    bytes. While it has others it is not read, and it is read again once it has not.
+    """
+    if row.identity is None or sighting.names == 1:
+        return row.identity == sighting.identity
+    return replace(row.identity, ctime_ns=sighting.identity.ctime_ns) == sighting.identity
 
 
 def row_of(rows: Sequence[Row], store: str, artifact: Artifact, wanted: Wanted) -> Row:
@@ -114,12 +157,13 @@ def plan(  # noqa: PLR0917 - as outlook
     """
     known = family(rows, store, wanted.key.text)
     for row in known:
-        if row.state is State.PROVEN and row.digest == digest:
+        if row.state in (State.PROVEN, State.KEPT) and row.digest == digest:
             return Same(row)
     row = row_of(rows, store, artifact, wanted)
     if claimant is not None and claimant.digest != digest:
         return Refuse(row, _claimed(wanted, claimant))
-    if not row.proof or digest in row.ours:
+    beside_it = on_change is OnChange.KEEP_BOTH and any(version.proof for version in known)
+    if digest in row.ours or not (row.proof or beside_it):
         return Send(row)
     match on_change:
         case OnChange.REPLACE:
@@ -142,7 +186,7 @@ def _beside(key: Key, row: Row, known: Sequence[Row], digest: Digest) -> Action:
 
 def _claimed(wanted: Wanted, claimant: Row) -> str:
     return (
-        f"{wanted.key} already holds another file, {claimant.artifact.inside!r}. "
+        f"{wanted.key} already holds another file, {printable(claimant.artifact.path)}. "
         f"Give one of them another name with `as` in rule {wanted.rule!r}"
     )
 
@@ -152,6 +196,26 @@ def _claimed(wanted: Wanted, claimant: Row) -> str:
 _UNREAD: Final = (State.SKIPPED, State.REFUSED, State.GONE)
 
 
+def unfit(row: Row, reason: str, identity: Identity) -> Kept | Refused:
+    """What it means for the copy that the file with `identity` cannot be exported as it is."""
+    return Kept(reason, identity) if row.stands else Refused(reason, identity)
+
+
+def gone(rows: Sequence[Row]) -> Iterator[Change]:
+    """What it means for the copies of a file that it was deleted."""
+    for row in rows:
+        if row.state in OPEN:
+            yield _ended(row, Vanished("deleted before it was exported"))
+
+
+def superseded(rows: Sequence[Row], by: Row) -> Iterator[Change]:
+    """Versions of the copy under other keys that something was to be done about: `by` has the newest."""
+    for row in rows:
+        same_copy = (row.store, row.wanted_key) == (by.store, by.wanted_key) and row.key != by.key
+        if same_copy and row.state in OPEN:
+            yield _ended(row, Vanished("another version took its place"))
+
+
 def given_up(
     identity: Identity,
     decision: Decision,
@@ -159,21 +223,37 @@ def given_up(
     rows: Sequence[Row],
     stores: Sequence[str],
 ) -> Iterator[Change]:
-    """Unfinished copies in `rows`, of an earlier run or size, that are not wanted any more, or elsewhere.
+    """Copies in `rows` that something was to be done about, and that are not wanted any more, or elsewhere.
 
     `copies` are the ones that are wanted of the file with `identity`.
     """
-    match decision:
-        case Wanted(key, rule):
-            reason = f"rule {rule!r} wants it as {key}"
-        case LeftAlone(reason) | Unnameable(reason):
-            pass
-        case _:
-            assert_never(decision)
     wanted = {copy.key.text for copy in copies}
     for row in rows:
-        if row.unfinished and row.wanted_key not in wanted and row.store in stores:
-            yield Change(row, Skipped(reason, identity))
+        if row.state not in OPEN or (row.store in stores and row.wanted_key in wanted):
+            continue
+        if row.store not in stores:
+            yield _ended(row, Skipped(f"nothing is exported to {row.store} any more", identity))
+        elif row.key or not isinstance(decision, Unnameable):
+            yield _ended(row, Skipped(_unwanted(row, decision), identity))
+
+
+def _unwanted(row: Row, decision: Decision) -> str:
+    """Why the copy is not wanted."""
+    if row.rule == BY_HAND and row.state is State.REFUSED:
+        return f"asked for by hand, and refused: {row.reason}"
+    match decision:
+        case Wanted(key, rule):
+            return f"rule {rule!r} wants it as {key}"
+        case LeftAlone(reason) | Unnameable(reason):
+            return reason
+        case _:
+            assert_never(decision)
+
+
+def _ended(row: Row, event: Vanished | Skipped) -> Change:
+    """Nothing more is to be done about the copy; what was proven of it stays."""
+    ended: Event = Upheld(event.reason) if row.stands else event
+    return Change(row, ended)
 
 
 def skipped(

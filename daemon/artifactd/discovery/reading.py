@@ -17,6 +17,8 @@ from artifactd.stores.base import Parts, Source, size_of_parts
 SMALL: Final = 256 << 10
 """Bytes up to which a file's content is kept in memory and its descriptor closed: it is read once only."""
 
+OTHER_NAMES: Final = "it has more than one name (hard links), and another may lie elsewhere"
+
 _SPARSE_FROM: Final = 64 << 20
 _SPARSE_RATIO: Final = 100  # a hole reaches any number
 
@@ -161,7 +163,7 @@ def _unfit(fd: int, status: os.stat_result, max_size: int | None) -> str | None:
     if not stat.S_ISREG(status.st_mode):
         return "something else than a regular file took its place"
     if status.st_nlink > 1:
-        return f"it has {status.st_nlink} names (hard links), one of which may lie elsewhere"
+        return OTHER_NAMES
     if max_size is not None and status.st_size > max_size:
         return f"its {status.st_size} bytes are over limits.max_file_size ({max_size} bytes)"
     held = 512 * status.st_blocks

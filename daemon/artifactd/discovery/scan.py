@@ -220,7 +220,7 @@ def _listed(
                         yield path
                     else:
                         status = entry.stat(follow_symlinks=False)
-                        yield Sighting(path, identity_of(status), status.st_mode)
+                        yield Sighting(path, identity_of(status), status.st_mode, status.st_nlink)
                 except FileNotFoundError:
                     pass  # deleted since it was listed
                 except OSError as error:
@@ -255,7 +255,9 @@ def sight(top: int, path: bytes, known: Identity | None = None) -> Found:
 
 def _found(path: bytes, status: os.stat_result) -> Seen:
     return Seen(
-        () if stat.S_ISDIR(status.st_mode) else (Sighting(path, identity_of(status), status.st_mode),)
+        ()
+        if stat.S_ISDIR(status.st_mode)
+        else (Sighting(path, identity_of(status), status.st_mode, status.st_nlink),)
     )
 
 

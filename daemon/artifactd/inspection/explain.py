@@ -13,6 +13,7 @@ from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
 from artifactd.decisions.settle import Writers
 from artifactd.discovery import scan
 from artifactd.discovery.evidence import writers, zip_problem
+from artifactd.discovery.reading import OTHER_NAMES
 from artifactd.ledger.ledger import Ledger
 from artifactd.linux.open_beneath import READ, open_beneath
 from artifactd.mirror.wanted import Selection
@@ -71,6 +72,8 @@ def _evidence(config: Config, found: Artifact, sighting: Sighting, now: float) -
         return ["no regular file: it will be refused"]
     if found.inside.count(b"/") > scan.DEPTH:
         return [f"it lies more than {scan.DEPTH} directories deep, where nothing is looked at: move it up"]
+    if sighting.names > 1:
+        return [f"{OTHER_NAMES}: as long as it has, it is not read, and what was proven of it stays"]
     age = now - sighting.identity.ctime_ns / 1e9
     quiet = config.watch.quiet_seconds
     said = [f"unchanged for {age:.1f} s, {quiet:g} s are wanted" + ("" if age >= quiet else ": missing")]

@@ -10,6 +10,9 @@ from artifactd.artifact import Digest, printable
 from artifactd.decisions.lifecycle import Change, Confirmed, Lost, Row, State
 from artifactd.stores.base import Proof, Stat, StoreError
 
+_PROVEN: Final = (State.PROVEN, State.KEPT)
+"""States in which the store holds what was proven."""
+
 Problem = Mapping[str, str]
 """One thing that is wrong: `problem` is one of PROBLEMS, `store` and `key` say where, `reason` why."""
 
@@ -88,7 +91,7 @@ def vouched(row: Row, stat: Stat) -> Digest | None:
     That is the digest of its own checksum or, where it still has the version that it verified when it took
     the row's bytes, the row's.
     """
-    same = stat.version == row.version and stat.size == row.size and row.state is State.PROVEN
+    same = stat.version == row.version and stat.size == row.size and row.state in _PROVEN
     if stat.digest is None and same and row.version and row.proof == Proof.SERVER_CHECKSUM:
         return row.digest
     return stat.digest
@@ -110,7 +113,7 @@ def change(finding: Finding) -> Change | None:
     """What becomes of the copy's row."""
     row = finding.row
     match finding.condition:
-        case Condition.MISSING | Condition.DIFFERENT if row.state in (State.PROVEN, State.LOST):
+        case Condition.MISSING | Condition.DIFFERENT if row.state in (*_PROVEN, State.LOST):
             return Change(row, Lost(finding.reason))
         case Condition.WHOLE if row.state is State.LOST:
             return Change(row, Confirmed())

@@ -1,5 +1,6 @@
 """What a sync would do, found out without doing it: nothing is hashed, written or sent."""
 
+import math
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -10,9 +11,10 @@ from typing import assert_never
 from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.config import Config
 from artifactd.decisions.assessment import Assessment, Copy, assess
-from artifactd.decisions.plan import Nothing, Read, Wait, family
+from artifactd.decisions.plan import Moment, Nothing, Read, Wait, family
 from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
 from artifactd.discovery import scan
+from artifactd.discovery.reading import OTHER_NAMES
 from artifactd.ledger.ledger import Ledger
 from artifactd.mirror.by_hand import experiments
 from artifactd.mirror.wanted import Selection
@@ -56,7 +58,8 @@ def forecast(
     rows = ledger.of_sources([sighting.path for sighting in sightings])
     for sighting in sightings:
         if (subject := selection.subject(sighting)) is not None:
-            yield from _of_file(assess(subject, rows.get(sighting.path, []), stores, now, float("inf")))
+            moment = Moment(now, longest_wait=math.inf)
+            yield from _of_file(assess(subject, rows.get(sighting.path, []), stores, moment))
 
 
 def _of_file(assessment: Assessment) -> Iterator[Forecast]:
@@ -79,11 +82,16 @@ def _of_file(assessment: Assessment) -> Iterator[Forecast]:
 def _would(copy: Copy, assessment: Assessment) -> tuple[Would, str]:
     if not stat.S_ISREG(assessment.subject.sighting.mode):
         return Would.REFUSE, "no regular file"
+    linked = assessment.subject.sighting.names > 1
     match copy.outlook:
         case Nothing(row):
-            return (Would.NOTHING, "proven") if copy.proven else (Would.REFUSE, row.reason)
+            if not copy.proven:
+                return Would.REFUSE, row.reason
+            return Would.NOTHING, f"proven; {OTHER_NAMES}" if linked else "proven"
         case Wait(_, reason):
             return Would.RETRY, reason
+        case Read() if linked:
+            return Would.REFUSE, OTHER_NAMES
         case Read():
             known = family(assessment.rows, copy.store, copy.wanted.key.text)
             proven = any(row.proof for row in known)

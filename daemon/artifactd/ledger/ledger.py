@@ -56,6 +56,7 @@ from artifactd.ledger.statements import (
     READ,
     RETRYING,
     STAND,
+    STANDING,
     UPDATE,
     Listing,
     check_row,
@@ -284,6 +285,18 @@ class Ledger:
         """
         where = f"WHERE {RETRYING} AND retry_at <= ? AND store IN ({', '.join('?' * len(stores))})"
         return self._select(f"{where} ORDER BY retry_at LIMIT ? OFFSET ?", (now, *stores, limit, skip))
+
+    def standing(self, state: State) -> Iterator[Row]:
+        """The copies in this state that no next try is due for, in no order, read a page at a time."""
+        last = 0
+        while True:
+            with sqlite_errors():
+                found = self._db.execute(STANDING, (state.value, last, _PAGE_ROWS)).fetchall()
+                page = [row_of(tuple(columns)) for _, *columns in found]
+            yield from page
+            if len(page) < _PAGE_ROWS:
+                return
+            last = found[-1][0]
 
     def rows(
         self,

@@ -16,6 +16,7 @@ from artifactd.decisions.lifecycle import (
     Confirmed,
     Event,
     Failed,
+    Kept,
     Lost,
     Postponed,
     Proven,
@@ -25,6 +26,7 @@ from artifactd.decisions.lifecycle import (
     Skipped,
     Started,
     Unchanged,
+    Upheld,
     Vanished,
 )
 
@@ -59,6 +61,8 @@ TERMS: Final[Mapping[type[Event], Terms]] = {
     Failed: Terms("artifact.failed", "failure", "WARNING"),
     Postponed: Terms("artifact.postponed", "failure", "WARNING"),
     Refused: Terms("artifact.refused", "failure", "ERROR"),
+    Kept: Terms("artifact.kept", "failure", "WARNING"),
+    Upheld: Terms("artifact.upheld", "success", "INFO"),
     Skipped: Terms("artifact.skipped", "skipped", "INFO"),
     Vanished: Terms("artifact.gone", "failure", "WARNING"),
     Replayed: Terms("artifact.replayed", "pending", "INFO"),
@@ -149,6 +153,8 @@ def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
             fields["retry_at"] = rfc3339(event.retry_at)
         case Replayed():
             fields["principal"] = event.by
+        case Upheld():
+            fields |= {"reason": printable(event.reason), "sha256": after.digest, "size": after.size}
         case _:
             pass  # the fields above say it all
     return fields

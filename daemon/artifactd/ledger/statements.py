@@ -43,6 +43,10 @@ _UNPROVEN: Final = (
 )
 RETRYING: Final = "state <> 'proven' AND state = 'retrying'"  # the index is for the unproven
 NUMBERED: Final = f"SELECT copies.id, {PLACE}, {FIXED}, {CHANGING} FROM {_PLACED} WHERE copies.id"  # noqa: S608 - constants
+STANDING: Final = (
+    f"SELECT copies.id, {PLACE}, {FIXED}, {CHANGING} FROM {_PLACED}"  # noqa: S608 - constants
+    " WHERE state <> 'proven' AND state = ? AND retry_at IS NULL AND copies.id > ? ORDER BY copies.id LIMIT ?"
+)
 CHECKED: Final = (
     f"SELECT copies.id, {PLACE}, {FIXED}, {CHANGING}, {_INDEXED} AND {_PLACE_INDEXED} AND {_UNPROVEN}"  # noqa: S608 - constants
     f" FROM {_PLACED}"

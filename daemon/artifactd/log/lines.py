@@ -60,6 +60,8 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
     "artifact.failed": (*_COPY, "retry_at"),
     "artifact.postponed": (*_COPY, "retry_at"),
     "artifact.refused": _COPY,
+    "artifact.kept": _COPY,
+    "artifact.upheld": _COPY,
     "artifact.skipped": _COPY,
     "artifact.gone": _COPY,
     "artifact.replayed": (*_COPY, "principal"),

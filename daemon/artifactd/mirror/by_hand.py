@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, assert_never
 from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.decisions.assessment import Subject
 from artifactd.decisions.layout import EXPERIMENT
-from artifactd.decisions.lifecycle import Event, Proven, Refused, Skipped, Unchanged, Vanished
+from artifactd.decisions.lifecycle import Event, Kept, Proven, Refused, Skipped, Unchanged, Upheld, Vanished
 from artifactd.decisions.plan import Nothing
 from artifactd.decisions.policy import Wanted
 from artifactd.discovery import scan
@@ -20,8 +20,7 @@ from artifactd.mirror.mirror import Mirror
 from artifactd.mirror.recorder import Recorder
 from artifactd.mirror.scanning import Done
 
-_FINAL: Final[tuple[type[Event], ...]] = (Proven, Unchanged, Refused, Skipped, Vanished)
-
+_FINAL: Final[tuple[type[Event], ...]] = (Proven, Unchanged, Refused, Kept, Upheld, Skipped, Vanished)
 
 NO_PART: Final = "it is no part of an experiment in the data directory"
 

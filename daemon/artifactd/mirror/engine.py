@@ -105,13 +105,14 @@ def open_engine_locked(
         with ExitStack() as stack:
             ledger = open_ledger(config, log, clock, working)
             stack.callback(ledger.close)
+            since = 0.0 if _goes_on(ledger, config) else clock.now()
             upload_log = LedgerUploadLog(config.state_directory)
             stack.callback(upload_log.close)
             stores = open_stores(config, ledger, upload_log, clock)
             for store in stores.values():
                 stack.callback(store.close)
             recorder = Recorder(ledger, log, clock, stopping)
-            mirror = Mirror(config, stores, recorder, clock, eager=eager, inbox=inbox)
+            mirror = Mirror(config, stores, recorder, clock, eager=eager, refusals_since=since, inbox=inbox)
             stack.callback(mirror.close)
             yield Engine(config, ledger, stores, recorder, mirror, ByHand(mirror, recorder), log, clock)
     except Damaged as error:
@@ -144,6 +145,13 @@ def _rebuilt(config: Config, log: Log, clock: Clock, error: Damaged) -> Ledger:
     said = {"reason": str(error), "set_aside": aside.name}
     ledger.note(clock.now(), {"action": "ledger.rebuilt", "outcome": "success", **said})
     return ledger
+
+
+def _goes_on(ledger: Ledger, config: Config) -> bool:
+    """Whether this artifactd made the newest entry of the record, under the same configuration."""
+    (newest,) = ledger.entries(ledger.head().seq - 1)
+    ours = context(config)
+    return all(newest.fields.get(name) == ours[name] for name in ("version", "config_digest"))
 
 
 def open_stores(config: Config, ledger: Ledger, upload_log: UploadLog, clock: Clock) -> dict[str, Store]:

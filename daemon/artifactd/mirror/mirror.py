@@ -20,6 +20,7 @@ from artifactd.decisions.allowance import Allowance, Versions
 from artifactd.decisions.assessment import Assessment, Subject, assess
 from artifactd.decisions.lifecycle import Row, State
 from artifactd.decisions.outage import StoreState
+from artifactd.decisions.plan import Moment
 from artifactd.decisions.settle import Backlog, Incomplete, Settled, Settler, Waiting
 from artifactd.decisions.shares import Owner
 from artifactd.discovery import exports
@@ -56,8 +57,8 @@ class Costs:
 class Mirror:
     """Mirrors what is complete and wanted below the data directory into every store, each byte proven.
 
-    `eager`: copies that wait for their next try are tried when they are seen. `inbox`: one to share with
-    what else its owner acts on; whatever is in it is called by `turn`.
+    `eager`: copies that wait for their next try are tried when they are seen. `refusals_since`: see `Moment`.
+    `inbox`: one to share with what else its owner acts on; whatever is in it is called by `turn`.
     """
 
     def __init__(
@@ -68,11 +69,14 @@ class Mirror:
         clock: Clock,
         *,
         eager: bool = False,
+        refusals_since: float = 0.0,
         inbox: Inbox | None = None,
     ) -> None:
+        longest_wait = 0.0 if eager else config.retry.cap_seconds
+        self._moment: Callable[[], Moment] = lambda: Moment(clock.now(), longest_wait, refusals_since)
         self.selection = Selection(os.fsencode(config.data_directory), config.policy, config.user)
         self._settler = Settler(config.watch.quiet_seconds, config.watch.max_wait_seconds)
-        self._pipeline = Pipeline(config, stores, recorder, clock, self, eager=eager, inbox=inbox)
+        self._pipeline = Pipeline(config, stores, recorder, clock, self, moment=self._moment, inbox=inbox)
         self._allowance, self._versions = Allowance(), Versions()
         self._sightings = Sightings(
             config,
@@ -82,7 +86,7 @@ class Mirror:
             recorder,
             clock,
             self._versions,
-            eager=eager,
+            self._moment,
         )
         self._sightings.held_back = self.blocked
         destinations, owner = exports.identities(config), self.selection.owner
@@ -91,6 +95,8 @@ class Mirror:
         self._next_look = 0.0
         self._due_passed_over = 0
         self._idle_scan = True
+        self._reviewed: Scan | None = None
+        self._to_review: Iterator[Row] | None = None
         recorder.listeners.append(self._spent)
 
     # --- what its owner calls ---
@@ -224,7 +230,8 @@ class Mirror:
     @property
     def busy(self) -> bool:
         """Whether anything is being read, put or looked at, or has come in."""
-        return self.in_flight > 0 or not self._scanning.idle or not self.inbox.empty()
+        looks = not self._scanning.idle or self._to_review is not None
+        return self.in_flight > 0 or looks or not self.inbox.empty()
 
     @property
     def due(self) -> float | None:
@@ -306,7 +313,7 @@ class Mirror:
     def assess(self, subject: Subject) -> Assessment:
         """What follows for this file now, were nothing waited for."""
         rows = self._recorder.ledger.of_sources([subject.path]).get(subject.path, [])
-        return assess(subject, rows, tuple(self._pipeline.lanes), 0.0, 0.0)
+        return assess(subject, rows, tuple(self._pipeline.lanes), self._moment())
 
     # --- what the pipeline tells ---
 
@@ -360,6 +367,7 @@ class Mirror:
             self._next_look = now + _LOOK_SECONDS
             self._tell_overdue(now)
             self._retry(now)
+        self._review()
         for lane in self._pipeline.lanes.values():
             if paths := lane.next_ones(_AT_ONCE, now):
                 self._sightings.look_into(paths, thorough=True)
@@ -368,7 +376,7 @@ class Mirror:
 
     def _pause(self, longest: float) -> float:
         """Seconds until there is something to do, unless something comes in before."""
-        if not self._idle_scan:
+        if not self._idle_scan or self._to_review is not None:
             return 0.0
         now = self._clock.monotonic()
         times = [now + longest, self._pipeline.next_try(now)]
@@ -388,6 +396,26 @@ class Mirror:
                 reason=waiting.reason,
                 waited_seconds=round(waiting.seconds, 3),
             )
+
+    def _review(self) -> None:
+        """After each scan look at the copies that wait for a person, and whose file no scan may meet."""
+        if self.last_scan is not self._reviewed:
+            self._reviewed, self._to_review = self.last_scan, self._open_copies()
+        if self._to_review is None:
+            return
+        rows = {row.artifact.path: row for row in islice(self._to_review, _AT_ONCE)}
+        self._sightings.look_into(rows, rows, thorough=True)
+        if not rows:
+            self._to_review = None
+
+    def _open_copies(self) -> Iterator[Row]:
+        """Those that no next try will look at: refused, kept, left by a crash, or of a store of earlier."""
+        ledger = self._recorder.ledger
+        for state in (State.REFUSED, State.KEPT, State.UPLOADING):
+            yield from ledger.standing(state)
+        for store, state in ledger.count_by_store():
+            if state is State.RETRYING and store not in self._pipeline.lanes:
+                yield from ledger.rows(states=[state], store=store)
 
     def _retry(self, now: float) -> None:
         """Look at the copies whose next try has come, at stores that take something."""

@@ -16,8 +16,9 @@ from artifactd.artifact import Identity
 from artifactd.clock import Clock
 from artifactd.config import Config
 from artifactd.decisions.assessment import Assessment, Copy, assess
-from artifactd.decisions.lifecycle import Change, Proven, Refused, Row, Started, Unchanged, Vanished
-from artifactd.decisions.plan import Refuse, Same, Send, plan, row_of
+from artifactd.decisions.lifecycle import Change, Proven, Refused, Row, Started, Unchanged
+from artifactd.decisions.plan import Moment, Refuse, Same, Send, plan, row_of, superseded, unfit
+from artifactd.decisions.policy import OnChange
 from artifactd.decisions.settle import Incomplete, Settled, Settler
 from artifactd.discovery import reading, scan
 from artifactd.discovery.reading import Missing, NotYet, Reading, Unfit, Unreadable
@@ -92,7 +93,7 @@ class Pipeline:
         clock: Clock,
         listener: Listener,
         *,
-        eager: bool = False,
+        moment: Callable[[], Moment],
         inbox: Inbox | None = None,
     ) -> None:
         workers = config.limits.workers
@@ -107,7 +108,8 @@ class Pipeline:
         self._part_size = min(sizes, default=None)  # a store that wants others hashes for itself
         self._readers = ThreadPoolExecutor(max(2, workers), "read")
         self._most_large = max(1, workers - 1)
-        self._longest_wait = 0.0 if eager else config.retry.cap_seconds
+        self._moment = moment
+        self._keeps_both = config.on_change is OnChange.KEEP_BOTH
         self._reading = self._reading_large = 0
         self._told: set[tuple[str, str]] = set()
         self._times = Times(
@@ -225,7 +227,7 @@ class Pipeline:
             self._failed(batch, held, plans, error)
             return
         for index, lane, one in plans.starts:
-            lane.send(Item(one, Upload(recorded[index].row, one.reading)))
+            lane.send(Item(one, Upload(recorded[index].row, one.reading, keeps_both=self._keeps_both)))
         for lane in self.lanes.values():
             lane.start(self._clock.monotonic())
         for one in held:
@@ -264,11 +266,8 @@ class Pipeline:
         plans: _Plans,
     ) -> None:
         rows = self._recorder.ledger.of_sources([settled.sighting.path for settled in batch])
-        now, stores = self._clock.now(), tuple(self.lanes)
-        assessed = [
-            assess(one.subject, rows.get(one.sighting.path, []), stores, now, self._longest_wait)
-            for one in batch
-        ]
+        moment, stores = self._moment(), tuple(self.lanes)
+        assessed = [assess(one.subject, rows.get(one.sighting.path, []), stores, moment) for one in batch]
         plans.claims = self._claims(assessed)
         readings = iter(held)
         for outcome, assessment in zip(outcomes, assessed, strict=True):
@@ -287,7 +286,7 @@ class Pipeline:
         keys = [copy.wanted.key.text for one in assessed for copy in one.copies]
         unique = list(dict.fromkeys(keys))
         return {
-            (store, key): rows
+            (store, key): [row for row in rows if row.claims]
             for store in self.lanes
             for key, rows in self._recorder.ledger.claimants(store, unique).items()
         }
@@ -298,9 +297,10 @@ class Pipeline:
         for lane, copy in list(self._targets(assessment)):
             claimant = plans.claimant(copy.store, copy.wanted.key.text, artifact.path)
             rows, change = assessment.rows, self._config.on_change
-            match plan(artifact, copy.wanted, copy.store, rows, claimant, found.digest, change):
+            action = plan(artifact, copy.wanted, copy.store, rows, claimant, found.digest, change)
+            plans.changes += superseded(rows, action.row)
+            match action:
                 case Send(row):
-                    plans.changes += _superseded(rows, row)
                     plans.start(row, lane, held)
                 case Same(row):
                     plans.changes.append(Change(row, Unchanged(found.identity)))
@@ -314,10 +314,13 @@ class Pipeline:
         identity = outcome.settled.sighting.identity
         for _, copy in self._targets(assessment):
             row = row_of(assessment.rows, copy.store, assessment.subject.artifact, copy.wanted)
+            failed = failure(outcome.reason, row, identity, self._times)
             if isinstance(outcome, Unfit):
-                plans.changes.append(Change(row, Refused(outcome.reason, identity)))
+                plans.changes.append(Change(row, unfit(row, outcome.reason, identity)))
+            elif isinstance(failed, Refused):
+                plans.changes.append(Change(row, unfit(row, failed.reason, identity)))
             else:
-                plans.changes.append(Change(row, failure(outcome.reason, row, identity, self._times)))
+                plans.changes.append(Change(row, failed))
 
     def _targets(self, assessment: Assessment) -> Iterator[tuple[Lane, Copy]]:
         """The copies that are wanted of the file, at stores that take something and do not have it."""
@@ -392,14 +395,6 @@ class Pipeline:
         if state.behind and not lane.passed_over:
             state.behind = False
             self._listener.recovered(state.store)
-
-
-def _superseded(rows: Sequence[Row], by: Row) -> Iterator[Change]:
-    """Unfinished versions of the copy under other keys, which newer bytes have overtaken."""
-    for row in rows:
-        same_copy = (row.store, row.wanted_key) == (by.store, by.wanted_key) and row.key != by.key
-        if same_copy and row.unfinished:
-            yield Change(row, Vanished("another version took its place"))
 
 
 def _read(

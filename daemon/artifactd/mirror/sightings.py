@@ -9,7 +9,8 @@ from artifactd.clock import Clock
 from artifactd.config import Config
 from artifactd.decisions.allowance import Versions
 from artifactd.decisions.assessment import Assessment, assess
-from artifactd.decisions.lifecycle import Change, Row, Vanished
+from artifactd.decisions.lifecycle import Change, Row
+from artifactd.decisions.plan import Moment, gone
 from artifactd.decisions.policy import LeftAlone, Wanted
 from artifactd.decisions.settle import Settler
 from artifactd.decisions.shares import nobody
@@ -34,8 +35,7 @@ class Sightings:
         recorder: Recorder,
         clock: Clock,
         versions: Versions,
-        *,
-        eager: bool,
+        moment: Callable[[], Moment],
     ) -> None:
         self.on_found: Callable[[Sighting], None] = lambda _sighting: None
         self.on_missed: Callable[[int], None] = lambda _count: None
@@ -51,7 +51,7 @@ class Sightings:
         self._blind: set[tuple[bytes, str]] = set()  # as the last scan found it, and told it
         self._config, self._selection, self._settler, self._pipeline = config, selection, settler, pipeline
         self._recorder, self._clock, self._versions = recorder, clock, versions
-        self._longest_wait = 0.0 if eager else config.retry.cap_seconds
+        self._moment = moment
 
     # --- as the visitor of a scan ---
 
@@ -152,10 +152,10 @@ class Sightings:
         concerned = [one for one in subjects if thorough or one.on_record]
         rows = self._recorder.ledger.of_sources([one.path for one in concerned])
         under = under or Scan("", 0.0)
-        now, stores = self._clock.now(), tuple(self._pipeline.lanes)
+        moment, stores = self._moment(), tuple(self._pipeline.lanes)
         changes: list[Change] = []
         for subject in concerned:
-            assessment = assess(subject, rows.get(subject.path, []), stores, now, self._longest_wait)
+            assessment = assess(subject, rows.get(subject.path, []), stores, moment)
             self._count(assessment, under)
             if not self._attends_busily(subject.path):
                 changes += assessment.changes
@@ -231,6 +231,5 @@ class Sightings:
             return  # what is read or put of it is told first; two puts of one key must not be under way
         self._settler.forget(path)
         rows = self._recorder.ledger.of_sources([path]).get(path, [])
-        unfinished = [row for row in rows if row.unfinished]
-        gone = [row for row in unfinished if row.identity is None or row.identity.dev == device]
-        self._recorder.record([Change(row, Vanished("deleted before it was exported")) for row in gone])
+        here = [row for row in rows if row.identity is None or row.identity.dev == device]
+        self._recorder.record(list(gone(here)))

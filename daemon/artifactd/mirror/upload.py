@@ -1,16 +1,29 @@
 """One action → one event. No store error leaves this file: it becomes what happens to the copy."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
-from artifactd.artifact import Identity, Key, printable
-from artifactd.decisions.lifecycle import Event, Failed, Postponed, Proven, Refused, Row
+from artifactd.artifact import Identity, InvalidKey, Key, printable
+from artifactd.decisions.lifecycle import (
+    Event,
+    Failed,
+    Postponed,
+    Proven,
+    Refused,
+    Row,
+    Skipped,
+    Started,
+    step,
+)
+from artifactd.decisions.policy import beside
 from artifactd.discovery.reading import Reading
 from artifactd.stores.base import (
     About,
+    Conflict,
     Corrupt,
     Denied,
+    Proof,
     Put,
     Receipt,
     Refusal,
@@ -27,6 +40,8 @@ class Upload:
 
     row: Row
     reading: Reading
+    keeps_both: bool = False
+    """whether another version may lie beside the key"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +100,43 @@ def unexpected(error: Exception) -> str:
 
 def _uploaded(store: Store, batch: Sequence[Upload], times: Times) -> Outcome:
     results = store.put([_put(one) for one in batch])
-    delivered = tuple(
-        Delivered(one, _event(one, result, store, times)) for one, result in zip(batch, results, strict=True)
-    )
-    return Outcome(delivered, next(_outages(batch, results), None))
+    delivered = [
+        each
+        for one, result in zip(batch, results, strict=True)
+        for each in _recognised(one, result, store, times)
+        or [Delivered(one, _event(one, result, store, times))]
+    ]
+    return Outcome(tuple(delivered), next(_outages(batch, results), None))
+
+
+def _recognised(one: Upload, result: Result, store: Store, times: Times) -> list[Delivered]:
+    """What follows where the key is somebody else's, and the very bytes lie beside it, under their digest.
+
+    That is a version which an earlier ledger knew. Nothing is written. Empty: it is not so.
+    """
+    reading, row = one.reading, one.row
+    if not (isinstance(result, Conflict) and one.keeps_both and row.key == row.wanted_key):
+        return []
+    try:
+        key = beside(Key(row.key), reading.digest)
+        found = store.stat(key)
+        if found is None or found.size != reading.source.size:
+            return []
+        if (found.digest or store.digest(key)) != reading.digest:
+            return []
+    except (InvalidKey, StoreError):
+        return []
+    version = Row(row.store, row.artifact, key.text, row.wanted_key, row.rule)
+    started = Started(reading.identity, reading.digest, reading.source.size, reading.evidence)
+    proof = Proof.READ_BACK if found.digest is None else Proof.SERVER_CHECKSUM
+    receipt = Receipt(reading.digest, found.size, proof, found.version, written=False)
+    there = replace(one, row=version)
+    begun = replace(one, row=step(version, started))
+    return [
+        Delivered(there, started),
+        Delivered(begun, _event(begun, receipt, store, times)),
+        Delivered(one, Skipped(f"{result}; this version is there as {key.name}", reading.identity)),
+    ]
 
 
 def _outages(batch: Sequence[Upload], results: Sequence[Result]) -> Iterator[Outage]:

@@ -9,7 +9,7 @@ from artifactd.ledger.ledger import Ledger
 from artifactd.linux.files import account
 from artifactd.mirror.engine import context
 
-_STATES: Final = (State.REFUSED, State.RETRYING, State.LOST)
+_STATES: Final = (State.REFUSED, State.KEPT, State.RETRYING, State.LOST)
 
 
 def replay(config: Config, paths: Collection[bytes | None] | None, at: float) -> list[tuple[Row, Row]]:

@@ -8,7 +8,18 @@ from typing import Any, Final
 from artifactd.artifact import Sighting, printable
 from artifactd.clock import SYSTEM, Clock
 from artifactd.config import Config
-from artifactd.decisions.lifecycle import Failed, Postponed, Proven, Refused, Started, Unchanged, Vanished
+from artifactd.decisions.lifecycle import (
+    Failed,
+    Kept,
+    Postponed,
+    Proven,
+    Refused,
+    Skipped,
+    Started,
+    Unchanged,
+    Upheld,
+    Vanished,
+)
 from artifactd.discovery import evidence
 from artifactd.ledger.ledger import Recorded
 from artifactd.linux.files import account
@@ -138,9 +149,9 @@ def _counting(report: Report) -> Callable[[Recorded], None]:
                 report.exported += 1
                 report.bytes += item.row.size
                 report.left.pop(name, None)
-            case Vanished():
+            case Vanished() | Upheld() | Skipped():
                 report.left.pop(name, None)
-            case Failed() | Postponed() | Refused():
+            case Failed() | Postponed() | Refused() | Kept():
                 report.left[name] = item.row.reason
             case Started():
                 report.left[name] = "not finished"
