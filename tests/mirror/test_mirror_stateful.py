@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from artifactd import checksum
 from artifactd.artifact import Digest, Key
-from artifactd.decisions.lifecycle import Proven, Started, State, Unchanged
+from artifactd.decisions.lifecycle import OPEN, Proven, Row, Started, State, Unchanged
 from artifactd.ledger.ledger import Recorded
 from artifactd.stores.base import Unavailable
 from artifactd.stores.memory import MemoryStore
@@ -288,15 +288,20 @@ class MirrorMachine(RuleBasedStateMachine):
         """`path` ended as it has to."""
         rows = {row.store: row for row in self.rig.rows(os.fsencode(path))}
         if not os.path.lexists(self.files.file(path)):
-            assert not {row.state for row in rows.values()} & {State.UPLOADING, State.RETRYING}
+            assert not {row.state for row in rows.values()} & set(OPEN)
         elif self.files.unfit(path):
-            assert {row.state for row in rows.values()} == {State.REFUSED} or path in self.files.held
-            assert all(row.reason for row in rows.values())
+            assert path in self.files.held or all(map(self.stopped, rows.values()))
         elif self.files.incomplete(path):
             assert self.rig.mirror.attends_to(os.fsencode(path)), f"{path} is incomplete, and not waited for"
         else:
             for store in self.stores:
                 self.mirrored(path, store, rows[store].state)
+
+    def stopped(self, row: Row) -> bool:
+        """Whether the copy of a file that cannot be exported ended as it has to."""
+        if row.state is State.PROVEN:  # nothing but another name came to it since
+            return row.digest == checksum.of_bytes(self.rig.file(row.artifact.path).read_bytes())
+        return bool(row.reason) and row.state is (State.KEPT if row.stands else State.REFUSED)
 
     def mirrored(self, path: str, store: str, state: State) -> None:
         if (store, KEYS[path]) in self.foreign:
