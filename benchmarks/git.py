@@ -1,4 +1,4 @@
-"""artifactd into a git repository, beside `git add`, `git commit` and `git push` by hand."""
+"""artifactd into a git repository and its verify, beside `git add`, `git commit`, `git push` by hand."""
 
 import os
 import shutil
@@ -61,10 +61,17 @@ def laps(workload: Workload, home: Path, *, size: tuple[int, int] = (FILES, COMM
         for way in ("artifactd sync", "git add, commit, push"):
             place = home / f"{into}-{way[:3]}"
             repository = _repository(place, files, commits)
-            command, kept = (_ours if way.startswith("a") else _by_hand)(place, repository, home / "data")
+            ours = way.startswith("a")
+            command, kept = (_ours if ours else _by_hand)(place, repository, home / "data")
             flush(home)
             cost = measured(command)
             yield Lap(workload, into, way, cost, sum(map(_size, kept)))
+            for options in (
+                ([], ["--read"]) if ours and not files else ()
+            ):  # what others have there is unknown
+                verify = [command[0], "verify", *options, "--config", command[-1]]
+                name = " ".join(["artifactd verify", *options])
+                yield Lap(workload, into, name, measured(verify), sum(map(_size, kept)))
             shutil.rmtree(place)
     shutil.rmtree(home)
 

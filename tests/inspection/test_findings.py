@@ -63,6 +63,8 @@ SEEN = replace(row(State.PROVEN, A, (A,)), proof="server_checksum", version="v1"
         (SEEN, Stat(1, "v1"), A),
         (SEEN, Stat(1, "v2"), None),
         (SEEN, Stat(2, "v1"), None),
+        (SEEN, Stat(None, "v1"), A),  # it tells the size only to who reads
+        (SEEN, Stat(None, "v2"), None),
         (replace(SEEN, proof="read_back"), Stat(1, "v1"), None),
         (replace(SEEN, version=""), Stat(1, ""), None),
         (replace(SEEN, state=State.LOST), Stat(1, "v1"), None),

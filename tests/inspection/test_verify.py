@@ -1,6 +1,6 @@
 """How a verification looks at copies and keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,10 +55,28 @@ def test_a_copy_is_read_only_where_the_store_cannot_vouch_for_it(
     known = proven(ledger, NEW, A)
     put(store, known.key, b"a")
     store.told, store.reads = told, 0
-    assert verify.ask(known, ledger, store, seen.append).condition is expected
+    assert [one.condition for one in verify.ask([known], store, seen.append)] == [expected]
     assert store.reads == reads
-    assert verify.read_back(known, ledger, store, no_progress).condition is Condition.WHOLE
+    assert [one.condition for one in verify.read_back([known], store, no_progress)] == [Condition.WHOLE]
     ledger.close()
+
+
+class Asked(MemoryStore):
+    """Keeps what it was asked for at once: how many stats, and which keys to read, by their last digit."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.asked, self.read = list[int](), list[list[str]]()
+
+    def stats(self, keys: Sequence[Key]) -> Iterator[Stat | StoreError | None]:
+        self.asked.append(len(keys))
+        return super().stats(keys)
+
+    def digests(
+        self, keys: Sequence[Key], progress: Callable[[int], None] = no_progress
+    ) -> Iterator[Digest | StoreError | None]:
+        self.read.append([key.text[-1] for key in keys])
+        return super().digests(keys, progress)
 
 
 # --- with a real ledger ---
@@ -67,6 +85,14 @@ def test_a_copy_is_read_only_where_the_store_cannot_vouch_for_it(
 @pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore("memory")
+
+
+def of(number: int) -> Row:
+    return replace(
+        NEW,
+        key=f"alice/one/{number}",
+        artifact=replace(NEW.artifact, path=b"%d/h2oai_experiment_one/a" % number),
+    )
 
 
 def put(store: MemoryStore, key: str, content: bytes) -> None:
@@ -87,8 +113,26 @@ def test_a_copy_that_the_daemon_replaced_while_it_was_verified_is_whole(
     seen = proven(ledger, NEW, A)
     proven(ledger, seen, B)
     put(store, seen.key, b"b")
-    finding = verify.read_back(seen, ledger, store, lambda _count: None)
+    (finding,) = verify.settled(verify.read_back, [seen], ledger, store, no_progress)
     assert (finding.condition, finding.row.digest) == (Condition.WHOLE, B)
+
+
+def test_copies_are_asked_for_all_at_once_and_read_so_many_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "_FILES_AT_ONCE", 3)
+    monkeypatch.setattr(verify, "_BYTES_AT_ONCE", 20)
+    sizes = [1, 1, 1, 1, 30, 10, 11]
+    ledger, store = Ledger.open(tmp_path), Asked("memory")
+    rows = [replace(proven(ledger, of(n), A), size=size) for n, size in enumerate(sizes)]
+    put(store, rows[0].key, b"a")
+    found = list(verify.ask(rows, store, no_progress))
+    assert store.asked == [len(sizes)]
+    assert store.read == [["0"]]
+    assert [one.condition for one in found].count(Condition.WHOLE) == 1
+    list(verify.read_back(rows, store, no_progress))
+    assert store.read[1:] == [["0", "1", "2"], ["3"], ["4"], ["5"], ["6"]]
+    ledger.close()
 
 
 def test_keys_that_nobody_put_on_record_are_unknown_and_artifactds_own_are_not(

@@ -91,7 +91,7 @@ def vouched(row: Row, stat: Stat) -> Digest | None:
     That is the digest of its own checksum or, where it still has the version that it verified when it took
     the row's bytes, the row's.
     """
-    same = stat.version == row.version and stat.size == row.size and row.state in _PROVEN
+    same = stat.version == row.version and stat.size in (None, row.size) and row.state in _PROVEN
     if stat.digest is None and same and row.version and row.proof == Proof.SERVER_CHECKSUM:
         return row.digest
     return stat.digest

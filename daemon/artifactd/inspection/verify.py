@@ -6,6 +6,7 @@ Nothing is ever repaired by deleting.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from typing import Final
 
 from artifactd.artifact import Key
 from artifactd.config import Config
@@ -26,11 +27,15 @@ from artifactd.ledger import anchors, record
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import FILE
 from artifactd.mirror.engine import context
-from artifactd.stores.base import Store, StoreError
+from artifactd.stores.base import Stat, Store, StoreError
 
 Progress = Callable[[int], None]
-Look = Callable[[Row, Ledger, Store, Progress], Finding]
-"""A way to look at a copy. The progress is told the bytes of it as they are known."""
+Look = Callable[[Sequence[Row], Store, Progress], Iterator[Finding]]
+"""A way to look at copies of a store. The progress is told the bytes of them as they are known."""
+
+_FILES_AT_ONCE: Final = 4096
+_BYTES_AT_ONCE: Final = 256 << 20
+"""What a store is asked to read at once, and may need that much room for below the state directory."""
 
 
 def verification(
@@ -51,17 +56,22 @@ def verification(
     entries, anchored, problems = _record(ledger, stores)
     others = _other_records(ledger, stores)
     problems += _unexpected(others, expected)
-    rows = [
-        row
-        for store in stores
-        for row in ledger.rows(store=store)
-        if row.proof and row.state is not State.UPLOADING and chosen()
-    ]
-    with progress(sum(row.size for row in rows)) as told:
-        findings = [look(row, ledger, stores[row.store], told) for row in rows]
+    rows = {
+        store: [row for row in ledger.rows(store=store) if _was_proven(row) and chosen()] for store in stores
+    }
+    with progress(sum(row.size for of_one in rows.values() for row in of_one)) as told:
+        findings = [
+            found
+            for store, of_one in rows.items()
+            for found in settled(look, of_one, ledger, stores[store], told)
+        ]
     problems += [problem(one) for one in findings if one.condition is not Condition.WHOLE]
     problems += _unknown(config, ledger, stores)
     return Verification(findings, problems, others, entries, anchored)
+
+
+def _was_proven(row: Row) -> bool:
+    return bool(row.proof) and row.state is not State.UPLOADING
 
 
 def note(config: Config, found: Verification, now: float) -> None:
@@ -146,43 +156,55 @@ def _unknown(config: Config, ledger: Ledger, stores: Mapping[str, Store]) -> Ite
 # --- copies ---
 
 
-def read_back(row: Row, ledger: Ledger, store: Store, progress: Progress) -> Finding:
-    """Read the copy from the store and compare."""
-    return _settled(row, ledger, lambda one: _read_back(one, store, progress))
+def read_back(rows: Sequence[Row], store: Store, progress: Progress) -> Iterator[Finding]:
+    """Read the copies from the store and compare."""
+    for batch in _batches(rows):
+        digests = store.digests([Key(row.key) for row in batch], progress)
+        yield from map(compare, batch, digests)
 
 
-def ask(row: Row, ledger: Ledger, store: Store, progress: Progress) -> Finding:
-    """Ask the store for the copy, and read it only where the store's word proves nothing."""
-    return _settled(row, ledger, lambda one: _asked(one, store, progress))
+def ask(rows: Sequence[Row], store: Store, progress: Progress) -> Iterator[Finding]:
+    """Ask the store for the copies, and read those, last, of which its word proves nothing."""
+    unproven = []
+    for row, stat in zip(rows, store.stats([Key(row.key) for row in rows]), strict=True):
+        found = vouched(row, stat) if isinstance(stat, Stat) else stat
+        if found is None and stat is not None:
+            unproven.append(row)
+        else:
+            progress(row.size)
+            yield compare(row, found)
+    yield from read_back(unproven, store, progress)
 
 
-def _settled(row: Row, ledger: Ledger, look: Callable[[Row], Finding]) -> Finding:
+def settled(
+    look: Look, rows: Sequence[Row], ledger: Ledger, store: Store, progress: Progress
+) -> Iterator[Finding]:
     """What `look` finds; a copy that the daemon replaced while it was looked at is looked at once more."""
-    finding = look(row)
-    if finding.condition is not Condition.WHOLE:
-        for now in ledger.of_sources([row.artifact.path]).get(row.artifact.path, []):
-            if (now.store, now.key) == (row.store, row.key) and now != row:
-                return look(now)
-    return finding
+    for finding in look(rows, store, progress):
+        now = None if finding.condition is Condition.WHOLE else _replaced(finding.row, ledger)
+        yield from [finding] if now is None else look([now], store, progress)
 
 
-def _read_back(row: Row, store: Store, progress: Progress) -> Finding:
-    try:
-        return compare(row, store.digest(Key(row.key), progress))
-    except StoreError as error:
-        return compare(row, error)
+def _replaced(row: Row, ledger: Ledger) -> Row | None:
+    """What is on record of the copy now; None: the same."""
+    path = row.artifact.path
+    there = (
+        now for now in ledger.of_sources([path]).get(path, []) if (now.store, now.key) == (row.store, row.key)
+    )
+    return next((now for now in there if now != row), None)
 
 
-def _asked(row: Row, store: Store, progress: Progress) -> Finding:
-    try:
-        stat = store.stat(Key(row.key))
-    except StoreError as error:
-        return compare(row, error)
-    found = None if stat is None else vouched(row, stat)
-    if stat is not None and found is None:
-        return _read_back(row, store, progress)
-    progress(row.size)
-    return compare(row, found)
+def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """The rows in their order, as many at a time as a store is asked to read at once."""
+    batch, size = list[Row](), 0
+    for row in rows:
+        if batch and (len(batch) >= _FILES_AT_ONCE or size + row.size > _BYTES_AT_ONCE):
+            yield batch
+            batch, size = [], 0
+        batch.append(row)
+        size += row.size
+    if batch:
+        yield batch
 
 
 def unknown(store: Store, ledger: Ledger) -> Iterator[Key]:

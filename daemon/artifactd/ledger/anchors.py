@@ -9,7 +9,7 @@ from typing import Final
 from artifactd.artifact import Digest, Key
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.record import Entry
-from artifactd.stores.base import Put, Source, Store
+from artifactd.stores.base import Put, Source, Store, StoreError
 
 FOLDER: Final = "_artifactd/anchors/"
 """Where each store keeps them."""
@@ -86,20 +86,27 @@ def examined(ledger: Ledger, store: Store, told: Told) -> Anchored:
         StoreError: the store cannot be listed or read.
     """
     keys = {key.text: key for key in store.keys(f"{FOLDER}{_record_id(ledger)}/")}
-    judged = [(_judged(ledger, store, key), key) for key in keys.values()]
+    digests = store.digests(list(keys.values()))
+    judged = [(_judged(ledger, store, *one), one[0]) for one in zip(keys.values(), digests, strict=True)]
     found = [Contradiction(key.text, one) for one, key in judged if isinstance(one, str)]
     if missing := [key for key in told.keys.get(store.name, ()) if key not in keys]:
         found.append(_missing(missing))
     return Anchored(max((one for one, _ in judged if isinstance(one, int)), default=0), tuple(found))
 
 
-def _judged(ledger: Ledger, store: Store, key: Key) -> int | str:
-    """The number of the entry that the object at `key` vouches for, or what is wrong with it."""
+def _judged(ledger: Ledger, store: Store, key: Key, digest: Digest | StoreError | None) -> int | str:
+    """The number of the entry that the object at `key` vouches for, or what is wrong with it.
+
+    Raises:
+        StoreError: it could not be read.
+    """
+    if isinstance(digest, StoreError):
+        raise digest
     name = _NAME.fullmatch(key.name)
     if name is None:
         return "this is no anchor, and nothing else belongs here: look at who put it there"
     number, hashed = int(name[1]), name[2]
-    if store.digest(key) != hashed:
+    if digest != hashed:
         return "this anchor was altered: its content is not the entry that its name says"
     entry = next(ledger.entries(number - 1), None)
     if entry is None or (entry.seq, entry.hash) != (number, hashed):

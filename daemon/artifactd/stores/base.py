@@ -77,7 +77,7 @@ class Receipt:
     """bytes"""
     proof: Proof
     version: str = ""
-    """what the store calls these bytes: an ETag, a commit; empty where it has no such name"""
+    """what the store calls these bytes: an ETag, a blob; empty where it has no such name"""
     written: bool = True
     """False where the same bytes were there already"""
 
@@ -86,8 +86,8 @@ class Receipt:
 class Stat:
     """What a store tells of a copy without reading it."""
 
-    size: int
-    """bytes"""
+    size: int | None
+    """bytes; None where the store does not tell it without reading"""
     version: str = ""
     """as in a `Receipt`: while it is the same, so are the bytes"""
     digest: Digest | None = None
@@ -255,6 +255,31 @@ class Store(ABC):
         Raises:
             StoreError: it cannot be known.
         """
+
+    def stats(self, keys: Sequence[Key]) -> Iterator[Stat | StoreError | None]:
+        """As `stat` of each of these keys, in their order; an error stands in its key's place.
+
+        A store that can be asked for many at once is.
+        """
+        for key in keys:
+            try:
+                yield self.stat(key)
+            except StoreError as error:
+                yield error
+
+    def digests(
+        self, keys: Sequence[Key], progress: Callable[[int], None] = no_progress
+    ) -> Iterator[Digest | StoreError | None]:
+        """As `digest` of each of these keys, in their order; an error stands in its key's place.
+
+        A store that can be asked for many at once is, and may need room for the bytes of all on this host's
+        disk: ask for no more at a time than there is room for.
+        """
+        for key in keys:
+            try:
+                yield self.digest(key, progress)
+            except StoreError as error:
+                yield error
 
     @abstractmethod
     def keys(self, prefix: str = "") -> Iterator[Key]:

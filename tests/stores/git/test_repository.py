@@ -11,7 +11,7 @@ import pytest
 from artifactd.artifact import Key
 from artifactd.config.destinations.git import Identity
 from artifactd.config.destinations.git_address import Address
-from artifactd.stores.base import About, Conflict, Put, Receipt, Source, Unacceptable
+from artifactd.stores.base import About, Conflict, Put, Receipt, Source, StoreError, Unacceptable
 from artifactd.stores.git import plumbing, transport
 from artifactd.stores.git.clone import Clone
 from artifactd.stores.git.process import Running
@@ -69,7 +69,8 @@ def test_each_experiment_has_a_commit_that_people_and_machines_read(
         f'Artifactd-Copy: {digest(b"scorer")} 6 "ann/one/scorer é.zip"',
         "Artifactd-Version: 0.1.0",
     ]
-    assert {r.version for r in results if isinstance(r, Receipt)} == {repository.head()}
+    versions = [result.version for result in results if isinstance(result, Receipt)]
+    assert versions == [repository.blobs()[put.key.text] for put in puts]
 
 
 def test_an_empty_repository_and_a_missing_branch_are_made(
@@ -201,8 +202,22 @@ def test_a_digest_comes_from_the_remote_and_not_from_the_clone(
     file = repository.path / "objects" / blob[:2] / blob[2:]
     file.chmod(0o600)
     file.write_bytes(b"rotten")
-    with pytest.raises(Exception, match=r"remote|git"):
+    with pytest.raises(StoreError, match=r"remote|git"):
         store.digest(Key("k"))
+
+
+def test_a_file_that_the_server_cannot_give_keeps_no_other_from_being_read(
+    repository: Repository, store: GitStore
+) -> None:
+    contents = {f"u/e/{n}": b"content %d" % n for n in range(9)}
+    results = store.put([a_put(key, content) for key, content in contents.items()])
+    assert [outcome(result) for result in results] == ["written"] * 9
+    name = repository.blobs()["u/e/4"]
+    (repository.path / "objects" / name[:2] / name[2:]).unlink()
+    found = list(store.digests([Key(key) for key in contents]))
+    assert isinstance(found.pop(4), StoreError)
+    del contents["u/e/4"]
+    assert found == [digest(content) for content in contents.values()]
 
 
 def test_a_server_without_filters_serves_as_well(tmp_path: Path) -> None:

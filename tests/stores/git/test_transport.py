@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from artifactd.artifact import Key
-from artifactd.stores.base import Denied, Receipt, Result, StoreError, Unacceptable, Unavailable
+from artifactd.stores.base import Denied, Receipt, Result, Stat, StoreError, Unacceptable, Unavailable
 from artifactd.stores.git.answers import Declined
 from artifactd.stores.git.store import GitStore
 from tests.servers.git.https import PASSWORD, USER, GitServer, https
@@ -78,6 +78,29 @@ def test_over_https_a_put_arrives_and_is_read_back(
     assert repository.contents() == {"u/e/k": b"newer", "u/e/l": b"l"}
     assert store.digest(Key("u/e/k")) == digest(b"newer")
     assert sorted(map(str, store.keys())) == ["u/e/k", "u/e/l"]
+    store.close()
+
+
+def test_many_copies_are_asked_for_and_read_with_as_many_requests_as_one(
+    server: GitServer, known: RemoteOptions, tmp_path: Path
+) -> None:
+    keys = [Key(f"u/e/{n}") for n in range(20)]
+    store = store_on(server.url(), tmp_path / "home", known)
+    results = store.put([a_put(key.text, key.text.encode()) for key in keys])
+    versions = [result.version for result in results if isinstance(result, Receipt)]
+    server.seen.clear()
+    stats = list(store.stats(keys))
+    assert [stat.version for stat in stats if isinstance(stat, Stat)] == versions
+    asked = len(server.seen)
+    server.seen.clear()
+    assert list(store.digests(keys)) == [digest(key.text.encode()) for key in keys]
+    read = len(server.seen)
+    server.seen.clear()
+    store.stat(keys[0])
+    assert len(server.seen) == asked
+    server.seen.clear()
+    store.digest(keys[0])
+    assert len(server.seen) == read
     store.close()
 
 
@@ -190,7 +213,7 @@ def test_an_answer_that_was_lost_after_the_push_is_found_again(
     assert repository.contents() == {"k": b"new"}
     server.dropped.clear()
     got = receipt(store.put([a_put("k", b"new")]))
-    assert (got.written, got.version, len(repository.commits())) == (False, repository.head(), 1)
+    assert (got.written, got.version, len(repository.commits())) == (False, repository.blobs()["k"], 1)
     store.close()
 
 

@@ -18,6 +18,8 @@ EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _ABSENT: Final = "0" * 40
 _PATHS: Final = 256
 """Of at most 1,024 bytes each: well within what a command line holds."""
+_MANY: Final = 4 * _PATHS
+"""Paths from which on one list of everything is cheaper than one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,13 @@ def entries(clone: Clone, commit: str, paths: Sequence[str]) -> dict[str, Entry]
     """What lies at each of these paths, where something does."""
     if not commit:
         return {}
-    listed: dict[str, Entry] = {}
-    for first in range(0, len(paths), _PATHS):
-        batch = paths[first : first + _PATHS]
-        listed |= _listed(clone.git.run("ls-tree", "-z", commit, "--", *batch, env=clone.local()))
+    if len(paths) >= _MANY:
+        listed = _listed(clone.git.run("ls-tree", "-r", "-t", "-z", commit, env=clone.local()))
+    else:
+        listed = {}
+        for first in range(0, len(paths), _PATHS):
+            batch = paths[first : first + _PATHS]
+            listed |= _listed(clone.git.run("ls-tree", "-z", commit, "--", *batch, env=clone.local()))
     wanted = set(paths)
     return {path: entry for path, entry in listed.items() if path in wanted}
 

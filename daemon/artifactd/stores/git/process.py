@@ -118,7 +118,11 @@ class Runner:
             return bytes(output)
 
     def stream(
-        self, *arguments: str, take: Callable[[bytes], None], env: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        take: Callable[[bytes], None],
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
     ) -> None:
         """Hand git's standard output to `take`, piece by piece.
 
@@ -126,7 +130,7 @@ class Runner:
             GitFailed, NoGit: see there. What `take` got is not all.
         """
         with self._started(["git", *arguments], env, ()) as process:
-            said = self._conversed(process, arguments[0], b"", take)
+            said = self._conversed(process, arguments[0], stdin, take)
             _must_be_well(process.returncode, arguments[0], said, b"")
 
     def _conversed(

@@ -70,7 +70,7 @@ class Push:
             return None
         else:
             verdicts |= self._overtaken([one for one in self.deliveries if not _is_error(verdicts.get(one))])
-        return {one: _receipt(one, new, written=True) for one in wanted} | verdicts
+        return {one: _receipt(one, written=True) for one in wanted} | verdicts
 
     def _overtaken(self, proven: Sequence[CommitDelivery]) -> Verdicts:
         """Somebody pushed after us: what of ours does not lie in the new head?"""
@@ -89,27 +89,27 @@ class Push:
         entries = plumbing.entries(self.clone, base, [one.path for one in self.deliveries])
         verdicts: Verdicts = {}
         for one in self.deliveries:
-            result = self._judged(one, entries.get(one.path), base)
+            result = self._judged(one, entries.get(one.path))
             if result is not None:
                 verdicts[one] = result
         return verdicts, [one for one in self.deliveries if one not in verdicts]
 
-    def _judged(self, one: CommitDelivery, entry: Entry | None, base: str) -> Result | None:
+    def _judged(self, one: CommitDelivery, entry: Entry | None) -> Result | None:
         """The verdict by what lies there; None: the bytes are to be written."""
         if entry is None:
             return None
         if not entry.is_file:
             return Conflict("something that is no file stands in its place", one.put.key)
         if entry.blob == one.blob:
-            return _receipt(one, base, written=False)
-        return self._judged_by_bytes(one, self.held(entry), base)
+            return _receipt(one, written=False)
+        return self._judged_by_bytes(one, self.held(entry), entry.blob)
 
     @staticmethod
-    def _judged_by_bytes(one: CommitDelivery, digest: Digest | StoreError | None, base: str) -> Result | None:
+    def _judged_by_bytes(one: CommitDelivery, digest: Digest | StoreError | None, blob: str) -> Result | None:
         if isinstance(digest, StoreError):
             return StoreError(digest.reason, one.put.key)
         if digest == one.put.digest:
-            return Receipt(digest, one.put.size, Proof.READ_BACK, base, written=False)
+            return Receipt(digest, one.put.size, Proof.READ_BACK, blob, written=False)
         if digest in one.put.ours:
             return None
         what = f"sha256 {digest}" if digest else "a pointer to a large file that is gone"
@@ -217,10 +217,10 @@ class Push:
         return blob
 
 
-def _receipt(one: CommitDelivery, commit: str, *, written: bool) -> Receipt:
+def _receipt(one: CommitDelivery, *, written: bool) -> Receipt:
     """Of a plain file the server knows the bytes by their name; what lies in LFS was read back before."""
     proof = Proof.READ_BACK if one.pointer else Proof.SERVER_CHECKSUM
-    return Receipt(one.put.digest, one.put.size, proof, commit, written)
+    return Receipt(one.put.digest, one.put.size, proof, one.blob, written)
 
 
 def _is_error(result: Result | None) -> bool:

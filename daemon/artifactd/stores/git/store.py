@@ -10,7 +10,7 @@ That name is proof: git sends bytes without names, and the server gives them the
 has the bytes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from artifactd.stores.git.bisect import apart
 from artifactd.stores.git.clone import Clone
 from artifactd.stores.git.delivery import CommitDelivery, Verdicts, named_blob
 from artifactd.stores.git.group_commit import Gathering
-from artifactd.stores.git.lfs.content import Content
+from artifactd.stores.git.lfs.content import Content, Take
 from artifactd.stores.git.lfs.files import Lfs
 from artifactd.stores.git.lfs.pointer import Pointer
 from artifactd.stores.git.lfs.server import Gone, LfsServer, NoLfs
@@ -50,6 +50,9 @@ T = TypeVar("T")
 
 _LOOK_AFTER: Final = 64
 """Pushes after which it is looked whether the clone has grown too large."""
+
+_ANY: Final = [Key("k")]
+"""A key to ask for only to hear whether the server answers."""
 
 
 class GitStore(Store):
@@ -215,26 +218,31 @@ class GitStore(Store):
         return f"{self._remote.address.url}#{place}"
 
     def stat(self, key: Key) -> Stat | None:
-        """As `Store.stat`; the version is the commit at the head. A plain file is read for its size."""
+        """As `Store.stat`: the version is git's name for the bytes, or for the pointer to them."""
+        return _raised(next(self.stats([key])))
 
-        def look(clone: Clone) -> Stat | None:
-            head, entry = self._entry(clone, key)
-            if entry is None:
-                return None
-            content = self._read(clone, entry.blob, no_progress)
-            points = self._lfs.server.possible and content.pointer
-            return Stat(points.size if points else content.size, head)
-
-        return self._with_clone(look)
+    def stats(self, keys: Sequence[Key]) -> Iterator[Stat | StoreError | None]:
+        """As `Store.stats`: one look at the branch."""
+        for entry in self._entries(keys):
+            yield Stat(None, entry.blob) if isinstance(entry, Entry) else entry
 
     def digest(self, key: Key, progress: Callable[[int], None] = no_progress) -> Digest | None:
         """As `Store.digest`. The bytes come from the remote, not from the clone."""
+        return _raised(next(self.digests([key], progress)))
 
-        def read(clone: Clone) -> Digest | None:
-            _, entry = self._entry(clone, key)
-            return None if entry is None else self._digest(self._read(clone, entry.blob, progress), progress)
-
-        return self._with_clone(read)
+    def digests(
+        self, keys: Sequence[Key], progress: Callable[[int], None] = no_progress
+    ) -> Iterator[Digest | StoreError | None]:
+        """As `Store.digests`: one fetch of all. The bytes come from the remote, not from the clone."""
+        entries = self._entries(keys)
+        blobs = dict.fromkeys(entry.blob for entry in entries if isinstance(entry, Entry))
+        contents = self._contents(list(blobs), progress)
+        for entry in entries:
+            content = contents[entry.blob] if isinstance(entry, Entry) else entry
+            try:
+                yield self._digest(content, progress) if isinstance(content, Content) else content
+            except StoreError as error:
+                yield error
 
     def keys(self, prefix: str = "") -> Iterator[Key]:
         """As `Store.keys`."""
@@ -249,11 +257,15 @@ class GitStore(Store):
     def _files(self, clone: Clone, folder: str) -> list[str]:
         return [path for path, _ in plumbing.files(clone, self._head(clone), folder)]
 
-    def _entry(self, clone: Clone, key: Key) -> tuple[str, Entry | None]:
-        """The remote's head now, and the file that it has at `key`."""
-        head, path = self._head(clone), self._prefix + key.text
-        entry = plumbing.entries(clone, head, [path]).get(path)
-        return head, entry if entry is not None and entry.is_file else None
+    def _entries(self, keys: Sequence[Key]) -> Sequence[Entry | StoreError | None]:
+        """The files that the remote's branch has at these keys now; or why it cannot be known of any."""
+        paths = [self._prefix + key.text for key in keys]
+        try:
+            there = self._with_clone(lambda clone: plumbing.entries(clone, self._head(clone), paths))
+        except StoreError as error:
+            return [error] * len(keys)
+        found = (there.get(path) for path in paths)
+        return [entry if entry is not None and entry.is_file else None for entry in found]
 
     def _head(self, clone: Clone) -> str:
         """The commit at the remote's branch now, known to the clone; empty: there is no such branch."""
@@ -262,10 +274,31 @@ class GitStore(Store):
             now = plumbing.head(clone)
         return now
 
-    def _read(self, clone: Clone, blob: str, progress: Callable[[int], None]) -> Content:
-        content = Content(progress)
-        transport.read(clone, self._remote, blob, content.take)
-        return content
+    def _contents(
+        self, blobs: Sequence[str], progress: Callable[[int], None]
+    ) -> Mapping[str, Content | StoreError]:
+        """What the remote has by these names. One that it cannot give keeps nothing from the others."""
+        if not blobs:
+            return {}
+        try:
+            return self._with_clone(lambda clone: self._read(clone, blobs, progress))
+        except StoreError as error:
+            if len(blobs) == 1 or isinstance(self._entries(_ANY)[0], StoreError):
+                return dict.fromkeys(blobs, error)
+            middle = len(blobs) // 2
+            return {**self._contents(blobs[:middle], progress), **self._contents(blobs[middle:], progress)}
+
+    def _read(
+        self, clone: Clone, blobs: Sequence[str], progress: Callable[[int], None]
+    ) -> dict[str, Content]:
+        contents: dict[str, Content] = {}
+
+        def begin(blob: str) -> Take:
+            contents[blob] = Content(progress)
+            return contents[blob].take
+
+        transport.read(clone, self._remote, blobs, begin)
+        return contents
 
     def _digest(self, content: Content, progress: Callable[[int], None]) -> Digest | None:
         """What a file of the repository holds. None: it points to a large file that is gone."""
@@ -281,7 +314,7 @@ class GitStore(Store):
 
     def _held(self, clone: Clone, entry: Entry) -> Digest | StoreError | None:
         """As `_digest`; or what is wrong with LFS, which is this file's trouble and no other's."""
-        content = self._read(clone, entry.blob, no_progress)
+        content = self._read(clone, [entry.blob], no_progress)[entry.blob]
         try:
             return self._digest(content, no_progress)
         except StoreError as error:
@@ -289,5 +322,11 @@ class GitStore(Store):
 
     def _small(self, clone: Clone, blob: str) -> bytes:
         pieces: list[bytes] = []
-        transport.read(clone, self._remote, blob, pieces.append)
+        transport.read(clone, self._remote, [blob], lambda _name: pieces.append)
         return b"".join(pieces)
+
+
+def _raised(found: T | StoreError) -> T:
+    if isinstance(found, StoreError):
+        raise found
+    return found

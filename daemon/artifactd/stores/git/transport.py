@@ -1,9 +1,9 @@
-"""What goes over the network: look at the branch, fetch it, push to it, read a blob of it.
+"""What goes over the network: look at the branch, fetch it, push to it, read blobs of it.
 
 Every function raises a StoreError where the cause is known, and GitFailed where it may be the clone's.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -11,6 +11,7 @@ from artifactd.config.destinations.git_address import Protocol
 from artifactd.stores.base import Denied
 from artifactd.stores.git import answers
 from artifactd.stores.git.clone import HEAD, Clone
+from artifactd.stores.git.lfs.content import Batch, Take
 from artifactd.stores.git.process import GitFailed, NoGit
 from artifactd.stores.git.remote import Remote
 
@@ -70,12 +71,19 @@ def push(clone: Clone, remote: Remote, commit: str, base: str) -> bool:
     return _UP_TO_DATE not in output
 
 
-def read(clone: Clone, remote: Remote, blob: str, take: Callable[[bytes], None]) -> None:
-    """Hand the bytes of a blob to `take`, as the remote gives them now."""
+def read(clone: Clone, remote: Remote, blobs: Collection[str], begin: Callable[[str], Take]) -> None:
+    """Hand the bytes of each blob to what `begin` returns for it, as the remote gives them now.
+
+    All of them are on this host's disk meanwhile.
+    """
+    names = "".join(f"{blob}\n" for blob in blobs).encode()
     with clone.scratch() as git:
         env = dict(remote.env)
         try:
-            git.run("fetch", *_QUIET, "--filter=blob:none", "origin", blob, env=env, fds=remote.credential())
+            git.run(
+                "fetch", *_QUIET, "--filter=blob:none", "--stdin", "origin",
+                stdin=names, env=env, fds=remote.credential(),
+            )  # fmt: skip
         except GitFailed as failed:
             # Servers that know no filters also give no single blobs: then the whole head, without history.
             met = answers.meaning(failed.said)
@@ -84,7 +92,10 @@ def read(clone: Clone, remote: Remote, blob: str, take: Callable[[bytes], None])
             with _answered(clone):
                 git.run("config", "--unset", "extensions.partialClone", env=env)
                 git.run("fetch", *_QUIET, "--depth=1", "origin", remote.ref, env=env, fds=remote.credential())
-        git.stream("cat-file", "blob", blob, take=take, env={"GIT_ALLOW_PROTOCOL": ""})
+        batch = Batch(begin)
+        git.stream("cat-file", "--batch", take=batch.take, stdin=names, env={"GIT_ALLOW_PROTOCOL": ""})
+        if batch.missing:
+            raise GitFailed("cat-file", f"the remote did not give {batch.missing}")
 
 
 @contextmanager
