@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 from tests.support.operator import CONFLICT, on_a_terminal, planted
 from tests.support.process import CSV, Site
@@ -12,7 +13,8 @@ def test_sync_exports_what_is_wanted_and_ends_with_0(site: Site) -> None:
     site.write("model.pickle")
     site.write("report_abcde_tmp/report.docx")
     *_, finished = site.json("sync")
-    assert site.command("sync").returncode == 0
+    again = site.command("sync")
+    assert (again.returncode, again.stderr) == (0, "")
     assert (finished["event"], finished["complete"], finished["exported"]) == ("sync.finished", True, 1)
     assert site.exported() == {"alice/one/train_preds.csv": CSV}
 
@@ -97,4 +99,9 @@ def test_sync_with_the_master_switch_off_exports_nothing_and_says_so(site: Site)
 
 def test_on_a_terminal_sync_tells_what_it_did_in_a_sentence(site: Site) -> None:
     site.write("train_preds.csv")
-    assert "1 copies proven now (22 B), 0 before" in on_a_terminal(site, "sync")
+    path = site.write("test_preds.csv")
+    with path.open("ab"):
+        shown = re.split(r"\r(?:\x1b\[K|\n)", on_a_terminal(site, "sync", "--wait", "1"))
+    assert any("1 copies proven now (22 B), 0 before" in line for line in shown)
+    assert any(line.startswith("1 not complete, 1 copies done (22 B)") for line in shown)
+    assert max(map(len, shown)) < 100

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
@@ -10,17 +11,17 @@ from artifactd.artifact import Sighting, printable, size_of
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit, leave
 from artifactd.cli.state import ends_well
-from artifactd.cli.terminal import on_terminal, progress
-from artifactd.decisions.lifecycle import Failed, Kept, Postponed, Proven, Refused, Unchanged
+from artifactd.cli.terminal import on_terminal
+from artifactd.cli.terminal.live import Line, line
+from artifactd.cli.terminal.progress import Progress
+from artifactd.clock import SYSTEM
+from artifactd.decisions.lifecycle import Failed, Kept, Postponed, Proven, Refused, Unchanged, Vanished
 from artifactd.ledger.ledger import Recorded
 from artifactd.mirror.answers import DISABLED
 from artifactd.mirror.engine import Engine
 from artifactd.service.process_log import log_of
 from artifactd.service.sync import Watcher
 from artifactd.service.sync import sync as one_pass
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 
 def sync(
@@ -31,7 +32,8 @@ def sync(
 ) -> None:
     """Export everything that is there, once. It ends with 0 only if all that the policy wants is proven.
 
-    On a terminal it shows progress, elsewhere JSON lines.
+    On a terminal it shows progress, elsewhere JSON lines. The share that is done is shown once all was looked
+    at; before, nobody knows how much there is.
     It ends with 5 where something is not proven, and says what and why.
     """
     settings = configuration(config)
@@ -60,31 +62,58 @@ def sync(
 
 @contextmanager
 def _progress() -> Iterator[Watcher]:
-    """A bar of bytes and files on a terminal, with what is waited for; nothing elsewhere."""
-    with progress("{task.fields[files]}/{task.fields[found]} files", "{task.fields[waiting]}") as bar:
-        yield Watcher() if bar is None else _shown(bar)
+    """A line of progress where standard error is a terminal; nothing elsewhere."""
+    with line() as shown:
+        yield Watcher() if shown is None else _Shown(shown).watcher()
 
 
-def _shown(bar: "Progress") -> Watcher:
-    task = bar.add_task("", total=0, files=0, found=0, waiting="")
-    shown = bar.tasks[0]
+class _Shown:
+    """The progress of a sync in a line."""
 
-    def found(sighting: Sighting) -> None:
-        total = (shown.total or 0) + sighting.identity.size
-        bar.update(task, total=total, found=shown.fields["found"] + 1)
+    def __init__(self, shown: Line) -> None:
+        self._line, self._progress = shown, Progress()
+        self._open: dict[bytes, int] = {}  # path → bytes of what is to be done
 
-    def recorded(item: Recorded) -> None:
+    def watcher(self) -> Watcher:
+        """Who is told of all that happens."""
+        return Watcher(self._found, self._recorded, self._turned)
+
+    def _found(self, sighting: Sighting) -> None:
+        if sighting.path not in self._open:
+            self._open[sighting.path] = sighting.identity.size
+            self._progress = self._progress.more(sighting.identity.size)
+
+    def _recorded(self, item: Recorded) -> None:
+        path = item.row.artifact.path
         match item.event:
             case Proven() | Unchanged():
-                bar.update(task, advance=item.row.size, files=shown.fields["files"] + 1)
+                if (size := self._open.pop(path, None)) is not None:
+                    self._progress = self._progress.ended(size)
             case Refused() | Kept() | Failed() | Postponed():
-                source = printable(item.row.artifact.path)
-                bar.console.print(f"{source}: {item.row.reason}", markup=False, highlight=False)
+                self._withdraw(path)
+                self._line.above(f"{printable(path)}: {item.row.reason}")
+            case Vanished():
+                self._withdraw(path)
             case _:
                 pass
 
-    def turned(engine: Engine) -> None:
-        waiting = engine.mirror.waiting_files
-        bar.update(task, waiting=f"waiting for {waiting} to be complete" if waiting > 0 else "")
+    def _withdraw(self, path: bytes) -> None:
+        if (size := self._open.pop(path, None)) is not None:
+            self._progress = self._progress.less(size)
 
-    return Watcher(found, recorded, turned)
+    def _turned(self, engine: Engine) -> None:
+        if not self._line.due():
+            return
+        mirror = engine.mirror
+        idle, scan = not (mirror.in_flight or mirror.scanning), mirror.scan
+        waiting = list(mirror.waiting()) if idle else []
+        quiet = sum(one.quiet for one in waiting)
+        self._progress = replace(
+            self._progress,
+            whole=scan is not None and scan.seconds is not None,
+            looked_at=0 if scan is None else scan.files,
+            quiet=quiet,
+            unfinished=len(waiting) - quiet,
+            idle=idle,
+        ).at(SYSTEM.monotonic())
+        self._line.show(self._progress.sentence())

@@ -9,7 +9,8 @@ from artifactd.artifact import printable
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit
 from artifactd.cli.state import reading
-from artifactd.cli.terminal import AsJson, byte_progress, lines
+from artifactd.cli.terminal import AsJson, lines
+from artifactd.cli.terminal.live import byte_progress
 from artifactd.clock import SYSTEM
 from artifactd.inspection.findings import PROBLEMS
 from artifactd.inspection.verify import ask, note, read_back, verification

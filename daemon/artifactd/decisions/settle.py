@@ -103,6 +103,8 @@ class Waiting:
     reason: str
     overdue: bool
     """whether it has been waited for longer than `max_wait_seconds`"""
+    quiet: bool
+    """whether, as far as is known, it only has to be seen unchanged for longer"""
 
 
 @dataclass(slots=True)
@@ -453,7 +455,8 @@ class Settler:
         seconds = now - candidate.first_seen
         overdue = seconds > self.max_wait_seconds
         reason = f"still changing: {candidate.reason}" if overdue else candidate.reason
-        return Waiting(path, candidate.identity.size, seconds, reason, overdue)
+        quiet = candidate.quieting or candidate.reason == _QUIET
+        return Waiting(path, candidate.identity.size, seconds, reason, overdue, quiet)
 
     # --- the queue of those whose time has not come ---
 

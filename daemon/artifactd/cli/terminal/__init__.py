@@ -1,21 +1,17 @@
-"""What is shown to a person or a machine: lines, tables, progress, and how it ended."""
+"""What is shown to a person or a machine: lines, tables, and how it ended."""
 
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
 from artifactd.artifact import printable
 from artifactd.cli.exits import Exit
 from artifactd.cli.output import heard
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on each line, for machines.")]
 
@@ -96,26 +92,3 @@ def age_of(seconds: float) -> str:
             return f"{amount:.0f} {unit}"
         amount /= of_the_next
     return f"{amount:.0f} d"
-
-
-@contextmanager
-def progress(before: str, *after: str) -> Iterator["Progress | None"]:
-    """A bar of bytes on a terminal, with these texts before and after it; None elsewhere."""
-    if not on_terminal():
-        yield None
-        return
-    from artifactd.cli.terminal import drawing  # noqa: PLC0415 - as in `table`
-
-    with drawing.progress(before, *after) as shown:
-        yield shown
-
-
-@contextmanager
-def byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar of bytes on a terminal, nothing elsewhere; the block tells it the bytes as they pass."""
-    with progress("{task.description}") as shown:
-        if shown is None:
-            yield lambda _count: None
-        else:
-            task = shown.add_task(what, total=total)
-            yield lambda count: shown.update(task, advance=count)

@@ -1,9 +1,8 @@
-"""Tables and progress on a terminal. Its library costs 50 ms, which only a terminal is worth."""
+"""Tables on a terminal. Its library costs 50 ms, which only a terminal is worth."""
 
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -16,15 +15,3 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         shown.add_row(*map(Text, row))
     Console().print(shown)
-
-
-def progress(before: str, *after: str) -> Progress:
-    """A bar of bytes, with these texts of its task before and after it."""
-    return Progress(
-        TextColumn(before),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        *map(TextColumn, after),
-        transient=True,
-    )
