@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make run`, `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test system-test azurite promtool conformance check format torture bench image clean
+.PHONY: help run serve test packages system-test azurite promtool conformance check format torture bench image constraints sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,17 +8,23 @@ STAMP := $(VENV)/installed
 AZURITE := $(VENV)/azurite/3.37.0
 AWS := $(VENV)/aws/1.46.3
 PROMTOOL := $(BIN)/promtool
+UV := 0.13.9
+CYCLONEDX := 7.5.0
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml constraints.txt
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "artifactd needs Python 3.11 or newer"; exit 1; }
-	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "Python cannot make virtual environments here: apt-get install python3-venv"; exit 1; }
+PIP := -m pip install --quiet --disable-pip-version-check
+
+$(STAMP): pyproject.toml constraints-dev.txt
+	@.ci/packages run
 	python3 -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable ".[azure-identity]"
+	$(BIN)/python $(PIP) --require-hashes --requirement constraints-dev.txt
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+packages: # comes first: what Debian lacks is said, or installed, before anything is downloaded
+	@.ci/packages test
 
 promtool: $(PROMTOOL) ## fetch the program that checks the alert rules (`make test` does it too)
 
@@ -33,7 +39,7 @@ $(AZURITE): | $(STAMP)
 # promtool comes from Debian's package, of which nothing else is taken: nothing is installed or started.
 $(PROMTOOL): | $(STAMP)
 	@mkdir -p $(VENV)/prometheus
-	cd $(VENV)/prometheus && { apt-get -o APT::Sandbox::User=root download prometheus >/dev/null || { echo "promtool cannot be had: apt-get update"; exit 1; }; } \
+	cd $(VENV)/prometheus && apt-get -o APT::Sandbox::User=root download prometheus >/dev/null \
 		&& dpkg-deb --extract prometheus_*.deb . && mv usr/bin/promtool ../bin/ && cd .. && rm -r prometheus
 
 run: $(STAMP) ## show the main job: the daemon exports an experiment while it is written
@@ -45,14 +51,10 @@ serve: $(STAMP) ## keep the daemon running on config.toml, with its directories 
 
 $(VENV)/giftless/installed: $(STAMP) tests/servers/git/giftless.txt
 	python3 -m venv $(VENV)/giftless
-	$(VENV)/giftless/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/servers/git/giftless.txt
+	$(VENV)/giftless/bin/python $(PIP) --requirement tests/servers/git/giftless.txt
 	@touch $@
 
-test: $(STAMP) $(AZURITE) $(PROMTOOL) $(VENV)/giftless/installed ## the tests: under ten minutes
-	@command -v strace >/dev/null || { echo "The tests make faults with strace: apt-get install strace"; exit 1; }
-	@PATH="$$PATH:/usr/sbin" command -v sshd >/dev/null || { echo "The tests push over ssh: apt-get install openssh-server"; exit 1; }
-	@git lfs version >/dev/null 2>&1 || { echo "The tests clone with LFS: apt-get install git-lfs"; exit 1; }
-	@command -v systemd-analyze >/dev/null || { echo "The tests check the systemd unit: apt-get install systemd"; exit 1; }
+test: packages $(STAMP) $(AZURITE) $(PROMTOOL) $(VENV)/giftless/installed ## the tests: under ten minutes
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 system-test: $(STAMP) ## the service on a booted systemd, as root: minutes
@@ -78,7 +80,7 @@ torture: $(STAMP) $(AZURITE) ## kill -9 at every durable step, a churning tree, 
 # The AWS command line pins a botocore of its own: it gets a virtual environment of its own.
 $(AWS): $(STAMP)
 	python3 -m venv $@
-	$@/bin/python -m pip install --quiet --disable-pip-version-check awscli==$(@F)
+	$@/bin/python $(PIP) awscli==$(@F)
 
 bench: $(STAMP) $(AWS) ## side by side with cp, rsync, rclone, s5cmd, aws and git: half an hour
 	$(BIN)/python -m benchmarks
@@ -87,6 +89,29 @@ image: ## build the container's image, with podman; container/README.md has the 
 	podman build --format docker --file container/Containerfile --ignorefile container/Containerfile.dockerignore \
 		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
 		--build-arg REVISION="$$(git rev-parse HEAD)" $(IMAGE_ARGS) --tag artifactd .
+
+# What is pinned stays; UPGRADE=--upgrade takes the newest of everything. Wheels alone: what builds is pinned as well.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/uv/$(UV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	--only-binary :all: --emit-build-options --generate-hashes --no-annotate $(UPGRADE)
+constraints: ## write constraints*.txt anew from pyproject.toml: versions, and the hashes of every wheel
+	@test -d $(VENV)/uv/$(UV) || { python3 -m venv $(VENV)/uv/$(UV) && $(VENV)/uv/$(UV)/bin/python $(PIP) uv==$(UV); }
+	$(COMPILE) --all-extras pyproject.toml --output-file constraints.txt
+	$(COMPILE) --constraint constraints.txt --group build --output-file constraints-build.txt
+	$(COMPILE) --constraint constraints.txt --constraint constraints-build.txt --all-extras pyproject.toml --group dev \
+		--output-file constraints-dev.txt
+	@sed -i "s/ ; .*platform_python_implementation == 'CPython' and sys_platform == 'linux'//" constraints*.txt # all there is
+
+sbom: ## sbom.json (CycloneDX): what an installation consists of, with versions, licences and dependencies
+	@rm -rf build/sbom
+	python3 -m venv build/sbom/installed && python3 -m venv build/sbom/tool
+	build/sbom/installed/bin/python $(PIP) --require-hashes --requirement constraints.txt
+	build/sbom/tool/bin/python $(PIP) --require-hashes --requirement constraints-build.txt
+	build/sbom/tool/bin/python -m pip --disable-pip-version-check --quiet wheel --no-deps --no-build-isolation --wheel-dir build/sbom .
+	build/sbom/installed/bin/python $(PIP) --no-deps build/sbom/artifactd-*.whl
+	build/sbom/tool/bin/python $(PIP) cyclonedx-bom==$(CYCLONEDX)
+	build/sbom/installed/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes pip setuptools
+	build/sbom/tool/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-file sbom.json build/sbom/installed
 
 clean: ## forget the virtual environment and everything that was made
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -131,7 +131,10 @@ def test_the_build_sees_what_the_wheel_is_made_of() -> None:
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     made_of = {*wheel["packages"], *wheel.get("force-include", ())}
     described_by = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
-    assert {Path(name).parts[0] for name in made_of} | described_by | {"constraints.txt"} <= seen
+    assert {Path(name).parts[0] for name in made_of} | described_by | {
+        "constraints.txt",
+        "constraints-build.txt",
+    } <= seen
 
 
 def test_no_label_names_a_place_that_does_not_exist() -> None:

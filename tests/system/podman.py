@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import tomli
-
 from tests.support.process import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -108,17 +106,16 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def download(wheels: Path) -> None:
-    """Every wheel that the build wants, in the versions of constraints.txt."""
-    project = tomli.loads((ROOT / "pyproject.toml").read_text())
-    extra = project["project"]["optional-dependencies"]["azure-identity"]
-    wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"], *extra]
+    """Every wheel that the build wants, as container/README.md says."""
     pip = (sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(wheels), "--only-binary=:all:")
+    pinned = ("--require-hashes", "-r", "constraints.txt", "-r", "constraints-build.txt")
     said(
         subprocess.run(
-            [*pip, "--python-version", PYTHON, "--constraint", str(ROOT / "constraints.txt"), *wanted],
+            [*pip, "--python-version", PYTHON, *pinned],
             capture_output=True,
             text=True,
             check=False,
+            cwd=ROOT,
             timeout=600,
         )
     )
