@@ -1,5 +1,6 @@
 """artifactd export, as a real command, with a daemon and without."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,24 @@ def test_what_no_rule_names_is_exported_when_a_person_asks(by_hand: Site) -> Non
     assert by_hand.exported() == {"alice/one/report.docx": CSV}
 
 
-def test_a_person_can_name_the_copy(by_hand: Site) -> None:
+def test_a_person_can_name_the_copy_and_is_on_record_with_it(by_hand: Site) -> None:
+    by_hand.environment["SUDO_USER"] = "alice"
     report = by_hand.write("report_abcde_tmp/report.docx")
     out = by_hand.ok("export", str(report), "--as", "for the board.docx")
     assert "for%20the%20board.docx" in out
     assert by_hand.exported() == {"alice/one/for the board.docx": CSV}
+    entries = [json.loads(line) for line in by_hand.ok("audit").splitlines()]
+    requested = next(entry for entry in entries if entry["action"] == "export.requested")
+    assert (requested["principal"], requested["principal_uid"], requested["sudo_user"]) == (
+        "root",
+        0,
+        "alice",
+    )
+    its = [entry for entry in entries if entry.get("key") == "alice/one/for the board.docx"]
+    assert [(entry["action"], entry["principal"]) for entry in its[1:]] == [
+        ("artifact.started", "root"),
+        ("artifact.exported", "root"),
+    ]
 
 
 def test_exporting_again_says_that_it_is_there(by_hand: Site) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from artifactd.mirror.answers import Principal
 from artifactd.mirror.by_hand import Place, experiments, hint, relative
 from artifactd.stores.base import Conflict, StoreError, Unavailable
 from artifactd.stores.memory import MemoryStore
@@ -32,6 +33,9 @@ def pair(tmp_path: Path, live: FaultyStore, other: FaultyStore) -> Iterator[Rig]
     yield from rigged(tmp_path, live, other)
 
 
+TESTER = Principal("tester", 1000)
+
+
 class Answers(list[Mapping[str, Any]]):
     """What a person was answered."""
 
@@ -46,8 +50,13 @@ class Answers(list[Mapping[str, Any]]):
 
 def ask(rig: Rig, path: bytes, name: str | None = None) -> Answers:
     answers = Answers()
-    rig.by_hand.ask(path, name, "tester", answers.append)
+    rig.by_hand.ask(path, name, TESTER, answers.append)
     return answers
+
+
+def on_record(rig: Rig) -> list[dict[str, Any]]:
+    """The record, without what is the same in every entry."""
+    return [dict(entry.fields) for entry in rig.ledger.entries()]
 
 
 # --- hints ---
@@ -210,6 +219,69 @@ def test_while_the_only_store_is_out_the_answer_says_so(rig: Rig, live: FaultySt
     answers = ask(rig, rig.new("a.csv", b"one"))
     assert (answers.over, answers[-1]["ok"]) == (True, False)
     assert answers[-1]["reason"].startswith("live is out: ")
+
+
+# --- who asked, on record ---
+
+
+def test_who_asked_for_what_is_on_record_before_anything_is_done_and_on_every_entry_of_the_copy(
+    rig: Rig, live: FaultyStore
+) -> None:
+    live.scripted.append(before(StoreError))
+    path = rig.new("notes.txt", b"no rule names it")
+    answers = Answers()
+    rig.by_hand.ask(path, "mine.txt", Principal("root", 0, "ali\nce"), answers.append)
+    rig.finish()
+    rig.new("a.csv", b"the policy's")
+    rig.finish()
+    entries = on_record(rig)
+    requested = {
+        "action": "export.requested",
+        "outcome": "pending",
+        "principal": "root",
+        "principal_uid": 0,
+        "sudo_user": "ali\\x0ace",
+        "source": "alice/h2oai_experiment_one/notes.txt",
+        "as": "mine.txt",
+        "key": "alice/one/mine.txt",
+        "store": "live",
+        "rule": "by hand",
+    }
+    assert requested.items() <= entries[0].items()
+    assert rig.told("export.requested")[0]["seq"] == 1
+    its = [entry for entry in entries[1:] if entry["key"] == "alice/one/mine.txt"]
+    assert [entry["action"] for entry in its] == answers.actions
+    assert len(its) == 4, "a try that failed, and another"
+    assert {entry.get("principal") for entry in its} == {"root"}
+    assert {entry.get("principal") for entry in entries[1:] if entry not in its} == {None}
+
+
+def test_a_request_that_nothing_comes_of_is_on_record_with_the_reason(rig: Rig, live: FaultyStore) -> None:
+    rig.new("a.csv", b"one")
+    ask(rig, b"alice/h2oai_experiment_one/missing.csv")
+    ask(rig, b"alice/h2oai_experiment_one/a.csv", "../../bob/x")
+    first, second = on_record(rig)
+    assert (first["outcome"], first["principal"]) == ("failure", "tester")
+    assert first["reason"] == "no file is at alice/h2oai_experiment_one/missing.csv"
+    assert (second["outcome"], second["as"]) == ("failure", "../../bob/x")
+    assert "no key can be made" in second["reason"]
+    assert not live.tried
+
+
+def test_the_principal_stays_with_the_copy_when_another_mirror_takes_it_over(rig: Rig) -> None:
+    path = rig.new("a.csv", b"one")
+    with rig.file(path).open("ab"):
+        answers = ask(rig, path, "mine.csv")
+        rig.work()
+        pending = rig.by_hand.hand_over()
+    rig.crash()
+    rig.open()
+    rig.by_hand.take_over(pending)
+    rig.finish()
+    assert answers.over
+    requested, *entries = [one for one in on_record(rig) if one["key"] == "alice/one/mine.csv"]
+    assert requested["action"] == "export.requested"
+    assert [one["principal"] for one in entries] == ["tester", "tester"]
 
 
 # --- paths ---

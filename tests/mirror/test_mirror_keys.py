@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.decisions.lifecycle import Refused, State
+from artifactd.mirror.answers import Principal
 from artifactd.stores.base import StoreError
 from artifactd.stores.memory import MemoryStore
 from tests.support.faults import Fault, FaultyStore, before
@@ -185,7 +186,7 @@ def test_a_copy_asked_for_by_hand_is_tried_until_it_is_proven(
     path = rig.new("notes.txt", b"by hand")
     live.scripted.extend([before(StoreError)] * 2)
     answers: list[object] = []
-    rig.by_hand.ask(path, "renamed.txt", "tester", answers.append)
+    rig.by_hand.ask(path, "renamed.txt", Principal("tester", 1000), answers.append)
     rig.pass_time(3.0)
     assert rig.states(path) == {"live": State.RETRYING}
     for _ in range(deaths):
@@ -198,7 +199,7 @@ def test_a_copy_asked_for_by_hand_is_tried_until_it_is_proven(
 def test_a_rule_that_ignores_ends_an_unfinished_copy_by_hand_too(rig: Rig, live: FaultyStore) -> None:
     path = rig.new("notes.txt", b"by hand")
     live.always = before(StoreError)
-    rig.by_hand.ask(path, None, "tester", lambda _answer: None)
+    rig.by_hand.ask(path, None, Principal("tester", 1000), lambda _answer: None)
     rig.pass_time(3.0)
     rig.crash()
     rig.configure('[[policy]]\nname = "secret"\naction = "ignore"\nmatch = ["*.txt"]\n' + ALL_CSV)

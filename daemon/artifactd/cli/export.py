@@ -16,7 +16,8 @@ from artifactd.cli.terminal import AsJson, fail, lines
 from artifactd.clock import SYSTEM
 from artifactd.config import Config
 from artifactd.inspection.plan import NothingWanted, wanted
-from artifactd.mirror.answers import DISABLED
+from artifactd.linux.files import account
+from artifactd.mirror.answers import DISABLED, Principal
 from artifactd.mirror.by_hand import NO_PART
 from artifactd.service import control
 from artifactd.service.control import NoDaemon
@@ -100,7 +101,8 @@ def _by_daemon(settings: Config, source: bytes, name: str | None, wait: float) -
     seconds = max(wait, _FIRST_ANSWER_SECONDS)
     with suppress(TimeoutError):
         whole = str(settings.data_directory / os.fsdecode(source))
-        for answer in control.ask(settings.state_directory, "export", timeout=seconds, path=whole, name=name):
+        wish = {"path": whole, "name": name, "sudo_user": _sudo_user()}
+        for answer in control.ask(settings.state_directory, "export", timeout=seconds, **wish):
             last = answer
             if answer["final"] or SYSTEM.monotonic() >= until:
                 break
@@ -114,7 +116,12 @@ def _done_here(
     settings: Config, sources: list[bytes], name: str | None, wait: float
 ) -> Iterator[Mapping[str, Any]]:
     with ends_well():
-        answers = by_hand(
-            settings, log_of(settings, quiet=True), sources, name, wait_seconds=wait, clock=SYSTEM
-        )
+        principal = Principal(account(), os.geteuid(), _sudo_user())
+        log = log_of(settings, quiet=True)
+        answers = by_hand(settings, log, sources, name, principal, wait_seconds=wait, clock=SYSTEM)
     yield from answers
+
+
+def _sudo_user() -> str:
+    """Who called sudo, where it started this command (sudo(8))."""
+    return os.environ.get("SUDO_USER", "")

@@ -223,6 +223,8 @@ class Change:
 
     row: Row
     event: Event
+    by: str = ""
+    """the account of the person who asked for the copy; empty where the policy alone did"""
 
 
 _S = State

@@ -17,9 +17,6 @@ FOLDER: Final = "_artifactd/anchors/"
 _NAME: Final = re.compile(r"([0-9]{12})-([0-9a-f]{64})")
 """Of an anchor: number and hash of the entry that it holds."""
 
-_ACTION: Final = '"action":"audit.anchored"'
-"""In the line of an entry that tells of an anchor, as `record` writes it."""
-
 
 def anchor(ledger: Ledger) -> tuple[Put, Entry] | None:
     """The put that anchors the end of the record: the last entry itself, under its own number and hash.
@@ -49,7 +46,7 @@ class Told:
         """The entries as they are."""
         for entry in entries:
             self.last = entry.seq
-            if _ACTION in entry.line:
+            if entry.tells("audit.anchored"):
                 with suppress(ValueError, KeyError, TypeError):  # altered, which the chain shows
                     fields = entry.fields
                     store, key = str(fields["store"]), str(fields["key"])

@@ -400,7 +400,7 @@ class Ledger:
                     continue
                 after = step(before, change.event, at)
                 latest[name] = after
-                fields = record.account(before, after, change.event)
+                fields = record.account(before, after, change.event, change.by)
                 entry = record.append(head, at, {**self._context, **fields})
                 head = Head(entry.seq, entry.hash)
                 recorded.append(Recorded(after, change.event, entry, before.state))

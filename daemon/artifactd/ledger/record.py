@@ -91,6 +91,10 @@ class Entry:
         fields: dict[str, Value] = json.loads(self.line) if self._said is None else dict(self._said)
         return fields
 
+    def tells(self, action: str) -> bool:
+        """Whether it is of this action, found out without reading all of it."""
+        return f'"action":"{action}"' in self.line  # in a text the quotes would be escaped
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -115,8 +119,11 @@ def append(head: Head, at: float, fields: Fields) -> Entry:
     return Entry(head.seq + 1, line, hash_of(line), body)
 
 
-def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
-    """What the record says of `event`, which took a copy from `before` to `after`."""
+def account(before: Row, after: Row, event: Event, by: str = "") -> dict[str, Value]:
+    """What the record says of `event`, which took a copy from `before` to `after`.
+
+    `by` is the account of the person who asked for the copy; empty where the policy alone did.
+    """
     terms = TERMS[type(event)]
     fields: dict[str, Value] = {
         "action": terms.action,
@@ -135,6 +142,8 @@ def account(before: Row, after: Row, event: Event) -> dict[str, Value]:
         "attempt": (after if isinstance(event, Started | Replayed) else before).failures + 1,
         "reason": printable(after.reason),
     }
+    if by:
+        fields["principal"] = by
     match event:
         case Started():
             fields["evidence"] = after.evidence

@@ -69,7 +69,7 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
     "artifact.confirmed": _COPY,
     "hint.received": ("experiment_id", "source", "artifacts", "principal"),
     "hint.unknown": ("experiment_id", "reason", "principal"),
-    "export.requested": ("source", "name", "principal"),
+    "export.requested": ("source", "name", "principal", "seq", "hash"),
     "audit.anchored": ("store", "key", "seq", "hash"),
     "sync.finished": (
         "exported",

@@ -10,12 +10,23 @@ from typing import Any, Final, NamedTuple, assert_never
 from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.decisions.assessment import Subject
 from artifactd.decisions.layout import EXPERIMENT
-from artifactd.decisions.lifecycle import Event, Kept, Proven, Refused, Skipped, Unchanged, Upheld, Vanished
+from artifactd.decisions.lifecycle import (
+    Event,
+    Kept,
+    Proven,
+    Refused,
+    Row,
+    Skipped,
+    Unchanged,
+    Upheld,
+    Vanished,
+)
 from artifactd.decisions.plan import Nothing
 from artifactd.decisions.policy import Wanted
 from artifactd.discovery import scan
 from artifactd.ledger.ledger import Recorded
-from artifactd.mirror.answers import Answer, final
+from artifactd.ledger.record import Value
+from artifactd.mirror.answers import Answer, Principal, final
 from artifactd.mirror.mirror import Mirror
 from artifactd.mirror.recorder import Recorder
 from artifactd.mirror.scanning import Done
@@ -30,6 +41,7 @@ class Pending(NamedTuple):
 
     path: bytes
     name: str | None
+    principal: str
     answer: Answer
 
     def refuse(self, reason: str) -> None:
@@ -105,6 +117,13 @@ def hint(  # noqa: PLR0917 - each of a type of its own
         mirror.appeared(place.folder, hinted=place.vouched, done=looked_at)
 
 
+class _Wanted(NamedTuple):
+    """A file that a person wants, and may have."""
+
+    subject: Subject
+    decision: Wanted
+
+
 @dataclass(slots=True, eq=False)
 class _Asked:
     """One person's request for one artifact."""
@@ -112,6 +131,7 @@ class _Asked:
     key: str
     """where its copies are wanted; another copy of the artifact may be under way to another key"""
     name: str | None
+    principal: str
     answer: Answer
     stores: set[str]
     """whose outcome is not known yet"""
@@ -129,19 +149,41 @@ class ByHand:
 
     def __post_init__(self) -> None:
         self.recorder.listeners.append(self._heard)
+        self.recorder.principal = self._principal
 
-    def ask(self, path: bytes, name: str | None, principal: str, answer: Answer) -> None:
-        """Export the file at `path` below the data directory, under `name` if one is given."""
-        found = self.mirror.artifact(path)
-        if found is None:
-            answer(_final(path, ok=False, reason=NO_PART))
-            return
-        self.recorder.log.info("export.requested", source=printable(path), name=name, principal=principal)
-        self._export(found, name, answer)
+    def ask(self, path: bytes, name: str | None, principal: Principal, answer: Answer) -> None:
+        """Export the file at `path` below the data directory, under `name` if one is given.
+
+        Who asked for what is on record before anything is done about it, and where nothing is, why.
+        """
+        subject = self._subject(path, name)
+        self._note(path, name, principal, subject)
+        self._export(path, subject, name, principal.account, answer)
+
+    def _note(self, path: bytes, name: str | None, principal: Principal, subject: _Wanted | str) -> None:
+        fields: dict[str, Value] = {
+            "action": "export.requested",
+            "source": printable(path),
+            "as": None if name is None else printable(name),
+            "store": " ".join(sorted(one.store for one in self.mirror.stores())),
+            **principal.fields(),
+        }
+        match subject:
+            case str(reason):
+                fields |= {"outcome": "failure", "reason": reason}
+            case _Wanted(decision=decision):
+                fields |= {"outcome": "pending", "key": decision.key.text, "rule": decision.rule}
+        entry = self.recorder.note(fields)
+        where = {"source": printable(path), "seq": entry.seq, "hash": entry.hash}
+        self.recorder.log.info("export.requested", **where, name=name, principal=principal.account)
 
     def hand_over(self) -> list[Unanswered]:
         """The requests and hints whose outcome is not known yet. They are forgotten here."""
-        pending = [Pending(path, one.name, one.answer) for path, all_ in self._asked.items() for one in all_]
+        pending = [
+            Pending(path, one.name, one.principal, one.answer)
+            for path, all_ in self._asked.items()
+            for one in all_
+        ]
         self._asked.clear()
         return [*pending, *(Hinted(folder, done) for folder, done in self.mirror.hand_over())]
 
@@ -151,31 +193,41 @@ class ByHand:
             match one:
                 case Hinted(folder, done):
                     self.mirror.appeared(folder, hinted=True, done=done)
-                case Pending(path, name, answer):
-                    found = self.mirror.artifact(path)
-                    if found is None:
-                        one.refuse(NO_PART)
-                    else:
-                        self._export(found, name, answer)
+                case Pending(path, name, principal, answer):
+                    self._export(path, self._subject(path, name), name, principal, answer)
                 case _:
                     assert_never(one)
 
-    def _export(self, found: Artifact, name: str | None, answer: Answer) -> None:
-        path = found.path
+    def _subject(self, path: bytes, name: str | None) -> _Wanted | str:
+        """The file as a person wants it, or why it is not exported."""
+        found = self.mirror.artifact(path)
+        if found is None:
+            return NO_PART
         sighting = self._sighting(path)
         if isinstance(sighting, str):
-            answer(_final(path, ok=False, reason=sighting))
-            return
+            return sighting
         decision = self.mirror.selection.policy.by_hand(found, sighting.identity.size, name)
         if not isinstance(decision, Wanted):
-            answer(_final(path, ok=False, reason=decision.reason))
+            return decision.reason
+        return _Wanted(Subject(sighting, found, decision, asked=True), decision)
+
+    def _export(
+        self, path: bytes, wanted: _Wanted | str, name: str | None, principal: str, answer: Answer
+    ) -> None:
+        if isinstance(wanted, str):
+            answer(_final(path, ok=False, reason=wanted))
             return
-        asked = _Asked(decision.key.text, name, answer, self._stores())
+        asked = _Asked(wanted.decision.key.text, name, principal, answer, self._stores())
         self._asked.setdefault(path, []).append(asked)
         self.mirror.request(path, name)
         if asked.stores and not self.mirror.attends_to(path):
             self._end(path, asked)
-            answer(self._not_waited_for(Subject(sighting, found, decision, asked=True)))
+            answer(self._not_waited_for(wanted.subject))
+
+    def _principal(self, row: Row) -> str:
+        """Who waits for this copy: the first who asked for it; "" where nobody does."""
+        asked = (one for one in self._asked.get(row.artifact.path, ()) if one.key == row.wanted_key)
+        return next((one.principal for one in asked), "")
 
     def _stores(self) -> set[str]:
         """The stores that take something; all where none does, because one of them may be tried just now."""
@@ -224,7 +276,8 @@ class ByHand:
         """Another copy of the artifact is done with, and with it the look that was to serve this one too."""
         if asked in self._asked.get(found.path, ()) and not self.mirror.attends_to(found.path):
             self._end(found.path, asked)
-            self._export(found, asked.name, asked.answer)
+            subject = self._subject(found.path, asked.name)
+            self._export(found.path, subject, asked.name, asked.principal, asked.answer)
 
     def _tell(self, asked: _Asked, item: Recorded) -> None:
         ok = isinstance(item.event, Proven | Unchanged)

@@ -1,12 +1,12 @@
 """Puts changes on record, and tells the log and whoever listens. While it cannot, nothing goes on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import ERROR, getLevelNamesMapping
 from typing import Final, TypeVar
 
 from artifactd.clock import Clock
-from artifactd.decisions.lifecycle import Change
+from artifactd.decisions.lifecycle import Change, Row
 from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.ledger.record import TERMS, Entry, Fields
 from artifactd.ledger.schema import Unwritable
@@ -40,6 +40,8 @@ class Recorder:
     """why the record cannot be written now; empty: it can, as far as is known"""
     waited: float = 0.0
     """seconds since the start in which it could not be written"""
+    principal: Callable[[Row], str] = lambda _row: ""
+    """who asked for this copy by hand and waits for it; "" where nobody does"""
     anchors: int = 0
     """noted since the start"""
 
@@ -52,7 +54,11 @@ class Recorder:
         """
         if not changes:
             return []
-        recorded = self._written(lambda: self.ledger.record(changes, self.clock.now()))
+        by = [
+            replace(one, by=who) if (who := self.principal(one.row)) and not one.by else one
+            for one in changes
+        ]
+        recorded = self._written(lambda: self.ledger.record(by, self.clock.now()))
         for item in recorded:
             self._tell(item)
         return recorded

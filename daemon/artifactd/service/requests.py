@@ -8,7 +8,7 @@ from typing import Any, Final
 from artifactd.artifact import printable
 from artifactd.decisions.shares import Owner
 from artifactd.discovery.watch import Watch
-from artifactd.mirror.answers import final
+from artifactd.mirror.answers import Principal, final
 from artifactd.mirror.by_hand import NO_PART, Place, hint, relative
 from artifactd.mirror.engine import Engine
 from artifactd.service.control import Request
@@ -36,13 +36,19 @@ def answer(request: Request, engine: Engine, watch: Watch, folders: Sequence[Pla
             if (source := relative(root, path)) is None:
                 request.answer(final(ok=False, source=printable(path), reason=NO_PART))
                 return
-            engine.by_hand.ask(source, name if name is None else str(name), request.principal, request.answer)
+            engine.by_hand.ask(
+                source, name if name is None else str(name), _principal(request), request.answer
+            )
         case "waiting":
             request.answer(
                 final(ok=True, **_waiting(engine, watch, fields.get("user"), fields.get("experiment")))
             )
         case unknown:
             request.answer(final(ok=False, reason=f"this daemon cannot {unknown!r}"))
+
+
+def _principal(request: Request) -> Principal:
+    return Principal(request.principal, request.uid, str(request.fields.get("sudo_user") or ""))
 
 
 def _waiting(engine: Engine, watch: Watch, user: object, experiment: object) -> Mapping[str, Any]:

@@ -22,8 +22,8 @@ from artifactd.decisions.lifecycle import (
 )
 from artifactd.discovery import evidence
 from artifactd.ledger.ledger import Recorded
-from artifactd.linux.files import account
 from artifactd.log.log import Log
+from artifactd.mirror.answers import Principal
 from artifactd.mirror.engine import Engine, open_engine
 from artifactd.stopping import Stopping, signals
 
@@ -181,6 +181,7 @@ def by_hand(
     log: Log,
     sources: Sequence[bytes],
     name: str | None,
+    principal: Principal,
     *,
     wait_seconds: float,
     clock: Clock,
@@ -199,7 +200,7 @@ def by_hand(
         for path in sources:
             source = printable(path)
             answers[path] = {"ok": False, "final": False, "source": source, "reason": "not complete yet"}
-            engine.by_hand.ask(path, name, account(), partial(answers.__setitem__, path))
+            engine.by_hand.ask(path, name, principal, partial(answers.__setitem__, path))
         until = clock.monotonic() + wait_seconds
         while not all(answer["final"] for answer in answers.values()):
             if clock.monotonic() >= until or stopping.is_set():
