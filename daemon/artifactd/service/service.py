@@ -41,7 +41,8 @@ _TURN_SECONDS: Final = 1.0
 _DRAIN_SECONDS: Final = 20.0
 """For what is in flight at the end. Before they kill, systemd waits 90 seconds and Kubernetes 30."""
 
-_IDLE_SECONDS: Final = 3600.0
+_IDLE_SECONDS: Final = 5.0
+"""A signal that comes just as the daemon falls asleep does not wake it, and is heard when it next wakes."""
 
 _HINTS_A_SECOND: Final = 10.0
 _HINTS_AT_ONCE: Final = 100
