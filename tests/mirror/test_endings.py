@@ -10,6 +10,7 @@ from artifactd.artifact import Key
 from artifactd.decisions.lifecycle import State
 from artifactd.decisions.plan import REFUSED_SECONDS
 from artifactd.decisions.policy import beside
+from artifactd.mirror.answers import Principal
 from artifactd.stores.base import StoreError
 from artifactd.stores.memory import MemoryStore
 from tests.support.faults import FaultyStore, before
@@ -284,7 +285,7 @@ def test_a_mistaken_export_by_hand_is_answered_and_on_record_and_no_work_any_mor
     path = rig.new("notes.txt", b"two")
     rig.settle()
     answers: list[dict[str, object]] = []
-    rig.by_hand.ask(path, "a.csv", "tester", lambda answer: answers.append(dict(answer)))
+    rig.by_hand.ask(path, "a.csv", Principal("tester", 1000), lambda answer: answers.append(dict(answer)))
     rig.finish()
     assert [(answer["ok"], answer["final"]) for answer in answers] == [(False, True)]
     assert "alice/one/a.csv already holds another file" in str(answers[0]["reason"])

@@ -64,6 +64,10 @@ class Config:
         """Every key with its value as shown and where it came from."""
         return self.rows
 
+    def canonical(self) -> str:
+        """The text whose SHA-256 is `digest`: every effective value but the secrets, as one JSON object."""
+        return canonical(self.rows)
+
 
 def rows(document: Document, policy: Policy, settings: Mapping[str, Setting]) -> tuple[Row, ...]:
     """The rows of `config show`: each key in the order of the document, then the rules in theirs."""
@@ -76,10 +80,15 @@ def rows(document: Document, policy: Policy, settings: Mapping[str, Setting]) ->
     return (*fields, *rules)
 
 
-def fingerprint(effective: Iterable[Row]) -> str:
-    """SHA-256 of these rows' values in canonical JSON, without their sources and without secrets."""
+def canonical(effective: Iterable[Row]) -> str:
+    """These rows' values as one JSON object in ASCII, without their sources and without secrets."""
     values = {row.key: row.value for row in effective if row.key not in SECRETS}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode("ascii")).hexdigest()
+    return json.dumps(values, sort_keys=True)
+
+
+def fingerprint(effective: Iterable[Row]) -> str:
+    """SHA-256 of `canonical`."""
+    return hashlib.sha256(canonical(effective).encode("ascii")).hexdigest()
 
 
 def _source(key: str, settings: Mapping[str, Setting]) -> str:

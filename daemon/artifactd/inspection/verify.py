@@ -26,7 +26,7 @@ from artifactd.inspection.findings import (
 from artifactd.ledger import anchors, record
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import FILE
-from artifactd.mirror.engine import context
+from artifactd.mirror.engine import context, take
 from artifactd.stores.base import Stat, Store, StoreError
 
 Progress = Callable[[int], None]
@@ -88,6 +88,7 @@ def note(config: Config, found: Verification, now: float) -> None:
     outcome = "failure" if found.problems else "success"
     said = {kind: counts[kind] for kind in PROBLEMS}
     ledger = Ledger.open(config.state_directory, context(config), as_it_is=True)
+    take(ledger, config, now)
     ledger.record([row for one in found.findings if (row := change(one)) is not None], now)
     ledger.note(now, {"action": "copies.verified", "outcome": outcome, "copies": len(found.findings), **said})
     ledger.close()

@@ -370,6 +370,11 @@ class Ledger:
         """The end of the record."""
         return self._entries.head()
 
+    def last(self, action: str, among: int) -> Entry | None:
+        """The last entry of this action among so many of the newest; None where there is none."""
+        newest = self.entries(max(0, self.head().seq - among))
+        return max((one for one in newest if one.tells(action)), key=lambda one: one.seq, default=None)
+
     def _select(self, where: str, values: Sequence[object]) -> list[Row]:
         with sqlite_errors():
             return [row_of(found) for found in self._db.execute(f"{READ} {where}", values)]

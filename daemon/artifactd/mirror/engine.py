@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from artifactd import __version__
 from artifactd.clock import Clock, rfc3339
@@ -106,6 +107,7 @@ def open_engine_locked(
             ledger = open_ledger(config, log, clock, working)
             stack.callback(ledger.close)
             since = 0.0 if _goes_on(ledger, config) else clock.now()
+            take(ledger, config, clock.now())
             upload_log = LedgerUploadLog(config.state_directory)
             stack.callback(upload_log.close)
             stores = open_stores(config, ledger, upload_log, clock)
@@ -152,6 +154,31 @@ def _goes_on(ledger: Ledger, config: Config) -> bool:
     (newest,) = ledger.entries(ledger.head().seq - 1)
     ours = context(config)
     return all(newest.fields.get(name) == ours[name] for name in ("version", "config_digest"))
+
+
+_LOOKED_AT: Final = 1_000
+"""Newest entries among which a configuration is looked for: some milliseconds. Else it is told again."""
+
+_MOST_SETTINGS: Final = 256 << 10
+"""Characters of a configuration that go on record: some thousand rules. A longer one is cut there; its digest
+still tells whether a file that somebody kept is the one."""
+
+
+def take(ledger: Ledger, config: Config, now: float) -> None:
+    """Have on record what this configuration says, unless it is the last one there.
+
+    `now` is in seconds since the epoch. Every entry names its configuration's digest, so each can be tied to
+    the rules of its day.
+
+    Raises:
+        Unwritable: it cannot be on record.
+    """
+    last = ledger.last("config.taken", _LOOKED_AT)
+    if last is not None and f'"config_digest":"{config.digest}"' in last.line:
+        return
+    settings = config.canonical()
+    said: dict[str, Value] = {"settings": settings[:_MOST_SETTINGS], "settings_size": len(settings)}
+    ledger.note(now, {"action": "config.taken", "outcome": "success", **said})
 
 
 def open_stores(config: Config, ledger: Ledger, upload_log: UploadLog, clock: Clock) -> dict[str, Store]:

@@ -7,7 +7,7 @@ from artifactd.config import Config
 from artifactd.decisions.lifecycle import Change, Replayed, Row, State
 from artifactd.ledger.ledger import Ledger
 from artifactd.linux.files import account
-from artifactd.mirror.engine import context
+from artifactd.mirror.engine import context, take
 
 _STATES: Final = (State.REFUSED, State.KEPT, State.RETRYING, State.LOST)
 
@@ -21,6 +21,7 @@ def replay(config: Config, paths: Collection[bytes | None] | None, at: float) ->
         Newer, Unwritable, Damaged: see `Ledger.open`.
     """
     ledger = Ledger.open(config.state_directory, context(config), as_it_is=True)
+    take(ledger, config, at)
     rows = [
         row
         for row in ledger.rows(states=_STATES)
