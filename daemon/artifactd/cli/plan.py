@@ -1,6 +1,5 @@
 """`artifactd plan`: what a sync would do."""
 
-import os
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Annotated, Any, Final
@@ -13,11 +12,11 @@ from artifactd.cli.state import reading
 from artifactd.cli.terminal import NAME, AsJson, columns, lines, on_terminal, table
 from artifactd.clock import SYSTEM
 from artifactd.discovery import scan
+from artifactd.inspection.destinations import rooms
 from artifactd.inspection.plan import Forecast, Would, whole_tree
+from artifactd.inspection.totals import Totals
 from artifactd.ledger.ledger import Ledger
 from artifactd.mirror.answers import DISABLED
-from artifactd.mirror.engine import named
-from artifactd.mirror.wanted import Selection
 
 
 def plan(
@@ -31,24 +30,42 @@ def plan(
     """Show what a sync would do, and touch nothing.
 
     On a terminal each file has one line: its name in the store, what would be done, its size, whose it is,
-    and why.
+    and why. It ends, on standard error, with the sum for each store and what is to be mended: files that want
+    one key, rules that match nothing, missing room.
     """
     settings = configuration(config)
     if not settings.enabled:
         typer.echo(f"{DISABLED}. With it, a sync would do this:", err=True)
-    selection = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
-    stores = [name for name, _ in named(settings)]
+    totals = Totals(settings.policy)
     with reading(settings, missing=Ledger.empty) as ledger:
-        found = whole_tree(selection, stores, ledger, SYSTEM.now(), scan.scan(settings.data_directory))
-        shown = _forecasts(found, everything=everything)
-        if as_json:
-            lines(shown)
-            return
-        if on_terminal():
-            rows = chain([("name", "would", "size", "whose", "why")], map(_row, shown))
-            columns(rows, (NAME, 12, 9, 16), lambda row: {1: _COLOURS.get(row[1])})
-        else:
-            table(_COLUMNS, map(_cells, shown))
+        found = _counted(whole_tree(settings, ledger, SYSTEM.now()), totals)
+        _show(_forecasts(found, everything=everything), as_json=as_json)
+    free = {store: room.free for store, room in rooms(settings, _SECONDS).items()}
+    for line in totals.lines(free):
+        typer.echo(line, err=True)
+
+
+_SECONDS: Final = 5.0
+"""For the room of a destination: a mount may be dead."""
+
+
+def _counted(
+    found: Iterator[Forecast | scan.Unobservable], totals: Totals
+) -> Iterator[Forecast | scan.Unobservable]:
+    for one in found:
+        if isinstance(one, Forecast):
+            totals.hear(one)
+        yield one
+
+
+def _show(shown: Iterator[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        lines(shown)
+    elif on_terminal():
+        rows = chain([("name", "would", "size", "whose", "why")], map(_row, shown))
+        columns(rows, (NAME, 12, 9, 16), lambda row: {1: _COLOURS.get(row[1])})
+    else:
+        table(_COLUMNS, map(_cells, shown))
 
 
 _COLUMNS: Final = ("would", "source", "size", "kind", "to", "rule", "reason")

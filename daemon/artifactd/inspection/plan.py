@@ -3,8 +3,8 @@
 import math
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -13,10 +13,12 @@ from artifactd.config import Config
 from artifactd.decisions.assessment import Assessment, Copy, assess
 from artifactd.decisions.plan import Moment, Nothing, Read, Wait, family
 from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
+from artifactd.decisions.shares import Owner
 from artifactd.discovery import scan
 from artifactd.discovery.reading import OTHER_NAMES
 from artifactd.ledger.ledger import Ledger
 from artifactd.mirror.by_hand import experiments
+from artifactd.mirror.engine import named
 from artifactd.mirror.wanted import Selection
 
 
@@ -49,17 +51,62 @@ class Forecast:
     would: Would
     reason: str
     rule: str | None
+    other: bytes | None = None
+    """another file that has the key, or is to have it"""
 
 
-def forecast(
-    sightings: Sequence[Sighting], selection: Selection, stores: Sequence[str], ledger: Ledger, now: float
-) -> Iterator[Forecast]:
-    """What would be done with these files, `now` being seconds since the epoch."""
-    rows = ledger.of_sources([sighting.path for sighting in sightings])
-    for sighting in sightings:
-        if (subject := selection.subject(sighting)) is not None:
-            moment = Moment(now, longest_wait=math.inf)
-            yield from _of_file(assess(subject, rows.get(sighting.path, []), stores, moment))
+@dataclass(slots=True)
+class Forecaster:
+    """Foresees what would be done with files, `now` being seconds since the epoch."""
+
+    selection: Selection
+    stores: Sequence[str]
+    ledger: Ledger
+    now: float
+    _owner: Owner | None = None
+    _claims: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    """store and key → the file that is to have them. A key names its user and experiment, so that no more is
+    remembered than one experiment's"""
+
+    def of(self, sightings: Sequence[Sighting]) -> Iterator[Forecast]:
+        """What would be done with these files; those of one experiment come one after the other."""
+        rows = self.ledger.of_sources([sighting.path for sighting in sightings])
+        moment = Moment(self.now, longest_wait=math.inf)
+        assessed = [
+            assess(subject, rows.get(sighting.path, []), self.stores, moment)
+            for sighting in sightings
+            if (subject := self.selection.subject(sighting)) is not None
+        ]
+        held = self._held([copy for one in assessed for copy in one.unread])
+        for one in assessed:
+            if one.subject.owner != self._owner:
+                self._owner = one.subject.owner
+                self._claims.clear()
+            for foreseen in _of_file(one):
+                yield self._beside(foreseen, held)
+
+    def _held(self, copies: Sequence[Copy]) -> dict[tuple[str, str], list[bytes]]:
+        """Store and key → the files on record that have them."""
+        keys: dict[str, set[str]] = {}
+        for copy in copies:
+            keys.setdefault(copy.store, set()).add(copy.wanted.key.text)
+        return {
+            (store, key): [row.artifact.path for row in rows]
+            for store, wanted in keys.items()
+            for key, rows in self.ledger.claimants(store, list(wanted)).items()
+        }
+
+    def _beside(self, one: Forecast, held: Mapping[tuple[str, str], Sequence[bytes]]) -> Forecast:
+        """The forecast, in view of the other files that want its key, or have it."""
+        path, name = one.artifact.path, (one.store, one.key)
+        if one.would not in (Would.EXPORT, Would.COMPARE):
+            return one
+        claims = (*held.get(name, ()), self._claims.setdefault(name, path))
+        other = next((claim for claim in claims if claim != path), None)
+        if other is None:
+            return one
+        reason = f"{printable(other)} has this key, so only the same bytes are taken: change `as` of the rule"
+        return replace(one, would=Would.REFUSE, reason=reason, other=other)
 
 
 def _of_file(assessment: Assessment) -> Iterator[Forecast]:
@@ -100,14 +147,17 @@ def _would(copy: Copy, assessment: Assessment) -> tuple[Would, str]:
             assert_never(other)
 
 
-def whole_tree(
-    selection: Selection, stores: Sequence[str], ledger: Ledger, now: float, found: Iterator[scan.Found]
-) -> Iterator[Forecast | scan.Unobservable]:
-    """What would be done with every file that a scan finds, and what it could not look at."""
-    for one in found:
+def whole_tree(config: Config, ledger: Ledger, now: float) -> Iterator[Forecast | scan.Unobservable]:
+    """What would be done with every file of the data directory, and what could not be looked at.
+
+    `now` is seconds since the epoch.
+    """
+    selection = Selection(os.fsencode(config.data_directory), config.policy, config.user)
+    forecaster = Forecaster(selection, [name for name, _ in named(config)], ledger, now)
+    for one in scan.scan(config.data_directory):
         match one:
             case scan.Seen(sightings):
-                yield from forecast(sightings, selection, stores, ledger, now)
+                yield from forecaster.of(sightings)
             case scan.Unobservable():
                 yield one
             case scan.Gone():

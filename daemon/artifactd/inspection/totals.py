@@ -1,0 +1,87 @@
+"""What all forecasts come to: how much would be sent, and what of the policy is seldom meant. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from artifactd.artifact import printable, size_of
+from artifactd.decisions.policy import BUILT_IN, Policy
+from artifactd.inspection.plan import Forecast, Would
+
+_SHOWN: Final = 3
+"""Of what there may be much of."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """The sum of the forecasts that it was told."""
+
+    policy: Policy
+    sources: int = 0
+    """files of experiments, each counted once for each of its copies"""
+    wanted: int = 0
+    refused: int = 0
+    files: Counter[str] = field(default_factory=Counter)
+    """copies that a store would be sent"""
+    bytes: Counter[str] = field(default_factory=Counter)
+    """... and how much that is at most: those that turn out to have the same bytes are not"""
+    clashes: int = 0
+    """copies whose key another file has or wants"""
+    _examples: list[str] = field(default_factory=list)
+    _matched: Counter[str] = field(default_factory=Counter)
+
+    def hear(self, one: Forecast) -> None:
+        """One more."""
+        self.sources += 1
+        self._matched[one.rule or ""] += 1
+        self.wanted += one.would is not Would.LEAVE
+        self.refused += one.would is Would.REFUSE
+        if one.would in (Would.EXPORT, Would.COMPARE, Would.RETRY):
+            self.files[one.store] += 1
+            self.bytes[one.store] += one.size
+        if one.other is not None:
+            self.clashes += 1
+            if len(self._examples) < _SHOWN:
+                pair = f"{printable(one.artifact.path)} and {printable(one.other)}"
+                self._examples.append(f"{pair} to {one.store}:{one.key}")
+
+    def clash(self) -> str | None:
+        """That files want one key, with examples; None where none do."""
+        if not self.clashes:
+            return None
+        more = ["…"] if self.clashes > len(self._examples) else []
+        return f"two files want one key: {'; '.join((*self._examples, *more))}"
+
+    def unmatched(self) -> Iterator[str]:
+        """What of the policy matches nothing of what is there. Nothing where nothing is there."""
+        if self.sources and not self.wanted:
+            yield f"the policy wants none of the {self.sources} files there are: see artifactd plan --all"
+        elif self.sources and self.policy.rules != BUILT_IN:
+            for rule in self.policy.rules:
+                if not self._matched[rule.name]:
+                    yield f"rule {rule.name!r} matches nothing that is there and that no rule before it takes"
+
+    def short(self, free: Mapping[str, int]) -> Iterator[str]:
+        """Which store has less room than is to be sent; `free` has the bytes of those where that is known."""
+        for store, room in free.items():
+            if self.bytes[store] > room:
+                yield f"{store} lacks room: {size_of(self.bytes[store])} to send, {size_of(room)} free"
+
+    def lines(self, free: Mapping[str, int]) -> Iterator[str]:
+        """The sum for a person, one line a store, then what is to be mended."""
+        for store, count in self.files.items():
+            room = f", {size_of(free[store])} free there" if store in free else ""
+            yield f"to {store}: {count} files, {size_of(self.bytes[store])}{room}"
+        if not self.files:
+            yield "nothing to send"
+        if self.refused:
+            yield f"refused: {self.refused}, each needs a person"
+        yield from (f"warning: {one}" for one in self.warnings(free))
+
+    def warnings(self, free: Mapping[str, int]) -> Iterator[str]:
+        """All that is to be mended."""
+        if (clash := self.clash()) is not None:
+            yield clash
+        yield from self.unmatched()
+        yield from self.short(free)

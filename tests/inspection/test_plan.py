@@ -1,0 +1,64 @@
+"""Which of several files that want one key is to have it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from artifactd.config import Config, load
+from artifactd.inspection.plan import Forecast, Would, whole_tree
+from artifactd.ledger.ledger import Ledger
+from artifactd.mirror.engine import context
+from tests.support.process import Site
+
+
+@pytest.fixture
+def ledger(site: Site) -> Iterator[Ledger]:
+    ledger = Ledger.open(site.state, context(settings(site)))
+    yield ledger
+    ledger.close()
+
+
+def settings(site: Site) -> Config:
+    return load(site.config, site.environment)
+
+
+def foreseen(site: Site, ledger: Ledger) -> dict[str, tuple[Would, str | None]]:
+    found = whole_tree(settings(site), ledger, 0.0)
+    return {
+        Path(one.artifact.path.decode()).parent.name: (
+            one.would,
+            None if one.other is None else one.other.decode(),
+        )
+        for one in found
+        if isinstance(one, Forecast)
+    }
+
+
+def test_the_second_file_that_wants_a_key_is_refused_and_another_experiments_is_not(
+    site: Site, ledger: Ledger
+) -> None:
+    site.configure('[[policy]]\nname = "all"\nmatch = "*.csv"')
+    first, second = (site.write(f"{folder}/preds.csv", folder.encode()) for folder in ("a", "b"))
+    site.write("c/preds.csv", experiment="two")
+    found = foreseen(site, ledger)
+    assert found.pop("c") == (Would.EXPORT, None)
+    refused = next(name for name, (would, _) in found.items() if would is Would.REFUSE)
+    other = first if refused == "b" else second
+    assert found[refused][1] == str(other.relative_to(site.data))
+    assert sorted(would for would, _ in found.values()) == [Would.EXPORT, Would.REFUSE]
+
+
+def test_a_key_that_another_file_has_on_record_is_not_to_be_had(site: Site) -> None:
+    site.configure('[[policy]]\nname = "all"\nmatch = "*.csv"')
+    first = site.write("a/preds.csv", b"a")
+    site.ok("sync")
+    first.unlink()
+    site.write("b/preds.csv", b"b")
+    ledger = Ledger.look(site.state)
+    assert foreseen(site, ledger) == {"b": (Would.REFUSE, str(first.relative_to(site.data)))}
+    ledger.close()
+    done = site.command("plan")
+    assert "two files want one key" in done.stderr
+    assert done.stderr.startswith("nothing to send")
+    assert done.returncode == 0
