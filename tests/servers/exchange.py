@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Final, assert_never
@@ -20,6 +20,7 @@ from tests.servers.faults import (
     FlipAnswer,
     Hide,
     LoseAnswer,
+    Misheard,
     Refuse,
     Reset,
     Seen,
@@ -75,6 +76,8 @@ class Exchange:
                 return self._pass_on(unchanged, self._lose)
             case Hide():
                 return self._pass_on(unchanged, self._hide)
+            case Misheard(head):
+                return replace(self, head=Head(head(self.head.raw))).run(None)
             case None | Delay() | Reset() | Truncate() | Flip() | FlipAnswer() | Slow():
                 if isinstance(what, Delay):
                     self.closing.wait(what.seconds)

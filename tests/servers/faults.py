@@ -80,6 +80,13 @@ class Hide:
 
 
 @dataclass(frozen=True, slots=True)
+class Misheard:
+    """The server gets another head than was sent: for servers that verify no signatures."""
+
+    head: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Delay:
     """The server hears of the request so many seconds later."""
 
@@ -116,7 +123,7 @@ def _names(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 OnBody = Reset | Truncate | Flip | FlipAnswer | Slow
-What = OnBody | Refuse | Blackhole | LoseAnswer | Hide | Delay | Answer
+What = OnBody | Refuse | Blackhole | LoseAnswer | Hide | Misheard | Delay | Answer
 
 
 def anything(_: Seen) -> bool:

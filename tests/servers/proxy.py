@@ -20,7 +20,8 @@ _PATIENCE: Final = 120.0
 
 
 class Proxy:
-    """Between clients and the server at `upstream`. Heads pass untouched, so that signatures stay valid.
+    """Between clients and the server at `upstream`. Heads pass untouched, so that signatures stay valid
+    (but for `Misheard`).
 
     `seen` has every request whose head came, in order. `faults` are tried in order; one that was used as
     often as it says is taken out. With `checking`, a body that is not what its head says is refused here.

@@ -11,7 +11,7 @@ import pytest
 from azure.storage.blob import BlobClient
 
 from artifactd.artifact import Key
-from artifactd.stores.base import Corrupt, Refusal, StoreError, Unavailable
+from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unavailable
 from artifactd.stores.objects.store import ObjectStore
 from tests.servers.azure import AzureServer
 from tests.servers.faults import (
@@ -184,6 +184,13 @@ def test_an_answer_that_ends_early_is_no_digest(rig: Rig) -> None:
     assert rig.store.digest(Key("k")) == digest(SMALL)
 
 
+def test_a_server_that_takes_copies_and_keeps_nothing_is_out(rig: Rig) -> None:
+    rig.fault(Answer(201, headers={"etag": '"0x8DE"'}), "PutBlob", times=math.inf)
+    result = only(rig.store.put([a_put("k", SMALL)]))
+    assert isinstance(result, Denied)
+    assert "said that it took this copy, and does not have it" in str(result)
+
+
 # --- busy ---
 
 
@@ -196,7 +203,7 @@ def test_a_busy_server_is_asked_again_after_its_pause(rig: Rig, status: int, cod
     started = time.monotonic()
     assert receipt(rig.store.put([a_put("k", SMALL)])).written
     assert time.monotonic() - started >= 0.5
-    assert rig.proxy.operations() == ["PutBlob", "PutBlob"]
+    assert rig.proxy.operations() == ["PutBlob", "PutBlob", "HeadBlob"]
 
 
 def test_a_long_pause_is_left_to_who_puts(rig: Rig) -> None:

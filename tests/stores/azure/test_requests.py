@@ -52,6 +52,8 @@ def rig(azurite: AzureServer) -> Iterator[Rig]:
     with Proxy(azurite.url, checking=True) as proxy:
         container = a_container(azurite, place, url=proxy.url)
         with closing(a_store(azurite, place, container, block=BLOCK)) as store:
+            receipt(store.put([a_put("first", b"")]))
+            proxy.seen.clear()
             yield Rig(azurite, proxy, place, store)
 
 
@@ -91,7 +93,7 @@ def test_what_was_sent_is_counted_by_operation(rig: Rig, tmp_path: Path) -> None
     rig.store.stat(Key("k"))
     rig.store.digest(Key("k"))
     list(rig.store.keys())
-    assert rig.store.requests() == Counter(rig.proxy.operations())
+    assert rig.store.requests() == Counter(rig.proxy.operations()) + Counter(PutBlob=1, HeadBlob=1)
     assert set(rig.store.requests()) == {
         "PutBlob", "PutBlock", "PutBlockList", "HeadBlob", "GetBlob", "ListBlobs",
     }  # fmt: skip
@@ -221,4 +223,4 @@ def test_the_bytes_of_two_versions_are_never_mixed(rig: Rig) -> None:
 def test_folders_of_a_hierarchical_account_are_no_copies(rig: Rig) -> None:
     rig.blob("folder").upload_blob(b"", metadata={"hdi_isfolder": "true"})
     rig.blob("folder/k").upload_blob(b"content")
-    assert list(rig.store.keys()) == [Key("folder/k")]
+    assert set(rig.store.keys()) == {Key("first"), Key("folder/k")}

@@ -10,17 +10,19 @@ import pytest
 
 from artifactd.artifact import Key
 from artifactd.config.destinations.s3 import AddressingStyle, S3Access, S3Endpoint, S3Table
-from artifactd.stores.base import Denied, StoreError, Unacceptable, Unavailable
+from artifactd.stores.base import Corrupt, Denied, StoreError, Unacceptable, Unavailable
 from artifactd.stores.objects.store import ObjectStore
 from artifactd.stores.objects.unfinished import InMemory
+from artifactd.stores.s3 import checksums
 from artifactd.stores.s3.bucket import Bucket
-from tests.servers.faults import Answer
+from artifactd.stores.s3.checksums import Verified
+from tests.servers.faults import Answer, Fault
 from tests.servers.ports import free_ports
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import Credentials, S3Server
 from tests.servers.tls import Authority
 from tests.support.buckets import CLOCK, PART, a_bucket, a_store
-from tests.support.harness import a_put, only, outcome, pattern, put_file, receipt
+from tests.support.harness import a_put, digest, only, outcome, pattern, put_file, receipt
 from tests.support.scripted import serving
 from tests.support.through import Through, through
 
@@ -120,6 +122,49 @@ def test_a_server_that_recovers_is_used_again(weed: Through) -> None:
     with weed.proxy.down():
         assert isinstance(only(store.put([a_put("k", b"new")])), Unavailable)
     assert receipt(store.put([a_put("k", b"new")])).written
+
+
+# --- nothing there ---
+
+
+@pytest.fixture
+def forgetful(weed: Through) -> Through:
+    """It keeps the probe's object, and of copies nothing, though it says so with an ETag."""
+    kept = Answer(200, headers={"etag": '"00000000000000000000000000000000"'})
+    weed.proxy.faults.append(
+        Fault(kept, lambda seen: seen.operation == "PutObject" and "probes/" not in seen.target, math.inf)
+    )
+    return weed
+
+
+@pytest.mark.parametrize("verified", [None, Verified.MD5, Verified.NOTHING])
+def test_a_server_that_takes_copies_and_keeps_nothing_is_out(
+    forgetful: Through, verified: Verified | None
+) -> None:
+    store = forgetful.store(ready=False, verified=verified)
+    for result in store.put([a_put("k", b"new"), a_put("l", b"new")]):
+        assert isinstance(result, Denied)
+        assert "said that it took this copy, and does not have it" in str(result)
+    forgetful.proxy.faults.clear()
+    assert receipt(store.put([a_put("k", b"new")])).written, "it recovers by itself"
+
+
+def test_one_copy_of_each_run_is_looked_for(weed: Through) -> None:
+    for run in "12":
+        store = weed.store(ready=False)
+        weed.proxy.seen.clear()
+        for key in "abc":
+            receipt(store.put([a_put(run + key, b"new")]))
+        assert [seen.target.rpartition("/")[2] for seen in weed.seen("HeadObject")] == ["probe", f"{run}a"]
+
+
+def test_a_server_that_says_it_got_other_bytes_is_not_believed(weed: Through) -> None:
+    store = weed.store()
+    other = checksums.of_content(b"other", Verified.SHA256).headers
+    weed.spoil(Answer(200, headers={"etag": '"1"', **other}), "PutObject")
+    result = only(store.put([a_put("k", b"new")]))
+    assert isinstance(result, Corrupt)
+    assert digest(b"other") in str(result)
 
 
 # --- nobody there ---

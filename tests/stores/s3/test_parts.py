@@ -188,7 +188,7 @@ def test_what_was_sent_is_not_sent_again_by_the_next_put(
     assert weed.content("k") is None
     store = weed.store(upload_log=upload_log)
     assert receipt(store.put([large.put()])).written
-    assert weed.operations == ["HeadObject", "UploadPart", "CompleteMultipartUpload"]
+    assert weed.operations == ["HeadObject", "UploadPart", "CompleteMultipartUpload", "HeadObject"]
     assert numbers(weed) == [2]
     assert weed.content("k") == pattern(PART + 1)
     assert list(upload_log.unfinished("s3")) == []
@@ -324,7 +324,13 @@ def test_an_abort_that_fails_is_tried_at_the_next_start(
 ) -> None:
     stopped_after_one_part(weed, large, upload_log)
     later = replace(CLOCK, now=lambda: CLOCK.now() + 3 * 86400)
-    weed.spoil(Answer.s3(403, "AccessDenied"), "AbortMultipartUpload")
+    (begun,) = upload_log.unfinished("s3")
+    weed.proxy.faults.append(
+        Fault(
+            Answer.s3(403, "AccessDenied"),
+            lambda seen: seen.method == "DELETE" and begun.upload in seen.target,
+        )
+    )
     weed.store(upload_log=upload_log, clock=later)
     assert len(upload_log.unfinished("s3")) == 1
     weed.store(upload_log=upload_log, clock=later)
@@ -480,5 +486,5 @@ def test_a_large_file_costs_little_memory(request: pytest.FixtureRequest, tmp_pa
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
         assert said["ok"], said
-        assert len(here.seen("UploadPart")) == 13
+        assert len([part for part in here.seen("UploadPart") if "probe" not in part.target]) == 13
     assert said["grown"] < 12 << 20

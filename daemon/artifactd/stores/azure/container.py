@@ -112,7 +112,7 @@ class Container(Objects):
         """As `Objects.begin`. Azure knows no uploads: the name is ours, and makes the blocks' names ours."""
         return uuid4().hex
 
-    def part(self, key: str, upload: str, number: int, piece: Piece, digest: bytes) -> str:
+    def part(self, key: str, upload: str, number: int, piece: Body, digest: bytes) -> str:
         """As `Objects.part`, by Put Block. The name is the block's id."""
         what = f"{key}, part {number}"
         name, md5 = block_id(upload, number), content_md5(piece, digest, what)

@@ -12,7 +12,7 @@ from artifactd.stores.base import Corrupt, Denied, Parts, Put, StoreError, size_
 from artifactd.stores.http.messages import Piece, Unanswered
 from artifactd.stores.objects.metadata import metadata
 from artifactd.stores.objects.retry_after import Retry
-from artifactd.stores.objects.server import Expected, Forgotten, Objects, Taken
+from artifactd.stores.objects.server import Absent, Expected, Forgotten, Holds, Objects, Taken
 from artifactd.stores.objects.unfinished import Unfinished, UploadLog
 from artifactd.stores.objects.workers import Workers
 
@@ -95,6 +95,8 @@ class InParts:
             names = self.unfinished.parts
             missing = [n for n in range(1, len(self.parts.digests) + 1) if n not in names]
             self.workers.each(self._part, missing)
+            if not self.server.honours.of_completion:
+                self._look(expected)
             done = partial(
                 self.server.complete, self.key, self.unfinished.upload, names, self.put, described, expected
             )
@@ -109,6 +111,16 @@ class InParts:
             raise
         self.done()
         return version
+
+    def _look(self, expected: Expected) -> None:
+        """See whether the key holds what is expected, where the server does not: parts take their time.
+
+        Raises:
+            Taken: it does not.
+        """
+        head = self.retry(partial(self.server.head, self.key))
+        if expected != (Absent() if head is None else Holds(head.version)):
+            raise Taken("the key does not hold what it held before the parts were sent", self.key)
 
     def done(self) -> None:
         """As `Sending.done`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from artifactd.artifact import Digest
 from artifactd.stores.base import Proof, Put, StoreError
-from artifactd.stores.http.messages import Piece
+from artifactd.stores.http.messages import Body
 
 Metadata = Mapping[str, str]
 """What is kept beside an object's bytes: names without "-" and "_", values in ASCII."""
@@ -34,6 +34,18 @@ def condition(expected: Expected) -> dict[str, str]:
             return {"if-none-match": "*"}
         case Holds(version):
             return {"if-match": version}
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Which conditions of a write a server honours."""
+
+    of_puts: bool = True
+    """it refuses a put where the key does not hold what is expected"""
+    of_completion: bool = True
+    """likewise where it puts parts together"""
+    of_own_versions: bool = True
+    """it takes a version that it named itself for that version; else nothing can be replaced there"""
 
 
 class Taken(StoreError):
@@ -64,8 +76,8 @@ class Objects(ABC):
     asks for a pause), `Denied`, `Unacceptable`, and `Unanswered` where it is not known what became of it.
     """
 
-    honours_conditions: bool = True
-    """whether the server refuses a write whose condition does not hold; known once it is `ready`"""
+    honours: Conditions = Conditions()
+    """known once it is `ready`"""
     proof: Proof = Proof.SERVER_CHECKSUM
     """how it is known that it got the bytes; READ_BACK: not yet, they have to be read; known once `ready`"""
 
@@ -92,7 +104,7 @@ class Objects(ABC):
         """Announce an object in parts. Returns the server's name for it. Nothing is visible yet."""
 
     @abstractmethod
-    def part(self, key: str, upload: str, number: int, piece: Piece, digest: bytes) -> str:
+    def part(self, key: str, upload: str, number: int, piece: Body, digest: bytes) -> str:
         """Send a part, numbered from 1, with this SHA-256 (32 bytes). Returns the server's name for it.
 
         Raises:

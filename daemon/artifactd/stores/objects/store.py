@@ -3,6 +3,7 @@
 A small copy costs one request. Only where the server refuses its condition, or loses its answer, is the key
 looked at: our own attempt or the same bytes are a success, bytes of ours are replaced on the version that was
 seen, anything else is a conflict. A large copy is looked for first, because its bytes cost more than a look.
+The first copy of all is looked for afterwards: a server may say that it took it, and have nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +41,15 @@ from artifactd.stores.objects.workers import Workers
 _TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put
 
 _SWEEP_SECONDS: Final = 24 * 3600.0
+
+_NOTHING_KEPT: Final = (
+    "the server said that it took this copy, and does not have it: trust it with nothing until its owner "
+    "knows why. Is it the server that is meant, or a proxy that answers in its place?"
+)
+_OWN_VERSIONS: Final = (
+    "the server refuses If-Match with the very version that it names, so a file that changed cannot take the "
+    'place of its copy: set on_change = "keep_both"'
+)
 
 
 _ROUNDS: Final = 4
@@ -79,6 +89,8 @@ class ObjectStore(Store):
         self._fruitless = dict[str, int]()
         self._readying = Lock()
         self._ready = False
+        self._seeing = Lock()
+        self._seen = False
         self._swept = -_SWEEP_SECONDS
 
     # --- puts ---
@@ -136,15 +148,17 @@ class ObjectStore(Store):
             StoreError: it does not, or that cannot be known.
         """
         expected = self._first_expectation(put)
-        if self._is_large(put) or not self._server.honours_conditions:
+        if self._is_large(put) or not self._conditional(put):
             looked = self._look(put, sending.attempt, self._before(put, expected))
             if isinstance(looked, Receipt):
                 return looked
             expected = looked
         for _ in range(_TRIES):
+            if isinstance(expected, Holds) and not self._server.honours.of_own_versions:
+                raise Refusal(f"{put.key} cannot be replaced: {_OWN_VERSIONS}")
             try:
                 version = sending.send(expected)
-                if self._proven(put):
+                if self._proven(put, version):
                     return Receipt(put.digest, put.size, self._server.proof, version)
                 expected = Holds(version)
             except (Taken, Unanswered, Forgotten) as error:
@@ -159,19 +173,49 @@ class ObjectStore(Store):
     def _first_expectation(self, put: Put) -> Expected:
         return Holds(put.version) if _replaces(put) else Absent()
 
-    def _proven(self, put: Put) -> bool:
-        """Whether the server has the bytes: by its own checksum, or read back where it verifies none."""
-        return self._server.proof is Proof.SERVER_CHECKSUM or self.digest(put.key) == put.digest
+    def _proven(self, put: Put, version: str) -> bool:
+        """Whether the server has the bytes: by its own checksum, or read back where it verifies none.
+
+        Raises:
+            Denied: it has nothing, though it said that it took them.
+            StoreError: it cannot be known.
+        """
+        if self._server.proof is Proof.SERVER_CHECKSUM:
+            self._see_one_kept(put, version)
+            return True
+        digest = self.digest(put.key)
+        if digest is None:
+            raise Denied(_NOTHING_KEPT, put.key)
+        return digest == put.digest
+
+    def _see_one_kept(self, put: Put, version: str) -> None:
+        """Look for the first copy that this store was given, and for no other. Raises as `_proven`."""
+        with self._seeing:
+            if self._seen:
+                return
+            try:
+                head = self._retry(partial(self._server.head, self._name(put.key)))
+                kept = head is not None and (head.version != version or head.size == put.size)
+            except Refusal:  # this account may not look
+                kept = True
+            if not kept:
+                raise Denied(_NOTHING_KEPT, put.key)
+            self._seen = True
 
     def _before(self, put: Put, expected: Expected) -> Expected | Denied:
         """What counts where the key may not be looked at before the first write."""
-        if self._server.honours_conditions:
+        if self._conditional(put):
             return expected
         return Denied(
             "the server ignores conditions, so each key is looked at before it is written, which this "
             "account may not: let it read, and list",
             put.key,
         )
+
+    def _conditional(self, put: Put) -> bool:
+        """Whether the server honours the condition of this put."""
+        honours = self._server.honours
+        return honours.of_completion if self._is_large(put) else honours.of_puts
 
     def _look(self, put: Put, attempt: str, unseen: Expected | StoreError) -> Receipt | Expected:
         """What the key holds: the bytes, or something that may be replaced, or nothing.
@@ -284,12 +328,20 @@ class ObjectStore(Store):
 
     def doubts(self) -> Sequence[str]:
         """As `Store.doubts`."""
-        doubts = []
-        if not self._server.honours_conditions:
+        doubts, honours = [], self._server.honours
+        if not honours.of_puts:
             doubts.append(
                 "the server ignores If-None-Match and If-Match: what another writer puts at a key in the "
                 "same moment can be overwritten. Keep the destination to artifactd"
             )
+        elif not honours.of_completion:
+            doubts.append(
+                "the server ignores conditions where it puts the parts of a large copy together: what "
+                "another writer puts at its key in the same moment can be overwritten. Keep the destination "
+                "to artifactd"
+            )
+        if not honours.of_own_versions:
+            doubts.append(_OWN_VERSIONS)
         if self._server.proof is Proof.READ_BACK:
             doubts.append("the server checks no checksum: each copy is read back, which costs a download")
         return doubts

@@ -12,17 +12,26 @@ from artifactd.config.destinations.s3 import S3Access, S3Endpoint, S3Table
 from artifactd.stores.base import CHUNK, Corrupt, Proof, Put, StoreError, Unavailable
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.deadline import LEAST_RATE
-from artifactd.stores.http.messages import Piece, Unanswered
+from artifactd.stores.http.messages import Body, Unanswered
 from artifactd.stores.objects.in_time import InTime
 from artifactd.stores.objects.listing import Page, listed
 from artifactd.stores.objects.request_counts import RequestCounts
 from artifactd.stores.objects.retry_after import Retry
-from artifactd.stores.objects.server import Expected, Forgotten, Head, Metadata, Objects, Taken, condition
+from artifactd.stores.objects.server import (
+    Expected,
+    Forgotten,
+    Head,
+    Holds,
+    Metadata,
+    Objects,
+    Taken,
+    condition,
+)
 from artifactd.stores.s3 import checksums, object_options
 from artifactd.stores.s3.answers import FOREIGN
-from artifactd.stores.s3.checksums import Checked, Verified
+from artifactd.stores.s3.checksums import Checked, Verified, bare
 from artifactd.stores.s3.direct_put import DirectPut
-from artifactd.stores.s3.probe import probe
+from artifactd.stores.s3.probe import checked, conditioned, probing
 from artifactd.stores.s3.sdk_errors import answered
 from artifactd.stores.s3.session import Opened, opened
 
@@ -36,7 +45,7 @@ _LONGEST_UPLOAD: Final = 2048
 class Bucket(Objects):
     """One bucket. Its session is opened by the first request.
 
-    `verified` None: a probe finds out what the server checks the bytes against. The probe's two small objects
+    `chosen` None: a probe finds out what the server checks the bytes against. The probe's two small objects
     lie at `probe_key`.
     """
 
@@ -46,7 +55,7 @@ class Bucket(Objects):
         access: S3Access,
         table: S3Table,
         clock: Clock,
-        verified: Verified | None = None,
+        chosen: Verified | None = None,
         throttle: Throttle | None = None,
         probe_key: str = PROBE,
         *,
@@ -55,8 +64,9 @@ class Bucket(Objects):
         self._endpoint, self._access, self._table = endpoint, access, table
         self._clock, self._throttle = clock, throttle
         self._probe_key = probe_key
-        self._chosen = verified
-        self._verified = verified or Verified.SHA256
+        self._chosen = chosen
+        self._verified = chosen or Verified.SHA256
+        self._bare = False
         self._lock = Lock()
         self._session: tuple[Opened, DirectPut] | None = None
         self._sent = RequestCounts()
@@ -119,12 +129,15 @@ class Bucket(Objects):
     # --- writes ---
 
     def ready(self) -> None:
-        """As `Objects.ready`: by a probe of up to six small requests."""
+        """As `Objects.ready`: by a probe of up to fourteen small requests."""
         _, direct = self._opened()
         headers = object_options.headers(object_options.of_put(self._table, self._clock.now()))
-        probed = probe(direct, self._probe_key, headers, self._chosen, self.read)
-        self._verified, self.honours_conditions = probed.verified, probed.honours_conditions
-        self.proof = Proof.READ_BACK if probed.verified is Verified.NOTHING else Proof.SERVER_CHECKSUM
+        self._bare = False
+        with probing():
+            self._verified = self._chosen or checked(direct, self._probe_key, headers)
+            self.proof = Proof.READ_BACK if self._verified is Verified.NOTHING else Proof.SERVER_CHECKSUM
+            probed = conditioned(self, self._probe_key)
+        self.honours, self._bare = probed.honours, probed.bare
 
     def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:
         """As `Objects.put`."""
@@ -133,7 +146,7 @@ class Bucket(Objects):
             **body.headers,
             **object_options.headers(object_options.of_put(self._table, self._clock.now())),
             **{f"x-amz-meta-{name}": value for name, value in metadata.items()},
-            **condition(expected),
+            **condition(self._named(expected)),
         }
         return self._kept("PutObject", key, {}, headers, body)
 
@@ -154,7 +167,7 @@ class Bucket(Objects):
             raise Unavailable(FOREIGN, key)
         return upload
 
-    def part(self, key: str, upload: str, number: int, piece: Piece, digest: bytes) -> str:
+    def part(self, key: str, upload: str, number: int, piece: Body, digest: bytes) -> str:
         """As `Objects.part`. The name is the part's ETag."""
         body = checksums.part(piece, digest, self._verified, f"{key}, part {number}")
         queried = {"partNumber": str(number), "uploadId": upload}
@@ -195,12 +208,18 @@ class Bucket(Objects):
             lost=Unanswered,
             needs=("ETag",),
             size=put.size,  # S3 puts large ones together for minutes
-            **checksums.option(expected),
+            **checksums.option(self._named(expected)),
         )
         checksum = response.get("ChecksumSHA256")
         if summed and checksum is not None and not checksums.fits(checksum, put):
             raise Corrupt("the server put together other bytes than were sent", key)
+        if not response["ETag"]:  # Ceph RGW 16 says none: a look tells it
+            raise Unanswered("the server put the parts together and does not name the version", key)
         return str(response["ETag"])
+
+    def _named(self, expected: Expected) -> Expected:
+        """`expected` with its version as this server wants it named."""
+        return Holds(bare(expected.version)) if self._bare and isinstance(expected, Holds) else expected
 
     def abandon(self, key: str, upload: str) -> None:
         """As `Objects.abandon`."""

@@ -53,7 +53,7 @@ def whole(put: Put, verified: Verified) -> Checked:
     return _checked(body, bytes.fromhex(put.digest), verified, str(put.key))
 
 
-def part(piece: Piece, digest: bytes, verified: Verified, what: str) -> Checked:
+def part(piece: Body, digest: bytes, verified: Verified, what: str) -> Checked:
     """A part with this SHA-256 (32 bytes). Raises as `whole`."""
     return _checked(piece, digest, verified, what)
 
@@ -110,6 +110,11 @@ def of_part(put: Put, number: int) -> dict[str, str]:
 
 
 # --- conditions ---
+
+
+def bare(version: str) -> str:
+    """An ETag without its quotes, as some servers compare it, against RFC 9110 (8.8.3)."""
+    return version.removeprefix('"').removesuffix('"')
 
 
 def option(expected: Expected) -> dict[str, str]:
