@@ -72,6 +72,8 @@ format: $(STAMP) ## bring the code into the one format
 	$(BIN)/ruff format
 
 conformance: $(STAMP) $(AZURITE) ## every store held to its contract, on every server
+	@for program in radosgw ceph-mon ceph-osd ceph; do command -v $$program >/dev/null || { \
+		echo "It starts Ceph: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd ceph-common"; exit 1; }; done
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m 'not torture and not system' tests/stores tests/servers
 
 torture: $(STAMP) $(AZURITE) ## kill -9 at every durable step, a churning tree, a hostile neighbour: minutes

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers import azure, s3, tls
+from tests.servers import ceph as rados
 from tests.servers import seaweed as seaweedfs
 from tests.servers.azure import AzureServer
 from tests.servers.s3 import S3Server
@@ -26,6 +27,12 @@ def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     with seaweedfs.seaweed(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with rados.ceph(tmp_path_factory.mktemp("ceph")) as server:
         yield server
 
 

@@ -38,7 +38,11 @@ class S3Server:
     url: str
     honours_conditions: bool
     """of PutObject: If-None-Match, If-Match"""
-    completes_conditionally: bool
+    matches_bare: bool = False
+    """compares If-Match with the ETag without its quotes"""
+    creates_on_completion: bool
+    """honours If-None-Match of CompleteMultipartUpload too"""
+    replaces_on_completion: bool
     """honours If-Match of CompleteMultipartUpload too"""
     verifies_sha256: bool
     verifies_md5: bool
@@ -124,7 +128,8 @@ def moto(folder: Path) -> Iterator[S3Server]:
             name="moto",
             url=f"http://{LOCALHOST}:{port}",
             honours_conditions=True,
-            completes_conditionally=False,
+            creates_on_completion=True,
+            replaces_on_completion=False,
             verifies_sha256=False,
             verifies_md5=False,
             verifies_payloads=False,
@@ -146,7 +151,8 @@ def rclone(folder: Path) -> Iterator[S3Server]:
             name="rclone",
             url=f"http://{LOCALHOST}:{port}",
             honours_conditions=False,
-            completes_conditionally=False,
+            creates_on_completion=False,
+            replaces_on_completion=False,
             verifies_sha256=False,
             verifies_md5=True,
             verifies_payloads=False,

@@ -1,4 +1,4 @@
-"""The S3 store keeps the contract on three servers, each strict about something else."""
+"""The S3 store keeps the contract on four servers, each strict about something else."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -96,6 +96,18 @@ class TestS3StoreOnSeaweed(S3Conformance):
         assert outcome(result) == "written"
         assert store.requests()["GetObject"] == reads
         assert harness.contents() == {"u/e/mojo.zip": new}
+
+
+@pytest.mark.conformance
+class TestS3StoreOnCeph(S3Conformance):
+    @pytest.fixture
+    def new_destination(self, ceph: S3Server) -> Iterator[NewDestination]:
+        yield from destinations(ceph, Proof.SERVER_CHECKSUM)
+
+    def test_what_it_ignores_is_told_and_what_it_compares_bare_is_not(self, store: Store) -> None:
+        store.put([a_put("k", NEW)])
+        (doubt,) = store.doubts()
+        assert "parts of a large copy" in doubt
 
 
 class LastOneWins(S3Conformance):
