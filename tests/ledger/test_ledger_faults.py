@@ -405,3 +405,61 @@ def test_a_log_that_was_left_behind_by_a_death_while_setting_aside_is_not_taken_
 
 def rows(ledger: Ledger) -> list[Row]:
     return list(ledger.rows())
+
+
+# --- a file that lies there no more ---
+
+
+def moved(directory: Path) -> None:
+    (directory / FILE).rename(directory / "elsewhere")
+
+
+def replaced(directory: Path) -> None:
+    shutil.copy(directory / FILE, directory / "copy")
+    (directory / "copy").replace(directory / FILE)
+
+
+DISPLACED: dict[str, Callable[[Path], object]] = {
+    "deleted": lambda directory: (directory / FILE).unlink(),
+    "its log deleted": lambda directory: (directory / f"{FILE}-wal").unlink(),
+    "moved": moved,
+    "replaced": replaced,
+    "with its directory": shutil.rmtree,
+}
+
+
+@pytest.mark.parametrize("displace", DISPLACED.values(), ids=DISPLACED)
+def test_nothing_is_written_into_a_file_that_lies_at_its_place_no_more(
+    tmp_path: Path, displace: Callable[[Path], object]
+) -> None:
+    directory = tmp_path / "state"
+    ledger = Ledger.open(directory)
+    ledger.record(a_batch(0), 1.0)
+    ledger.in_place()
+    displace(directory)
+    for use in (ledger.in_place, lambda: ledger.record(a_batch(1), 2.0), lambda: ledger.note(2.0, {})):
+        with pytest.raises(Unwritable, match=r"was deleted, moved or replaced.*restart artifactd"):
+            use()
+    ledger.close()
+
+
+def test_a_file_that_comes_back_to_its_place_is_written_again(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "state")
+    (tmp_path / "state").rename(tmp_path / "elsewhere")
+    with pytest.raises(Unwritable):
+        ledger.record(a_batch(0), 1.0)
+    (tmp_path / "elsewhere").rename(tmp_path / "state")
+    ledger.record(a_batch(0), 1.0)
+    assert ledger.head().seq == 2 * BATCH
+    ledger.close()
+
+
+def test_what_others_do_with_the_ledger_displaces_nothing(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path)
+    ledger.record(a_batch(0), 1.0)
+    with unguarded(tmp_path / FILE) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    Ledger.open(tmp_path).close()
+    Ledger.look(tmp_path).close()
+    ledger.record(a_batch(1), 1.0)
+    ledger.close()

@@ -138,6 +138,23 @@ def test_told_to_stop_while_the_record_cannot_be_written_it_stops(
     assert len(site.exported()) == 200
 
 
+def test_a_state_directory_that_is_moved_away_stops_publishing_at_once_until_it_is_back(site: Site) -> None:
+    elsewhere = site.base / "elsewhere"
+    with site.daemon() as daemon:
+        site.state.rename(elsewhere)
+        assert "restart artifactd" in daemon.hear("ledger.unwritable")["reason"]
+        site.write("train_preds.csv")
+        elsewhere.rename(site.state)
+        daemon.hear("ledger.writable")
+        daemon.hear("artifact.exported")
+        site.write("test_preds.csv")
+        (site.state / "ledger.sqlite3").unlink()
+        daemon.hear("ledger.unwritable", 2)
+        assert "because of the record" in site.command("status").stdout
+        assert daemon.stop() == 0
+    assert site.exported().keys() <= {KEY, "alice/one/test_preds.csv"}
+
+
 def stands(site: Site) -> dict[str, tuple[int, int, int]]:
     """Inode and times of each copy, which a write would change."""
     found = {key: path.stat() for key, path in site.files().items()}

@@ -29,7 +29,7 @@ from artifactd.ledger.compact import (
     source_hash,
 )
 from artifactd.ledger.entries import Entries
-from artifactd.ledger.place import unusable
+from artifactd.ledger.place import OpenFile, unusable
 from artifactd.ledger.record import Entry, Fields, Head
 from artifactd.ledger.rows import encoded
 from artifactd.ledger.schema import (
@@ -113,6 +113,7 @@ class Ledger:
         as_it_was: Path | None = None,
     ) -> None:
         self._connection, self._file = connection, file
+        self._open_file = None if file is None else OpenFile(file)
         self._as_it_was = as_it_was
         self._stamp = None if as_it_was is None else _stamp(as_it_was)
         self._entries = Entries(self._current)
@@ -477,9 +478,19 @@ class Ledger:
             self._entries.append(head, [entry])
         return entry
 
+    def in_place(self) -> None:
+        """See that what is written would stay.
+
+        Raises:
+            Unwritable: the ledger's file lies at its place no more.
+        """
+        if self._open_file is not None and (reason := self._open_file.left()) is not None:
+            raise Unwritable(reason)
+
     @contextmanager
     def _transaction(self) -> Iterator[Head]:
         """One transaction, given the end of the record as it is now, whoever wrote it."""
+        self.in_place()
         with sqlite_errors(self._file):
             self._db.execute("BEGIN IMMEDIATE")
             try:

@@ -69,6 +69,18 @@ class Recorder:
         self.anchors += fields["action"] == "audit.anchored"
         return entry
 
+    def look(self) -> None:
+        """Wait here while the ledger lies at its place no more, so that it is known before there is news.
+
+        Raises as `record`.
+        """
+
+        def seen() -> list[None]:
+            self.ledger.in_place()
+            return []
+
+        self._written(seen)
+
     def _written(self, write: Callable[[], list[T]]) -> list[T]:
         """What `write` returns once it can. Publishing waits with it: nothing goes out unrecorded."""
         since: float | None = None

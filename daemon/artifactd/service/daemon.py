@@ -17,6 +17,9 @@ from artifactd.mirror.mirror import Mirror
 
 _ANCHOR_SECONDS: Final = 3600.0
 
+_LOOK_SECONDS: Final = 1.0
+"""From one look whether the ledger lies at its place to the next."""
+
 _CHECKED_AT_ONCE: Final = 64
 """Rows of the ledger, or entries of its record: 2 to 3 ms."""
 
@@ -33,7 +36,7 @@ class Daemon:
         self.engine = engine
         self._mirror: Mirror = engine.mirror
         self._clock = engine.clock
-        self._began = self._anchored = self._check_at = engine.clock.monotonic()
+        self._began = self._anchored = self._check_at = self._look_at = engine.clock.monotonic()
         heartbeat = engine.config.state_directory / "heartbeat"
         shutil.rmtree(heartbeat, ignore_errors=True)  # a killed daemon's
         heartbeat.mkdir()
@@ -106,7 +109,7 @@ class Daemon:
         )
 
     def _tend(self) -> None:
-        """What the time brings: the watcher's proofs, the timer's scan, an anchor, a look at the ledger."""
+        """What the time brings: the watcher's proofs, the timer's scan, an anchor, looks at the ledger."""
         now = self._clock.monotonic()
         self.watch.check(now)
         if not self.watch.healthy:  # known already: what it did not hear is no sign that it is deaf
@@ -117,6 +120,9 @@ class Daemon:
                 self._mirror.refresh(scan_pause(every, last.refreshing))
             elif now - (last.since + last.seconds) >= scan_pause(every, last.spent):
                 self._mirror.rescan("timer")
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_SECONDS
+            self.engine.recorder.look()
         if now - self._anchored >= _ANCHOR_SECONDS:
             self._anchored = now
             self.engine.anchor()
