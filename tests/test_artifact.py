@@ -12,7 +12,7 @@ from artifactd.artifact import KEY_BYTES, NAME_BYTES, Artifact, InvalidKey, Key,
     "text",
     [
         "mojo.zip",
-        "user name/e/ leading and trailing ",
+        "user name/e/ leading and inner.csv",
         "josé@例え.jp/наука/😀.csv",
         "a..b/c./~d/e-f/git/git~/agit~1",
         "x" * NAME_BYTES,
@@ -73,6 +73,58 @@ def test_no_control_and_no_format_character_gets_into_a_key() -> None:
     for character in unseen:
         with pytest.raises(InvalidKey):
             Key(f"a{character}b")
+
+
+@pytest.mark.parametrize(
+    ("name", "because"),
+    [
+        ("a\u3164b", "no person can see"),
+        ("a\ufe0fb", "no person can see"),
+        ("a\U000e0100b", "no person can see"),
+        ("a\u034fb", "no person can see"),
+        ("\u115fb", "no person can see"),
+        ("a.csv ", "ends with a blank"),
+        ("a.csv\u00a0", "ends with a blank"),
+        ("a.csv\u3000", "ends with a blank"),
+        ("a.csv\u2800", "ends with a blank"),
+        ("a.csv.", "ends with a blank or a dot"),
+        ("folder /a.csv", "ends with a blank"),
+        ("a\\b.csv", "holds a backslash"),
+        ("c:", "like a drive"),
+        ("C:a.csv", "like a drive"),
+        ("folder/z:b/a.csv", "like a drive"),
+        (" a b.csv", None),
+        ("12:30:00.csv", None),
+        ("abc:d.csv", None),
+        ("a..b.csv", None),
+        ("josé 😀 例え.csv", None),
+    ],
+)
+def test_a_key_that_may_deceive_says_so_and_is_one(name: str, because: str | None) -> None:
+    deception = Key.of("alice", "one", *name.split("/")).deception
+    assert (deception is None) == (because is None)
+    assert (because or "") in (deception or "")
+    assert (deception or "").isascii()
+
+
+# Default_Ignorable_Code_Point of DerivedCoreProperties.txt, Unicode 15.0: 4,174 code points.
+IGNORABLE = (
+    "AD 34F 61C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164 FE00-FE0F FEFF FFA0 "
+    "FFF0-FFF8 1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
+)
+
+
+def test_nothing_that_the_standard_calls_ignorable_is_in_a_new_key_or_shown_as_it_is() -> None:
+    bounds = [[int(end, 16) for end in one.split("-")] for one in IGNORABLE.split()]
+    unseen = [chr(code) for ends in bounds for code in range(ends[0], ends[-1] + 1)]
+    assert len(unseen) == 4174
+    for character in unseen:
+        assert printable(f"a{character}b").isascii()
+        try:
+            key = Key(unicodedata.normalize("NFC", f"a{character}b"))
+        except InvalidKey:
+            continue
+        assert key.deception is not None
 
 
 def test_the_parts_of_a_key_are_brought_to_one_spelling() -> None:

@@ -43,7 +43,14 @@ _CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 _INVISIBLE = (
     r"[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-_UNPRINTABLE = re.compile(f"{_CONTROL}|{_INVISIBLE}")
+_IGNORABLE = (
+    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""What no person can see: Default_Ignorable_Code_Point of the Unicode Character Database, in its file
+DerivedCoreProperties.txt (unchanged from version 9 to 16), and the three signs around an annotation."""
+
+_UNPRINTABLE = re.compile(f"{_CONTROL}|{_IGNORABLE}")
 
 _OBJECTIONS = tuple(
     (re.compile(pattern, re.IGNORECASE), objection)
@@ -57,6 +64,18 @@ _OBJECTIONS = tuple(
         (r"\Agit~\d+\Z", "has a part that git would take for its own folder"),
     )
 )
+
+
+_DECEPTIVE = re.compile(
+    rf"(?P<unseen>{_IGNORABLE})|(?P<backslash>\\)|(?P<drive>(?<![^/])[A-Za-z]:)|(?P<end>[\s\u2800.](?![^/]))"
+)
+_DECEPTIONS = {
+    "unseen": "holds a character that no person can see",
+    "backslash": "holds a backslash, at which Windows begins another folder",
+    "drive": "has a part that starts like a drive of Windows",
+    "end": "has a part that ends with a blank or a dot, which no person sees or Windows leaves out",
+}
+"""What may deceive a person or a client of Windows, who get at a share by SMB."""
 
 
 _PLAIN = re.compile(r"\w[\w.+=@ -]*(?:/\w[\w.+=@ -]*)*", re.ASCII)
@@ -109,6 +128,15 @@ class Key:
             if "/" in part:
                 raise InvalidKey(f"{part!a} has a slash inside a part")
         return cls(unicodedata.normalize("NFC", "/".join(parts)))
+
+    @property
+    def deception(self) -> str | None:
+        """Why no new copy gets this key, though it is safe on every store; None where one may.
+
+        Copies that have such a key from earlier keep it: with another they would be exported twice.
+        """
+        found = _DECEPTIVE.search(self.text)
+        return None if found is None else f"{self.text!a} {_DECEPTIONS[str(found.lastgroup)]}"
 
     @property
     def name(self) -> str:

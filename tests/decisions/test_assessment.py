@@ -65,6 +65,25 @@ def test_what_a_rule_ignores_now_is_skipped_on_record_and_what_was_begun_of_it_i
     assert found.changes == found.given_up + found.skipped
 
 
+OLD = Unnameable("it ends with a blank", "all", WANTED.key)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([], OLD),
+        ([replace(known("a", State.PROVEN), proof="read_back")], WANTED),
+        ([replace(known("a", State.KEPT), proof="read_back")], WANTED),
+        ([known("a", State.REFUSED)], OLD),
+        ([replace(known("a", State.PROVEN), proof="read_back", wanted_key="alice/e0/other")], OLD),
+    ],
+)
+def test_a_copy_that_has_a_name_of_earlier_is_wanted_where_it_is(rows: list[Row], expected: Decision) -> None:
+    found = assess(a_subject(OLD), rows, ["a"], AT)
+    assert found.subject.decision == expected
+    assert [copy.wanted for copy in found.copies] == ([WANTED] if expected == WANTED else [])
+
+
 def test_nothing_is_given_up_where_a_person_decided() -> None:
     other = Wanted(Key("alice/e0/mine.zip"), BY_HAND)
     found = assess(a_subject(other, asked=True), [known("a", State.RETRYING)], ["a"], AT)

@@ -398,10 +398,10 @@ def in_state(state: State, reason: str = "") -> Row:
     return replace(LOGS_ROW, state=state, reason=reason)
 
 
-@pytest.mark.parametrize("state", [State.UPLOADING, State.RETRYING, State.REFUSED, State.KEPT])
-@pytest.mark.parametrize("decision", [IGNORED, UNNAMED, BAD_NAME])
+@pytest.mark.parametrize("state", [State.UPLOADING, State.RETRYING, State.KEPT, State.REFUSED])
+@pytest.mark.parametrize("decision", [IGNORED, UNNAMED])
 def test_an_unfinished_copy_that_is_not_wanted_any_more_is_given_up_with_the_reason(
-    state: State, decision: LeftAlone | Unnameable
+    state: State, decision: LeftAlone
 ) -> None:
     row = in_state(state)
     assert list(given_up(SEEN, decision, [], [row], STORES)) == [Change(row, Skipped(decision.reason, SEEN))]
@@ -440,10 +440,25 @@ def test_a_name_that_made_no_key_is_refused_until_a_rule_gives_it_one() -> None:
     assert change.event == Skipped("rule 'menu' wants it as alice/e/logs.zip", SEEN)
 
 
-def test_a_mistaken_export_by_hand_is_no_work_once_it_was_refused() -> None:
-    row = replace(in_state(State.REFUSED, "it is taken"), rule=BY_HAND, wanted_key="alice/e/x.zip")
-    (change,) = given_up(SEEN, LOGS_WANTED, [LOGS_WANTED], [row], STORES)
+@pytest.mark.parametrize("state", [State.UPLOADING, State.RETRYING, State.KEPT])
+def test_an_unfinished_copy_for_which_no_key_can_be_made_any_more_is_given_up(state: State) -> None:
+    row = in_state(state)
+    assert list(given_up(SEEN, BAD_NAME, [], [row], STORES)) == [Change(row, Skipped(BAD_NAME.reason, SEEN))]
+
+
+@pytest.mark.parametrize("decision", [LOGS_WANTED, BAD_NAME, UNNAMED, IGNORED])
+def test_a_mistaken_export_by_hand_is_no_work_once_it_was_refused(decision: Decision) -> None:
+    row = replace(
+        in_state(State.REFUSED, "it is taken"), rule=BY_HAND, key="alice/e/x", wanted_key="alice/e/x"
+    )
+    (change,) = given_up(SEEN, decision, [], [row], STORES)
     assert change.event == Skipped("asked for by hand, and refused: it is taken", SEEN)
+    ended = step(row, change.event)
+    assert list(given_up(SEEN, decision, [], [ended], STORES)) == []
+    for news in skipped(SEEN, LOGS, decision, [ended], ("disk",)):  # once: nothing goes to and fro
+        after_it = [ended, step(news.row, news.event)]
+        assert list(given_up(SEEN, decision, [], after_it, STORES)) == []
+        assert list(skipped(SEEN, LOGS, decision, after_it, ("disk",))) == []
 
 
 def test_what_was_proven_of_a_copy_that_is_wanted_no_more_stays_proven() -> None:

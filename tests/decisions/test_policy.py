@@ -198,6 +198,14 @@ def test_what_cannot_be_named_is_wanted_and_says_why(artifact: Artifact, templat
     assert decision.reason.startswith("no key can be made: ")
 
 
+@pytest.mark.parametrize("name", ["a.csv ", "a\\b.csv", "c:a.csv", "a\u3164.csv"])
+def test_what_would_deceive_is_not_named_so_any_more_and_its_old_name_is_known(name: str) -> None:
+    decision = decide(Rule("r"), artifact=an_artifact(name))
+    assert isinstance(decision, Unnameable)
+    assert decision.reason.startswith("no key can be made: ")
+    assert decision.key == Key(f"alice/e1/{name}")
+
+
 @given(
     user=st.text(),
     inside=st.binary(min_size=1),

@@ -53,6 +53,15 @@ def test_a_row_of_which_anything_was_changed_is_recognised(number: int) -> None:
         decoded(tuple(found))
 
 
+def test_a_row_that_was_changed_is_named_by_its_path_as_everywhere() -> None:
+    odd = replace(a_row(), artifact=replace(a_row().artifact, path=b"alice/caf\xe9\n.csv"))
+    *columns, stored = encoded(odd)
+    with pytest.raises(
+        Altered, match=r"^the row of alice/caf\\xe9\\x0a.csv is not the one that was written$"
+    ):
+        check((*columns, bytes(len(stored))))
+
+
 def test_values_that_moved_to_another_column_are_recognised() -> None:
     *columns, stored = encoded(replace(a_row(), evidence="a", proof=""))
     columns[17], columns[18] = columns[18], columns[17]

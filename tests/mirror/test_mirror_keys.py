@@ -1,5 +1,6 @@
 """The whole mirror where keys are taken, policies change, and people ask for more."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,6 +175,50 @@ def test_a_name_that_makes_no_key_is_refused_with_its_reason(rig: Rig) -> None:
     assert (row.state, row.key) == (State.REFUSED, "")
     assert "starts with a dash" in row.reason
     assert isinstance(rig.recorded[-1].event, Refused)
+
+
+# --- names that deceive, and names that differ only in case ---
+
+
+def test_a_copy_of_earlier_under_a_name_that_no_new_one_gets_stays_where_it_is(
+    rig: Rig, live: FaultyStore
+) -> None:
+    old, new = rig.new("old.csv ", b"one"), rig.new("new.csv ", b"two")
+    with pytest.MonkeyPatch.context() as earlier:
+        earlier.setattr("artifactd.artifact._DECEPTIVE", re.compile(r"(?!)"))  # as names were looked at once
+        rig.crash()
+        rig.configure('[[policy]]\nname = "all"\nmatch = ["old.csv "]\n')
+        rig.open()
+        rig.settle()
+    rig.crash()
+    rig.configure('[[policy]]\nname = "all"\nmatch = ["*"]\n')
+    rig.open()
+    rig.finish()
+    assert (rig.states(old), rig.states(new)) == ({"live": State.PROVEN}, {"live": State.REFUSED})
+    assert rig.events(old) == ["Started", "Proven"]
+    rig.write(old, b"three")
+    rig.finish()
+    assert copies(live) == {"alice/one/old.csv ": b"three"}
+    assert "ends with a blank" in rig.rows(new)[0].reason
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_two_names_that_differ_only_in_case_are_a_conflict_where_case_is_ignored(
+    tmp_path: Path, live: FaultyStore, *, ignored: bool, at_once: bool
+) -> None:
+    rig = Rig(tmp_path, {"live": live}, keys=f"ignore_case = {str(ignored).lower()}")
+    first = rig.new("straße.csv", b"one")
+    if not at_once:
+        rig.settle()
+    second = rig.new("below/STRASSE.csv", b"one")
+    rig.finish()
+    rows = sorted((row for path in (first, second) for row in rig.rows(path)), key=lambda row: row.state)
+    assert [row.state for row in rows] == [State.PROVEN, State.REFUSED if ignored else State.PROVEN]
+    assert len(copies(live)) == (1 if ignored else 2)
+    if ignored:
+        assert "differs only in case from alice/one/" in rows[1].reason
+    rig.crash()
 
 
 # --- by hand ---

@@ -46,6 +46,7 @@ def assemble(found: Layer, *, touching: bool = True) -> Config:
         destinations=tuple(store.destination() for store in stores.values()),
         state_directory=document.artifactd.state_directory,
         on_change=document.artifactd.on_change,
+        ignore_case=document.artifactd.ignore_case,
         watch=document.watch,
         user=document.layout.user,
         policy=policy,

@@ -57,6 +57,7 @@ class Daemon(Table):
     driverless_ai_config: MaybePlace = None
     state_directory: Place = Path("/var/lib/artifactd")
     on_change: Annotated[OnChange, PlainValidator(values.one_of(OnChange))] = OnChange.REPLACE
+    ignore_case: Switch = False
 
 
 class Watch(Table):

@@ -37,6 +37,8 @@ class Config:
     state_directory: Path
     """absolute"""
     on_change: OnChange
+    ignore_case: bool
+    """whether two keys of an experiment that differ only in case are one at the destination"""
     watch: Watch
     user: str | None
     """whose an experiment is where the layout has no user level; None: the owner of its folder"""

@@ -5,12 +5,12 @@ decisions not to export it are news to the record.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from artifactd.artifact import Artifact, Identity, Key, Sighting
 from artifactd.decisions.lifecycle import Change, Row
 from artifactd.decisions.plan import Moment, Nothing, Outlook, Read, given_up, outlook, skipped, superseded
-from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, Wanted
+from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, Unnameable, Wanted
 from artifactd.decisions.shares import Owner
 
 
@@ -98,6 +98,7 @@ class Assessment:
 
 def assess(subject: Subject, rows: Sequence[Row], stores: Sequence[str], moment: Moment) -> Assessment:
     """What follows for `subject` at this moment; `rows` are all of its path."""
+    subject = replace(subject, decision=admitted(subject.decision, rows))
     identity, decision = subject.identity, subject.decision
     wanted = wanted_copies(decision, rows)
     copies = tuple(
@@ -116,6 +117,15 @@ def assess(subject: Subject, rows: Sequence[Row], stores: Sequence[str], moment:
         tuple(skipped(identity, subject.artifact, decision, rows, others)),
         tuple(change for row in done for change in superseded(rows, row)),
     )
+
+
+def admitted(decision: Decision, rows: Sequence[Row]) -> Decision:
+    """`decision`; a copy whose key no new one would get is wanted where it is, or it would be made twice."""
+    if isinstance(decision, Unnameable) and decision.key is not None:
+        key = decision.key
+        if any(row.wanted_key == key.text and row.proof for row in rows):
+            return Wanted(key, decision.rule)
+    return decision
 
 
 def wanted_copies(decision: Decision, rows: Sequence[Row]) -> list[Wanted]:

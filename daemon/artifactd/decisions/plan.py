@@ -160,7 +160,7 @@ def plan(  # noqa: PLR0917 - as outlook
         if row.state in (State.PROVEN, State.KEPT) and row.digest == digest:
             return Same(row)
     row = row_of(rows, store, artifact, wanted)
-    if claimant is not None and claimant.digest != digest:
+    if claimant is not None and (claimant.digest != digest or claimant.key != wanted.key.text):
         return Refuse(row, _claimed(wanted, claimant))
     beside_it = on_change is OnChange.KEEP_BOTH and any(version.proof for version in known)
     if digest in row.ours or not (row.proof or beside_it):
@@ -185,8 +185,11 @@ def _beside(key: Key, row: Row, known: Sequence[Row], digest: Digest) -> Action:
 
 
 def _claimed(wanted: Wanted, claimant: Row) -> str:
+    other = printable(claimant.artifact.path)
+    same = claimant.key == wanted.key.text
     return (
-        f"{wanted.key} already holds another file, {printable(claimant.artifact.path)}. "
+        f"{wanted.key} {'already' if same else f'differs only in case from {claimant.key}, which'}"
+        f" holds another file, {other}. "
         f"Give one of them another name with `as` in rule {wanted.rule!r}"
     )
 
@@ -233,13 +236,18 @@ def given_up(
             continue
         if row.store not in stores:
             yield _ended(row, Skipped(f"nothing is exported to {row.store} any more", identity))
-        elif row.key or not isinstance(decision, Unnameable):
+        elif row.state is not State.REFUSED or _asked(row) or not isinstance(decision, Unnameable):
             yield _ended(row, Skipped(_unwanted(row, decision), identity))
+
+
+def _asked(row: Row) -> bool:
+    """Whether a person asked for the copy."""
+    return row.rule == BY_HAND
 
 
 def _unwanted(row: Row, decision: Decision) -> str:
     """Why the copy is not wanted."""
-    if row.rule == BY_HAND and row.state is State.REFUSED:
+    if row.state is State.REFUSED and _asked(row):
         return f"asked for by hand, and refused: {row.reason}"
     match decision:
         case Wanted(key, rule):
@@ -274,7 +282,7 @@ def skipped(
         case _:
             assert_never(decision)
     for store in stores:
-        mine = [row for row in rows if row.store == store]
+        mine = [row for row in rows if row.store == store and not (_asked(row) and row.state in _UNREAD)]
         if not mine:
             yield Change(Row(store, found, key, key, decision.rule or ""), event)
         elif all(row.state in _UNREAD for row in mine) and (mine[0].state, mine[0].reason) != (state, reason):

@@ -178,6 +178,8 @@ class Unnameable:
 
     reason: str
     rule: str
+    key: Key | None = None
+    """the one that a copy of it keeps which had it before such keys were refused"""
 
 
 Decision = Wanted | LeftAlone | Unnameable
@@ -224,9 +226,12 @@ def _wanted(artifact: Artifact, name: str, rule: str) -> Wanted | Unnameable:
     if artifact.user == RESERVED:
         return Unnameable(f"keys below {RESERVED}/ are artifactd's own", rule)
     try:
-        return Wanted(Key.of(artifact.user, artifact.experiment_id, *name.split("/")), rule)
+        key = Key.of(artifact.user, artifact.experiment_id, *name.split("/"))
     except InvalidKey as error:
         return Unnameable(f"no key can be made: {error}", rule)
+    if (deception := key.deception) is not None:
+        return Unnameable(f"no key can be made: {deception}", rule, key)
+    return Wanted(key, rule)
 
 
 _SUFFIX_DIGITS = 12

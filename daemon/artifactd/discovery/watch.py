@@ -112,7 +112,7 @@ class _TreeHandler(FileSystemEventHandler):
         try:
             self._sink(Appeared(path) if event.is_directory else Touched(path, closed))
         except Exception as error:  # noqa: BLE001 - whatever it is, one hint is lost
-            self._suspect(f"a hint could not be delivered: {error!r}")
+            self._suspect(f"a hint could not be delivered: {type(error).__name__}: {error}")
 
 
 class _Heart(FileSystemEventHandler):

@@ -8,6 +8,7 @@ from typing import Any, Final, assert_never
 from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.clock import rfc3339
 from artifactd.config import Config
+from artifactd.decisions.assessment import admitted
 from artifactd.decisions.lifecycle import Row
 from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
 from artifactd.decisions.settle import Writers
@@ -27,23 +28,23 @@ def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict
     if found is None:
         return said | {"layout": "no file of an experiment: it is left alone"}
     said["layout"] = f"user {found.user}, experiment {found.experiment_id}, kind {found.kind}"
+    rows = ledger.of_sources([path]).get(path, [])
     sighting = _sighting(config, path)
     if isinstance(sighting, str):
         said["on disk"] = sighting
     else:
         size = sighting.identity.size
         said["on disk"] = f"{size} bytes, last changed {rfc3339(sighting.identity.ctime_ns / 1e9)}"
-        match selection.decide(found, size):
+        match admitted(selection.decide(found, size), rows):
             case Wanted(key, rule):
                 said["policy"] = f"rule {rule!r} wants it at {key}"
                 said["evidence"] = _evidence(config, found, sighting, now)
             case LeftAlone(reason):
                 said["policy"] = f"left alone: {reason}"
-            case Unnameable(reason, rule):
+            case Unnameable(reason, rule, _):
                 said["policy"] = f"rule {rule!r} wants it, but {reason}"
             case other:
                 assert_never(other)
-    rows = ledger.of_sources([path]).get(path, [])
     said["copies"] = [_copy(row) for row in rows] or "none on record"
     return said
 

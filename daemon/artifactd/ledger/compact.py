@@ -8,7 +8,7 @@ import struct
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from artifactd.ledger.rows import Altered
+from artifactd.ledger.rows import Altered, shown
 
 PLACE: Final = "user, experiment_id, folder"
 FIXED: Final = "path, inside, source_hash, store, key, wanted_key, key_hash"
@@ -93,7 +93,7 @@ def expanded(place: tuple[Any, ...], fixed: tuple[Any, ...], changing: tuple[Any
             *others,
         )
     except (AttributeError, TypeError, ValueError, struct.error) as error:
-        raise Altered(f"the row of {path!r} is not the one that was written") from error
+        raise Altered(f"the row of {shown(path)} is not the one that was written") from error
 
 
 def digests(digest: bytes | None, ours: bytes | None) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any, Final
 
-from artifactd.artifact import Artifact, Digest, Identity, Kind
+from artifactd.artifact import Artifact, Digest, Identity, Kind, printable
 from artifactd.decisions.lifecycle import Row, State
 
 COLUMNS: Final = (
@@ -91,6 +91,11 @@ def decoded(found: tuple[Any, ...]) -> Row:
     )
 
 
+def shown(source: object) -> str:
+    """A path of the table for a person, whatever became of it there."""
+    return printable(source) if isinstance(source, bytes) else ascii(source)
+
+
 def check(found: tuple[Any, ...]) -> None:
     """Compare the columns with their hash, which comes last.
 
@@ -98,7 +103,7 @@ def check(found: tuple[Any, ...]) -> None:
         Altered: it is not theirs.
     """
     if _hash(found[:-1]) != found[-1]:
-        raise Altered(f"the row of {found[0]!r} is not the one that was written")
+        raise Altered(f"the row of {shown(found[0])} is not the one that was written")
 
 
 def _hash(columns: tuple[Any, ...]) -> bytes:

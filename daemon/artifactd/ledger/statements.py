@@ -8,7 +8,7 @@ from typing import Any, Final
 from artifactd.artifact import Kind
 from artifactd.decisions.lifecycle import Row, State
 from artifactd.ledger.compact import CHANGING, FIXED, PLACE, expanded, key_hash, source_hash
-from artifactd.ledger.rows import check, decoded
+from artifactd.ledger.rows import check, decoded, shown
 from artifactd.ledger.schema import Damaged
 
 _PLACES: Final = len(PLACE.split(","))
@@ -136,4 +136,4 @@ def check_row(found: tuple[Any, ...], *, indexed: bool) -> None:
     check(columns)
     hashes = found[_PLACES + 2], found[_PLACES + 6]
     if not indexed or hashes != (source_hash(columns[0]), key_hash(*columns[1:3])):
-        raise Damaged(f"the ledger: the row of {columns[0]!r} is not found by its index")
+        raise Damaged(f"the ledger: the row of {shown(columns[0])} is not found by its index")

@@ -207,9 +207,10 @@ class ByHand:
         if isinstance(sighting, str):
             return sighting
         decision = self.mirror.selection.policy.by_hand(found, sighting.identity.size, name)
-        if not isinstance(decision, Wanted):
-            return decision.reason
-        return _Wanted(Subject(sighting, found, decision, asked=True), decision)
+        subject = self.mirror.assess(Subject(sighting, found, decision, asked=True)).subject
+        if not isinstance(subject.decision, Wanted):
+            return subject.decision.reason
+        return _Wanted(subject, subject.decision)
 
     def _export(
         self, path: bytes, wanted: _Wanted | str, name: str | None, principal: str, answer: Answer

@@ -60,6 +60,8 @@ class Listener(Protocol):
 class _Plans:
     """What a batch comes to: changes for the record, and the puts that begin with some of them."""
 
+    spelled: Callable[[str], str] = str
+    """a key as the destination tells keys apart"""
     changes: list[Change] = field(default_factory=list)
     starts: list[tuple[int, Lane, Held]] = field(default_factory=list)
     """index of the change that starts it, where it goes, bytes"""
@@ -68,7 +70,7 @@ class _Plans:
 
     def claimant(self, store: str, key: str, path: bytes) -> Row | None:
         """Another file that claims the key."""
-        claims = self.claims.get((store, key), ())
+        claims = self.claims.get((store, self.spelled(key)), ())
         return next((row for row in claims if row.artifact.path != path), None)
 
     def start(self, row: Row, lane: Lane, held: Held) -> None:
@@ -77,7 +79,8 @@ class _Plans:
         started = Started(found.identity, found.digest, found.source.size, found.evidence)
         self.starts.append((len(self.changes), lane, held))
         self.changes.append(Change(row, started))
-        self.claims.setdefault((row.store, row.key), []).append(replace(row, digest=found.digest))
+        claims = self.claims.setdefault((row.store, self.spelled(row.key)), [])
+        claims.append(replace(row, digest=found.digest))
         held.uses += 1
         lane.begin(row.artifact.path, found.identity, found.source.size)
 
@@ -109,6 +112,7 @@ class Pipeline:
         self._readers = ThreadPoolExecutor(max(2, workers), "read")
         self._most_large = max(1, workers - 1)
         self._moment = moment
+        self._spelled = str.casefold if config.ignore_case else str
         self._keeps_both = config.on_change is OnChange.KEEP_BOTH
         self._reading = self._reading_large = 0
         self._told: set[tuple[str, str]] = set()
@@ -216,7 +220,7 @@ class Pipeline:
     def _examined(self, batch: Sequence[Settled], outcomes: Sequence[reading.Outcome]) -> None:
         """Decide what is to be put, have it on record as started, and send it."""
         self._count(batch, -1)
-        plans = _Plans()
+        plans = _Plans(self._spelled)
         held = [Held(outcome) for outcome in outcomes if isinstance(outcome, Reading)]
         try:
             self._decide(batch, outcomes, held, plans)
@@ -283,13 +287,23 @@ class Pipeline:
 
     def _claims(self, assessed: Sequence[Assessment]) -> dict[tuple[str, str], list[Row]]:
         """Who claims the keys that these files want: asked for all at once, because each question costs."""
-        keys = [copy.wanted.key.text for one in assessed for copy in one.copies]
-        unique = list(dict.fromkeys(keys))
-        return {
-            (store, key): [row for row in rows if row.claims]
-            for store in self.lanes
-            for key, rows in self._recorder.ledger.claimants(store, unique).items()
-        }
+        claims: dict[tuple[str, str], list[Row]] = {}
+        for row in self._neighbours(assessed):
+            if row.claims:
+                claims.setdefault((row.store, self._spelled(row.key)), []).append(row)
+        return claims
+
+    def _neighbours(self, assessed: Sequence[Assessment]) -> Iterator[Row]:
+        """The rows that may claim one of the keys: where case tells none apart, all of the experiments."""
+        ledger = self._recorder.ledger
+        if self._config.ignore_case:
+            for owner in dict.fromkeys(one.subject.owner for one in assessed):
+                yield from ledger.rows(user=owner.user, experiment_id=owner.experiment)
+            return
+        keys = list(dict.fromkeys(copy.wanted.key.text for one in assessed for copy in one.copies))
+        for store in self.lanes:
+            for rows in ledger.claimants(store, keys).values():
+                yield from rows
 
     def _plan(self, held: Held, assessment: Assessment, plans: _Plans) -> None:
         """What the bytes that were read mean for each copy that is wanted of them."""
