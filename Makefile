@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make run`, `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test packages system-test azurite promtool conformance check format torture bench image constraints sbom clean
+.PHONY: help run serve test packages system-test azurite promtool conformance check format torture mutants bench image constraints sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -78,6 +78,9 @@ conformance: $(STAMP) $(AZURITE) ## every store held to its contract, on every s
 
 torture: $(STAMP) $(AZURITE) ## kill -9 at every durable step, a churning tree, a hostile neighbour: minutes
 	$(BIN)/pytest -m torture --timeout 1800 --numprocesses 2
+
+mutants: $(STAMP) $(AZURITE) ## break the code at 100 random places and show what no test notices: an hour
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 # The AWS command line pins a botocore of its own: it gets a virtual environment of its own.
 $(AWS): $(STAMP)
