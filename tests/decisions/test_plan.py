@@ -499,6 +499,11 @@ def test_a_copy_that_was_exported_before_the_rule_stays_what_it_is(state: State)
     assert list(skipped(SEEN, LOGS, IGNORED, [in_state(state)], ("disk",))) == []
 
 
+def test_of_several_rows_of_a_store_one_that_was_exported_is_enough_to_keep_still() -> None:
+    rows = [in_state(State.SKIPPED, "another reason"), replace(in_state(State.PROVEN), key="other/key")]
+    assert list(skipped(SEEN, LOGS, IGNORED, rows, ("disk",))) == []
+
+
 def test_a_skip_of_a_file_whose_own_name_makes_no_key_is_on_record_without_one() -> None:
     odd = replace(LOGS, inside=b"caf\xe9.zip")
     (change,) = skipped(SEEN, odd, IGNORED, [], ("disk",))

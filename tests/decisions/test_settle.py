@@ -470,6 +470,16 @@ def test_what_stays_as_it_was_looked_into_is_parked_until_its_next_look() -> Non
     assert (settler.backlog(14.0).parked, settler.backlog(14.0).incomplete) == (0, 1)
 
 
+def test_what_is_forgotten_or_done_with_is_parked_no_more() -> None:
+    settler = a_settler()
+    for number in range(3):
+        settler.feed(of("mallory", number), 0.0)
+    for one in given_at(settler, 2.0):
+        settler.postpone(one.sighting.path, one.sighting.identity, TORN, 2.0)
+    settler.forget(of("mallory", 0).path)
+    assert (settler.backlog(3.0).parked, settler.backlog(3.0).incomplete) == (2, 2)
+
+
 def test_after_an_export_the_wait_is_counted_anew() -> None:
     settler = a_probed_settler()
     settler.feed(seen(2), 90.0)

@@ -187,6 +187,16 @@ def problem(content: bytes, size: int | None = None) -> str | None:
         os.close(fd)
 
 
+def ending_with(comment: bytes) -> bytes:
+    """A zip whose directory, and so what stands before its end record, ends with these bytes."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        member = zipfile.ZipInfo("a")
+        member.comment = comment
+        archive.writestr(member, b"content")
+    return file.getvalue()
+
+
 MODEL = {"mojo/model.ini": b"[info]\n" * 50, "mojo/trees/t00.bin": bytes(range(256))}
 WHEEL = a_zip({"h2o/__init__.py": b""}, zipfile.ZIP_STORED)
 WHOLE = {
@@ -203,6 +213,8 @@ WHOLE = {
     "as many entries as 16 bits count": many(0xFFFF),
     "more entries than 16 bits count": many(0x10000, in_64_bits=True),
     "told in 64 bits without need": many(3, in_64_bits=True),
+    "where a 64-bit locator would be, its mark alone": ending_with(b"PK\x06\x07" + bytes(16)),
+    "where a 64-bit record would be, its mark alone": ending_with(b"PK\x06\x06" + bytes(72)),
 }
 
 

@@ -293,3 +293,15 @@ def test_a_conflict_blocks_nothing_else(rig: Rig, live: FaultyStore) -> None:
         State.PROVEN,
         State.REFUSED,
     ]
+
+
+def test_a_file_that_is_deleted_while_it_is_waited_for_is_waited_for_no_more(rig: Rig) -> None:
+    path = rig.new("a.csv", b"one")
+    rig.mirror.rescan("test")
+    rig.work()
+    assert rig.mirror.attends_to(path)
+    rig.file(path).unlink()
+    rig.mirror.touched({path: False})
+    rig.work()
+    assert not rig.mirror.attends_to(path)
+    assert list(rig.mirror.waiting()) == []

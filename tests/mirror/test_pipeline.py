@@ -121,6 +121,20 @@ def test_there_is_no_room_while_every_store_is_out_and_room_for_one_when_its_pau
     assert [one.room(again) for one in rig.mirror.stores()] == [1, 1]
 
 
+def test_a_data_directory_that_cannot_be_opened_between_sighting_and_reading_is_waited_for(
+    rig: Rig, stores: dict[str, FaultyStore]
+) -> None:
+    path = rig.new("a.csv", b"one")
+    rig.mirror.rescan("test")
+    rig.work()
+    away = rig.data.rename(rig.base / "away")
+    rig.time.advance(3.0)
+    rig.until(lambda: any("cannot be opened" in one.reason for one in rig.mirror.waiting()), "the reason")
+    away.rename(rig.data)
+    rig.finish()
+    assert rig.states(path) == dict.fromkeys(stores, State.PROVEN)
+
+
 def test_one_failing_artifact_takes_no_other_with_it(rig: Rig, stores: dict[str, FaultyStore]) -> None:
     stores["live"].scripted.append(before(StoreError))
     for number in range(5):

@@ -127,6 +127,17 @@ def test_the_path_of_the_state_directory_may_be_longer_than_a_sockets(tmp_path: 
         assert asking.done() == [{"final": True}]
 
 
+def test_the_socket_is_open_to_the_daemons_group_and_to_nobody_else_whatever_the_umask(
+    tmp_path: Path, owner: Owner
+) -> None:
+    before = os.umask(0o000)
+    try:
+        with closing(Server(tmp_path, owner.inbox.put)):
+            assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o660
+    finally:
+        os.umask(before)
+
+
 def test_only_the_accounts_that_the_mode_names_reach_the_socket(tmp_path: Path, owner: Owner) -> None:
     with closing(Server(tmp_path, owner.inbox.put, mode=0o600)):
         assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600

@@ -55,7 +55,7 @@ def strace() -> str:
 
 
 def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    paths = [str(REPOSITORY), str(REPOSITORY / "daemon"), os.environ.get("PYTHONPATH", "")]
+    paths = [os.environ.get("PYTHONPATH", ""), str(REPOSITORY), str(REPOSITORY / "daemon")]
     return subprocess.run(
         command,
         capture_output=True,

@@ -12,6 +12,7 @@ import pytest
 
 from artifactd.artifact import KEY_BYTES, Key
 from artifactd.stores.base import CHUNK, Conflict, Proof, Put, Refusal, Source, Unavailable
+from artifactd.stores.filesystem.delivery import FileDelivery
 from artifactd.stores.filesystem.store import FileSystemStore
 from tests.stores.conformance import StoreConformance
 from tests.support.harness import NewDestination, a_put, digest, only, outcome, pattern, receipt
@@ -371,3 +372,28 @@ def test_a_key_that_keeps_changing_is_left_to_its_owner(root: Path) -> None:
         churning.join()
     assert {outcome(result) for result in results} <= {"written", "there", "StoreError"}
     assert leftovers(root) == []
+
+
+def test_bytes_that_another_writer_put_meanwhile_are_flushed_before_the_receipt(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    fsync = os.fsync
+
+    def heard(fd: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", heard)
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        delivery = FileDelivery(a_put("k", NEW), folder=folder)
+        delivery.look(flush=True)
+        delivery.write(folder, b"temporary", 0o444, flush=True)
+        (root / "k").write_bytes(NEW)
+        delivery.publish(folder)
+    finally:
+        os.close(folder)
+    assert delivery.result is not None
+    assert outcome(delivery.result) == "there"
+    assert flushed == ["temporary", "k"]

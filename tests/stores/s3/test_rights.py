@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from artifactd.stores.base import Denied, Refusal
-from tests.servers.faults import Hide
+from tests.servers.faults import Answer, Hide
 from tests.servers.s3 import S3Server
 from tests.support.buckets import PART
 from tests.support.harness import a_put, digest, only, outcome, pattern, put_file, receipt
@@ -102,3 +102,16 @@ def test_an_account_that_may_only_write_is_told_what_it_lacks(weed: Through) -> 
     assert "let it read" in str(result)
     with pytest.raises(Denied, match=r"docs/s3\.md"):
         store.digest(a_put("taken", b"").key)
+
+
+def test_an_upload_that_the_server_forgot_is_begun_anew_where_nothing_may_be_read(
+    weed: Through, tmp_path: Path
+) -> None:
+    said = b"<Error><Code>NoSuchUpload</Code><Message>gone</Message></Error>"
+    weed.spoil(Answer(404, said, {"content-type": "application/xml"}), "CompleteMultipartUpload")
+    store = weed.store(credentials=weed.server.limited)
+    with (tmp_path / "source").open("w+b") as file:
+        large = put_file("large", tmp_path / "source", pattern(PART + 1), file.fileno())
+        assert receipt(store.put([large])).written
+    assert weed.content("large") == pattern(PART + 1)
+    assert weed.operations.count("CreateMultipartUpload") == 2
