@@ -298,7 +298,7 @@ def test_of_two_who_make_the_very_same_commit_one_has_written_it(
     (blob,) = plumbing.store(clone, [str(tmp_path / "k")], ())
     who = Identity("artifactd", "artifactd@example.com")
     commit = plumbing.commit(clone, "", {"k": blob}, "the same", who, who)
-    assert [transport.push(clone, remote, commit, "") for _ in range(2)] == [True, False]
+    assert [transport.push(clone, remote, commit, "") is None for _ in range(2)] == [True, False]
     clone.close(in_order=True)
     assert repository.contents() == {"k": b"new"}
 

@@ -1,6 +1,8 @@
 """git over HTTPS and ssh, with servers that are well, hostile, or gone."""
 
 import getpass
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -268,6 +270,83 @@ def test_a_file_that_a_rule_refuses_delays_no_other(
     assert [type(result) for result in results] == [Unacceptable if n in bad else Receipt for n in range(8)]
     assert all("not wanted here" in str(results[n]) for n in bad)
     assert len(repository.contents()) == 8 - len(bad)
+
+
+REFUSED_BY_GIT = {
+    "too large for receive.maxInputSize": ("u/e/large", os.urandom(60_000), "size"),
+    "a name that stands for .gitmodules": ("u/e/GITMOD~1", b'[submodule "../x"]\n\tpath=x\n\turl=y\n', "as"),
+    "a name that stands for .gitattributes": ("u/e/gitatt~1", b"a" * 3000, "receive.fsckObjects"),
+}
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "among others"])
+@pytest.mark.parametrize(("key", "content", "words"), REFUSED_BY_GIT.values(), ids=REFUSED_BY_GIT.keys())
+def test_a_file_that_the_server_s_unpacker_refuses_is_refused_alone_and_the_clone_stays(
+    repository: Repository, tmp_path: Path, key: str, content: bytes, words: str, *, alone: bool
+) -> None:
+    repository.configure("receive.maxInputSize", "40k")
+    repository.configure("receive.fsckObjects", "true")
+    store = store_on(str(repository.path), tmp_path / "home")
+    receipt(store.put([a_put("u/e/first", b"first")]))
+    (place,) = (tmp_path / "home").iterdir()
+    (place / "repository.git" / "mark").touch()
+    others = [] if alone else [a_put(f"u/e/k{n}", b"new") for n in range(3)]
+    bad, *results = store.put([a_put(key, content), *others])
+    assert type(bad) is Unacceptable, bad
+    assert words in str(bad)
+    assert [type(result) for result in results] == [Receipt] * len(others)
+    assert (place / "repository.git" / "mark").exists()
+    assert len(repository.commits()) == (1 if alone else 3)  # each half has one
+    store.close()
+
+
+def logged(repository: Repository, hook: str) -> Path:
+    """A hook that notes each push before it decides; the file that it notes in."""
+    log = repository.path / "pushes"
+    (repository.path / "hooks").mkdir(exist_ok=True)
+    (repository.path / "hooks" / "pre-receive").write_text(f"#!/bin/sh\necho x >> {log}\n{hook}")
+    (repository.path / "hooks" / "pre-receive").chmod(0o755)
+    return log
+
+
+STANDING = {
+    "another branch below its name": ("git update-ref refs/heads/dev/feature $OLD", "artifacts_git_branch"),
+    "a stale lock": ("touch refs/heads/dev.lock", "its owner deletes the file"),
+}
+
+
+@pytest.mark.parametrize(("before", "words"), STANDING.values(), ids=STANDING.keys())
+def test_a_branch_that_nobody_else_moves_and_that_takes_nothing_is_denied_after_three_tries(
+    repository: Repository, tmp_path: Path, before: str, words: str
+) -> None:
+    old = repository.write({"theirs": b"theirs"}, branch="old")
+    command, there = ["sh", "-c", before.replace("$OLD", old)], repository.path
+    subprocess.run(command, cwd=there, check=True)
+    log = logged(repository, "exit 0")
+    refused(store_on(str(repository.path), tmp_path / "home"), Denied, words)
+    assert len(log.read_text().split()) == 3
+    for path in ("refs/heads/dev.lock", "refs/heads/dev/feature", "refs/heads/dev"):
+        if (there / path).is_dir():
+            (there / path).rmdir()
+        else:
+            (there / path).unlink(missing_ok=True)
+    receipt(store_on(str(repository.path), tmp_path / "home").put([a_put("u/e/k", b"new")]))
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_files_that_a_rule_refuses_are_told_from_a_branch_that_takes_nothing(
+    repository: Repository, tmp_path: Path, count: int
+) -> None:
+    (tmp_path / "words").write_text("bad")
+    log = logged(repository, NO_BAD_NAMES.removeprefix("#!/bin/sh\n").format(words=tmp_path / "words"))
+    store = store_on(str(repository.path), tmp_path / "home")
+    results = store.put([a_put(f"u/e/bad{n}", b"new") for n in range(count)])
+    assert {type(result) for result in results} == {Unacceptable}
+    assert (repository.contents(), len(repository.commits())) == ({}, 1)
+    assert "changes none" in repository.commits()[0]
+    receipt(store.put([a_put("u/e/good", b"new")]))
+    assert len(log.read_text().split()) == 2 * count + 1
+    store.close()
 
 
 def test_a_rule_that_refuses_all_is_soon_taken_for_one(repository: Repository, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from artifactd.artifact import Digest
 from artifactd.stores.base import Denied, StoreError, Unacceptable, Unavailable
-from artifactd.stores.git.answers import Declined, excerpt, meaning, rejected
+from artifactd.stores.git.answers import Declined, excerpt, last_word, meaning, rejected
 from artifactd.stores.git.message import Line, message
 
 NO_READ = """
@@ -16,6 +16,10 @@ Please make sure you have the correct access rights
 and the repository exists.
 """
 DECLINED = "\n ! [remote rejected] dev -> dev (pre-receive hook declined)"
+UNPACK = (
+    "!\tx:refs/heads/dev\t[remote rejected] (unpacker error)\n"
+    "remote: {}        \nerror: remote unpack failed: index-pack abnormal exit"
+)
 HTTPS = "fatal: unable to access 'https://h/': "
 
 SAID = [
@@ -35,6 +39,33 @@ SAID = [
     ("remote: fatal: write error: No space left on device\nfatal: early EOF", Denied, "no room"),
     ("remote: error: GH001: Large files detected" + DECLINED, Unacceptable, "size"),
     ("error: RPC failed; HTTP 413 curl 22\nfatal: the remote end hung up", Unacceptable, "size"),
+    ("remote: Repository is over the size limit (4 GB) and will not accept" + DECLINED, Denied, "no room"),
+    ("[ALERT] the account 'a' has exceeded its user limit and is restricted to read-only", Denied, "no room"),
+    ("remote: Mirror repositories are read-only" + DECLINED, Denied, "mirror"),
+    (
+        "remote: You cannot push to a mirror, push to its upstream" + DECLINED,
+        Denied,
+        "mirrors in artifacts_git",
+    ),
+    ("remote: The committer must match the authenticated user" + DECLINED, Denied, "[git] committer"),
+    ("remote: Expected committer email 'a@h' but found 'b@h'" + DECLINED, Denied, "[git] committer"),
+    (
+        "remote: You can only push commits if the committer email is yours" + DECLINED,
+        Denied,
+        "[git] committer",
+    ),
+    ("remote: committers.csv is not wanted" + DECLINED, Declined, "rule of the server"),
+    (UNPACK.format("fatal: pack exceeds maximum allowed size"), Unacceptable, "size"),
+    (UNPACK.format("error: object 6b3d: gitmodulesName: disallowed submodule name"), Unacceptable, "name"),
+    (
+        UNPACK.format("error: object 6b3d: gitattributesLarge: .gitattributes too large to parse"),
+        Unacceptable,
+        "as",
+    ),
+    ("error: remote unpack failed: error Invalid tree ab: invalid name 'GIT~1'", Unacceptable, "name"),
+    (UNPACK.format("fatal: write error: No space left on device"), Denied, "no room"),
+    (UNPACK.format("fatal: something new"), Declined, "unpacks at the server"),
+    ("!\tx:refs/heads/dev\t[remote rejected] (something new)", Declined, "rule of the server"),
     ("remote: Commits need a ticket" + DECLINED, Declined, "rule of the server"),
     (HTTPS + "Could not resolve host: h", Unavailable, "does not answer"),
     ("ssh: connect to host h port 22: Connection refused" + NO_READ, Unavailable, "does not answer"),
@@ -70,6 +101,47 @@ def test_what_may_be_the_clones_fault_is_not_blamed_on_the_server(said: str) -> 
 )
 def test_a_push_that_came_too_late_is_told_from_one_that_is_not_wanted(said: str, *, late: bool) -> None:
     assert rejected(said) is late
+
+
+BANNER = "\n".join(f"remote: * line {n} of the banner: ask at https://help.example *" for n in range(40))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"remote: policy 7 forbids it\n{BANNER}\n{DECLINED}",
+        f"{BANNER}\nremote: policy 7 forbids it\n",
+        f"{BANNER}\nremote: Expected committer policy 7\n{BANNER}\n{DECLINED}",
+        f"!\tx:refs/heads/dev\t[remote rejected] (policy 7)\n{BANNER}",
+    ],
+    ids=["before a banner", "behind it", "in its midst, in known words", "in the status"],
+)
+def test_a_long_banner_hides_no_cause(said: str) -> None:
+    met = meaning(said)
+    assert "policy 7" in (str(met) if met else excerpt(said))
+
+
+def test_the_status_of_a_push_is_told_without_its_names() -> None:
+    said = "To /r\n!\tabc:dev\t[remote rejected] (no reason)\nDone\nerror: failed to push some refs"
+    assert excerpt(said) == "[remote rejected] (no reason)"
+
+
+LOCK = "remote: error: cannot lock ref 'refs/heads/dev': "
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (LOCK + "'refs/heads/dev/feature' exists; cannot create 'refs/heads/dev'", "artifacts_git_branch"),
+        (LOCK + "Unable to create '/r/./refs/heads/dev.lock': File exists.", "its owner deletes the file"),
+        ("!\tx:refs/heads/dev\t[remote rejected] (failed to update ref)", "failed to update ref"),
+        ("!\tx:refs/heads/dev\t[rejected] (stale info)", "stale info"),
+    ],
+)
+def test_what_was_no_race_speaks_of_the_branch_and_of_no_file(said: str, advice: str) -> None:
+    met = last_word(said)
+    assert type(met) is Denied
+    assert advice in str(met)
 
 
 @given(st.text())

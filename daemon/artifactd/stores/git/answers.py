@@ -13,7 +13,7 @@ from artifactd.stores.base import Denied, StoreError, Unacceptable, Unavailable
 
 
 class Declined(Denied):
-    """A rule of the server refuses a push: for one file in it, or for all."""
+    """A rule of the server, or what unpacks there, refuses a push: for one file in it, or for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,11 @@ class _Rule:
     advice: str
     patterns: tuple[str, ...]
 
-    def fits(self, said: str) -> bool:
-        """Whether git said any of it."""
-        return any(re.search(pattern, said, re.IGNORECASE) for pattern in self.patterns)
+    def cause(self, said: str) -> str | None:
+        """The line in which git said any of it; None: it did not."""
+        found = (re.search(pattern, said, re.IGNORECASE) for pattern in self.patterns)
+        first = next((match for match in found if match), None)
+        return None if first is None else _line(said, first)
 
 
 def _pause(said: str) -> Unavailable:
@@ -34,6 +36,7 @@ def _pause(said: str) -> Unavailable:
 
 
 _SILENT: Final = "The server does not answer"
+_NO_ROOM: Final = "The server has no room left: make room, or raise its limit"
 
 _WHO_THE_SERVER_IS: Final = (
     _Rule(
@@ -103,6 +106,20 @@ _WHO_WE_ARE: Final = (
     ),
     _Rule(
         Denied,
+        "The server is a mirror, which takes no pushes: name the one that it mirrors in artifacts_git_repo",
+        (r"\bmirror.*(read[- ]only|cannot|not (accept|allow|support)|push)", r"push.*\bmirror"),
+    ),
+    _Rule(
+        Denied,
+        _NO_ROOM,
+        (
+            "over (its|the) size limit",
+            "exceeded its (user|size) limit",
+            r"exceed.*\brepository('s)? size limit",
+        ),
+    ),
+    _Rule(
+        Denied,
         "The account may not write there: give it the right to push",
         (
             "error: 403",
@@ -127,10 +144,9 @@ _WHAT_IT_DOES_NOT_WANT: Final = (
     ),
     _Rule(
         Denied,
-        "The server has no room left: make room, or raise its limit",
+        _NO_ROOM,
         (
             "quota",
-            "over its size limit",
             "size limit.*(reached|exceeded)",
             "storage limit",
             "remote: .*(No space left|disk full)",
@@ -139,12 +155,55 @@ _WHAT_IT_DOES_NOT_WANT: Final = (
     _Rule(
         Unacceptable,
         "The server refuses a file for its size: lower lfs_threshold or max_file_size of [git]",
-        ("GH001", "exceeds? .*(file|size) limit", "larger than", "error: 413", "HTTP 413", "too large"),
+        (
+            "GH001",
+            "exceeds? .*(file|size) limit",
+            "pack exceeds maximum allowed size",
+            "larger than",  # as Gerrit and GitLab say it
+            "error: 413",
+            "HTTP 413",
+            r"too large(?!.*\bto parse)",
+        ),
+    ),
+    _Rule(
+        Unacceptable,
+        "The server's git refuses a file for its name or for what is in it (receive.fsckObjects): give it"
+        " another name with `as` in the policy, or ask the server's owner",
+        (
+            r"\b(gitmodules|gitattributes|hasDot|fullPathname|largePathname)\w*:",
+            "(remote|unpack).*invalid (tree|name|path)",  # JGit's words
+        ),
+    ),
+    _Rule(
+        Denied,
+        "The server wants commits to name its own account: set [git] committer (and author, if it says so) to"
+        " the account's name and address",
+        (
+            r"\bcommitter('s)? (e-?mail|name|address|must|does|is|should)\b",
+            r"(expected|match|verify|verified|invalid|unknown|only push).*\bcommitter\b",
+            "push your own commits",
+        ),
+    ),
+    _Rule(
+        Denied,
+        "No branch of this name can be made there, since another branch has it as a folder, or the reverse:"
+        " choose another artifacts_git_branch",
+        ("exists; cannot create",),
+    ),
+    _Rule(
+        Denied,
+        "A lock lies on the branch: if no git is at work at the server, its owner deletes the file",
+        (r"Unable to create .*\.lock'?: File exists",),
+    ),
+    _Rule(
+        Declined,
+        "What unpacks at the server refuses what was sent: its owner can say why",
+        ("remote unpack failed", "unpacker error"),
     ),
     _Rule(
         Declined,
         "A rule of the server refuses the commit: its owner can say which",
-        ("hook declined", r"\[remote rejected\].*declined"),
+        ("hook declined", r"\[remote rejected\]"),
     ),
 )
 
@@ -185,23 +244,60 @@ _REJECTED: Final = re.compile(
 _SHOWN: Final = 300
 """characters of git's own words that are passed on"""
 
+_HEAD: Final = 180
+"""of which so many are from their start, where most servers tell the cause; at the end stands what to do"""
+
+_NO_CAUSE: Final = ("hint:", "Pushing to", "To ", "@", "Done", "error: failed to push some refs")
+
 
 def rejected(said: str) -> bool:
-    """Whether a push was not taken because somebody else's came first: build it again on theirs."""
+    """Whether a push may not have been taken because somebody else's came first: build it again on theirs.
+
+    Where nobody else's came, the same words are the server's last.
+    """
     return bool(_REJECTED.search(said))
+
+
+def last_word(said: str) -> StoreError:
+    """What it means that the branch does not take a push, though nobody else's came first."""
+    met = meaning(said)
+    if met is not None and not isinstance(met, Declined):  # a rule about files has other words
+        return met
+    standing = "The server does not move the branch, though nobody else pushed: its owner can say why"
+    return Denied(f"{standing}. git said: {excerpt(said)}")
 
 
 def meaning(said: str) -> StoreError | None:
     """What it means that git said this of the remote: the advice first, then git's words. None: unknown."""
-    rule = next((rule for rule in _RULES if rule.fits(said)), None)
-    return rule.kind(f"{rule.advice}. git said: {excerpt(said)}") if rule else None
+    for rule in _RULES:
+        if (cause := rule.cause(said)) is not None:
+            return rule.kind(f"{rule.advice}. git said: {excerpt(said, cause)}")
+    return None
 
 
-def excerpt(said: str) -> str:
-    """What of git's output tells the cause, on one line: without hints, progress and banners."""
-    lines = [line.strip() for line in said.replace("\r", "\n").splitlines()]
-    telling = [
-        line for line in lines if line and not line.startswith(("hint:", "Pushing to", "To ", "@", "Done"))
-    ]
-    text = " | ".join(dict.fromkeys(telling)) or "nothing"
-    return "".join(c if c.isprintable() else "?" for c in text)[-_SHOWN:]
+def excerpt(said: str, cause: str = "") -> str:
+    """What of git's output tells the cause, on one line: without hints, progress and the midst of banners.
+
+    The line that is known to hold the `cause` comes first.
+    """
+    telling = [_told(line) for line in (cause, *said.replace("\r", "\n").splitlines())]
+    text = " | ".join(dict.fromkeys(filter(None, telling))) or "nothing"
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[:_HEAD]} … {text[_HEAD + 3 - _SHOWN :]}"
+
+
+def _told(line: str) -> str:
+    """What a line says; nothing where it says no cause."""
+    line = line.strip()
+    if line.startswith("!\t"):  # of --porcelain: the branch is known, the reason is not
+        line = line.rpartition("\t")[2]
+    bare = line.removeprefix("remote:").strip(" =*#-!")
+    return "" if not bare or line.startswith(_NO_CAUSE) else line
+
+
+def _line(said: str, match: "re.Match[str]") -> str:
+    start = said.rfind("\n", 0, match.start()) + 1
+    end = said.find("\n", match.end())
+    return said[start : end if end >= 0 else len(said)]

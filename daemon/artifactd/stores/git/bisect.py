@@ -8,20 +8,25 @@ from artifactd.stores.git.answers import Declined
 from artifactd.stores.git.delivery import CommitDelivery, Verdicts
 
 _ENOUGH: Final = 3
-"""Single files that are refused before any is taken: then it is not the file."""
+"""Single files that are refused before any is taken: then it may not be the files."""
 
 
 def apart(
-    deliveries: Sequence[CommitDelivery], push: Callable[[Sequence[CommitDelivery]], Verdicts]
+    deliveries: Sequence[CommitDelivery],
+    push: Callable[[Sequence[CommitDelivery]], Verdicts],
+    ask: Callable[[], None],
 ) -> Verdicts:
     """Push all at once; where a rule of the server refuses that, in halves, down to the files it refuses.
 
+    Where only refusals were heard, `ask` pushes without any file, and raises what the server says to that.
+
     Raises:
-        Declined, Unacceptable: the server takes none of them.
-        StoreError: of `push`. What was pushed before is recognised at the next try.
+        StoreError: of `push`, or of `ask`: the server takes nothing at all. What was pushed before is
+            recognised at the next try.
     """
     waiting, verdicts = [list(deliveries)], Verdicts()
     refused: dict[CommitDelivery, Declined | Unacceptable] = {}
+    takes = False
     while waiting:
         batch = waiting.pop()
         try:
@@ -32,12 +37,9 @@ def apart(
                 waiting += [batch[middle:], batch[:middle]]
                 continue
             refused[batch[0]] = error
-            if len(refused) >= _ENOUGH and not _any_taken(verdicts):
-                raise
-    if refused and not _any_taken(verdicts):
-        raise next(iter(refused.values()))
-    return verdicts | {one: Unacceptable(str(error), one.put.key) for one, error in refused.items()}
-
-
-def _any_taken(verdicts: Verdicts) -> bool:
-    return any(isinstance(result, Receipt) and result.written for result in verdicts.values())
+        takes = takes or any(isinstance(one, Receipt) and one.written for one in verdicts.values())
+        in_doubt = any(isinstance(error, Declined) for error in refused.values())
+        if in_doubt and not takes and (len(refused) >= _ENOUGH or not waiting):
+            ask()
+            takes = True
+    return verdicts | {one: Unacceptable(error.reason, one.put.key) for one, error in refused.items()}

@@ -96,6 +96,10 @@ class Clone:
         """The environment of git's talk to the remote."""
         return self.local() | self._remote.env
 
+    def pause(self, seconds: float) -> None:
+        """Wait so long, or until the commands of the store are ended."""
+        self._running.pause(seconds)
+
     def sweep(self) -> None:
         """Forget what was outgoing."""
         if self.outgoing.exists():

@@ -35,6 +35,15 @@ class Line:
     """bytes"""
 
 
+QUESTION: Final = f"""\
+Ask whether the branch takes a commit
+
+The server refused each file that was pushed to it. This changes none.
+
+Artifactd-Version: {__version__}
+"""
+
+
 def message(template: str, user: str, experiment_id: str, lines: Sequence[Line]) -> str:
     """The message of the commit that carries these artifacts of one experiment.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Final
 
 # Without it the import fails where git is not installed; so the first command tells, as the store's error.
@@ -62,14 +62,14 @@ class Running:
     def __init__(self) -> None:
         self._lock = Lock()
         self._processes: set[subprocess.Popen[bytes]] = set()
-        self._ended = False
+        self._ended = Event()
 
     @contextmanager
     def one(self, process: "subprocess.Popen[bytes]") -> Iterator[None]:
         """This command runs for as long as the block; it is killed at once where all were ended."""
         with self._lock:
             self._processes.add(process)
-            if self._ended:
+            if self._ended.is_set():
                 _kill(process)
         try:
             yield
@@ -80,9 +80,13 @@ class Running:
     def end(self) -> None:
         """Kill all, and whatever is started from now on."""
         with self._lock:
-            self._ended = True
+            self._ended.set()
             for process in self._processes:
                 _kill(process)
+
+    def pause(self, seconds: float) -> None:
+        """Wait so long, or until all are ended."""
+        self._ended.wait(seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,25 @@ from itertools import count
 from typing import Final
 
 from artifactd.artifact import Digest
+from artifactd.clock import SYSTEM
 from artifactd.stores.base import Conflict, Corrupt, Proof, Receipt, Result, StoreError, Unacceptable
-from artifactd.stores.git import plumbing, transport
+from artifactd.stores.git import answers, plumbing, transport
 from artifactd.stores.git.clone import Clone
 from artifactd.stores.git.delivery import CommitDelivery, Verdicts, as_file, blob_name
 from artifactd.stores.git.lfs import attributes
-from artifactd.stores.git.message import Line, Signature, message
+from artifactd.stores.git.message import QUESTION, Line, Signature, message
 from artifactd.stores.git.plumbing import FILE, Entry
 from artifactd.stores.git.remote import Remote
 
 _TRIES: Final = 50
 """How often a push that came too late is built again. Each time somebody else's got through."""
+
+_TRIES_ALONE: Final = 3
+"""How often it is tried where nobody else's got through: a lock passes in a moment, or never."""
+
+_PAUSE: Final = 0.25
+"""Seconds, at most, before it is built again, by chance, so that not all who were too late come at once: in
+all tries of a push at most 13, while the next wait for their turn."""
 
 
 @dataclass(slots=True)
@@ -42,35 +50,62 @@ class Push:
                 at the head tells.
             GitFailed, OSError: the clone does not work.
         """
-        base = plumbing.head(self.clone) or self._fetched()
+        return self._until_taken(self._attempt)
+
+    def ask(self) -> None:
+        """Push a commit that changes no file, to hear whether the branch takes any.
+
+        Raises:
+            StoreError, GitFailed, OSError: as `run`; Declined: it takes none.
+        """
+        self._until_taken(self._asked)
+
+    def _until_taken(self, attempt: Callable[[str], Verdicts | str]) -> Verdicts:
+        """What an attempt comes to, the next one on the new head where somebody else was quicker."""
+        base, alone = plumbing.head(self.clone) or self._fetched(), 0
         for _ in range(_TRIES):
-            verdicts = self._attempt(base)
-            if verdicts is not None:
+            verdicts = attempt(base)
+            if not isinstance(verdicts, str):
                 return verdicts
-            base = self._fetched()
+            self.clone.pause(SYSTEM.chance() * _PAUSE)
+            before, base = base, self._fetched()
+            alone = alone + 1 if base == before else 0
+            if alone >= _TRIES_ALONE:
+                raise answers.last_word(verdicts)
         raise StoreError(f"{self.remote.branch}: others push faster than this can be built on theirs")
 
     def _fetched(self) -> str:
         """The commit at the remote's branch, brought into the clone; empty: there is no such branch."""
         return plumbing.head(self.clone) if transport.fetch(self.clone, self.remote) else ""
 
-    def _attempt(self, base: str) -> Verdicts | None:
-        """The verdicts where `base` is the head and what is built on it was taken; None where it is not."""
+    def _attempt(self, base: str) -> Verdicts | str:
+        """The verdicts where `base` is the head and what is built on it was taken; else what git said."""
         verdicts, wanted = self._sorted(base)
         verdicts |= self._store(wanted)
         new, refused = self._built(base, [one for one in wanted if one not in verdicts])
         verdicts |= refused
-        if new != base and not transport.push(self.clone, self.remote, new, base):
-            return None
+        if new != base and (said := transport.push(self.clone, self.remote, new, base)) is not None:
+            return said
         landed = transport.tip(self.clone, self.remote)
         if landed == new:
             if new != base:
                 plumbing.point(self.clone, new)
         elif new == base:
-            return None
+            return "the branch moved while it was looked at"
         else:
             verdicts |= self._overtaken([one for one in self.deliveries if not _is_error(verdicts.get(one))])
         return {one: _receipt(one, written=True) for one in wanted} | verdicts
+
+    def _asked(self, base: str) -> Verdicts | str:
+        """Nothing where the commit was taken; else what git said."""
+        plumbing.load(self.clone, base)
+        self.clone.indexed = None
+        who = self.signature
+        new = plumbing.commit(self.clone, base, {}, QUESTION, who.author, who.committer)
+        if (said := transport.push(self.clone, self.remote, new, base)) is not None:
+            return said
+        plumbing.point(self.clone, new)
+        return {}
 
     def _overtaken(self, proven: Sequence[CommitDelivery]) -> Verdicts:
         """Somebody pushed after us: what of ours does not lie in the new head?"""

@@ -133,7 +133,7 @@ class GitStore(Store):
     def _deliver(self, deliveries: Sequence[CommitDelivery]) -> None:
         """Give each its result."""
         try:
-            verdicts = apart(deliveries, lambda batch: self._with_clone(partial(self._push, batch)))
+            verdicts = apart(deliveries, self._pushed, lambda: self._with_clone(self._ask))
         except StoreError as error:
             for one in deliveries:
                 one.result = error
@@ -141,10 +141,19 @@ class GitStore(Store):
         for one in deliveries:
             one.result = verdicts[one]
 
+    def _pushed(self, deliveries: Sequence[CommitDelivery]) -> Verdicts:
+        return self._with_clone(lambda clone: self._push(deliveries, clone))
+
+    def _ask(self, clone: Clone) -> None:
+        self._push_of((), clone).ask()
+
+    def _push_of(self, deliveries: Sequence[CommitDelivery], clone: Clone) -> Push:
+        held, small = partial(self._held, clone), partial(self._small, clone)
+        return Push(clone, self._remote, deliveries, self._signature, held, small)
+
     def _push(self, deliveries: Sequence[CommitDelivery], clone: Clone) -> Verdicts:
         try:
-            held, small = partial(self._held, clone), partial(self._small, clone)
-            return Push(clone, self._remote, deliveries, self._signature, held, small).run()
+            return self._push_of(deliveries, clone).run()
         finally:
             clone.sweep()
             self._pushes += 1

@@ -50,8 +50,10 @@ def fetch(clone: Clone, remote: Remote) -> bool:
     return True
 
 
-def push(clone: Clone, remote: Remote, commit: str, base: str) -> bool:
-    """Whether the branch took the commit, whose first parent is `base`; not where it is no longer at `base`.
+def push(clone: Clone, remote: Remote, commit: str, base: str) -> str | None:
+    """None where the branch took the commit, whose first parent is `base`; else what git said.
+
+    It is not taken where the branch is no longer at `base`; the words alone do not tell whether that is so.
 
     The lease is stricter than a plain push, which would bring back what others took out by setting the branch
     back. As the commit follows `base`, nothing is ever forced. Where the branch has this very commit already,
@@ -66,9 +68,9 @@ def push(clone: Clone, remote: Remote, commit: str, base: str) -> bool:
             )  # fmt: skip
         except GitFailed as failed:
             if answers.rejected(failed.said):
-                return False
+                return failed.said
             raise
-    return _UP_TO_DATE not in output
+    return "the very same commit is there" if _UP_TO_DATE in output else None
 
 
 def read(clone: Clone, remote: Remote, blobs: Collection[str], begin: Callable[[str], Take]) -> None:
