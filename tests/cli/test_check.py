@@ -1,9 +1,13 @@
 """artifactd check, as a real command."""
 
 import json
+import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -23,14 +27,23 @@ def checked(site: Site, *, code: int, under: tuple[str, ...] = ()) -> dict[str, 
     return {one["check"]: (one["ok"], f"{one['found']} → {one['mend']}") for one in found}
 
 
+def warnings(site: Site, name: str) -> list[str]:
+    """Those of a check, where all is well."""
+    checks = {one.name: one for one in checkup(load(site.config, site.environment), SYSTEM)}
+    assert checks[name].ok
+    return list(checks[name].warnings)
+
+
 def test_where_all_is_well_every_check_says_so_and_the_state_directory_is_not_made(site: Site) -> None:
     found = checked(site, code=0)
     assert list(found) == [
         "account",
         "configuration",
         "data directory",
+        "policy",
         "state directory",
         "store file_system",
+        "room",
         "inotify",
         "watcher",
         "clock",
@@ -60,7 +73,7 @@ def test_a_failed_check_is_one_line_with_its_mend_and_ends_with_7(site: Site) ->
     assert done.returncode == 7
     assert "FAIL store file_system: a put failed" in done.stdout
     assert "→" in done.stdout
-    assert "1 of 8 checks failed" in done.stderr
+    assert "1 of 10 checks failed" in done.stderr
 
 
 def broken_data(site: Site) -> None:
@@ -70,6 +83,39 @@ def broken_data(site: Site) -> None:
 def closed_data(site: Site) -> None:
     site.folder().mkdir(parents=True)
     site.folder().chmod(0)
+
+
+def data_is_a_file(site: Site) -> None:
+    site.data.rmdir()
+    site.data.touch()
+
+
+def too_deep_data(site: Site) -> None:
+    (site.folder() / "/".join("d" * 40)).mkdir(parents=True)
+
+
+def open_state(site: Site) -> None:
+    site.state.mkdir()
+    site.state.chmod(0o777)
+
+
+def state_is_a_file(site: Site) -> None:
+    site.state.touch()
+
+
+def destination_is_a_file(site: Site) -> None:
+    site.exports.rmdir()
+    site.exports.touch()
+
+
+def one_key_for_two(site: Site) -> None:
+    site.configure('[[policy]]\nname = "all"\nmatch = "*.csv"')
+    for folder in "ab":
+        site.write(f"{folder}/preds.csv")
+
+
+def too_large_an_artifact(site: Site) -> None:
+    os.truncate(site.write("train_preds.csv"), 1 << 43)
 
 
 def closed_state(site: Site) -> None:
@@ -100,9 +146,20 @@ def clock_set_back(site: Site) -> None:
 @pytest.mark.parametrize(
     ("broken", "check", "said"),
     [
-        (broken_data, "data directory", "No such file"),
+        (broken_data, "data directory", "No such file or directory → mount it"),
+        (data_is_a_file, "data directory", "it is a file, or lies below one: mend data_directory"),
+        (
+            too_deep_data,
+            "data directory",
+            "more than 32 deep in it: what is in those stays → what lies there",
+        ),
+        (open_state, "state directory", "every account may write in "),
+        (state_is_a_file, "state directory", "is no directory, or lies below a file. Mend artifactd.state_d"),
+        (destination_is_a_file, "store file_system", "is a file, or lies below one. Mend artifacts_file_sys"),
+        (one_key_for_two, "policy", "two files want one key: alice/h2oai_experiment_one/"),
+        (too_large_an_artifact, "room", "file_system lacks room: 8.0 TiB to send"),
         (closed_data, "data directory", "may not read it"),
-        (closed_state, "state directory", "Permission denied"),
+        (closed_state, "state directory", "though it is its own: chmod u+rwX"),
         (no_way_to_the_state, "state directory", "may not make it"),
         (closed_destination, "store file_system", "Permission denied"),
         (no_overwrite, "store file_system", "other bytes"),
@@ -137,12 +194,66 @@ def test_too_few_inotify_watches_are_told_with_the_number_to_set(site: Site) -> 
     assert "fs.inotify.max_user_watches=48" in text
 
 
-def test_another_account_than_the_daemons_is_told_before_it_leaves_anything_behind(open_site: Site) -> None:
+def test_a_first_destination_on_the_file_system_of_the_root_is_a_warning_until_it_was_used(
+    site: Site,
+) -> None:
+    at_the_root = site.exports.stat().st_dev == Path("/").stat().st_dev
+    warned = [
+        f"{site.exports} lies on the file system of /" in told for told in warnings(site, "store file_system")
+    ]
+    assert warned == [True] * at_the_root
+    site.write("train_preds.csv")
+    site.ok("sync")
+    assert warnings(site, "store file_system") == []
+
+
+def test_a_destination_with_a_mount_of_its_own_is_no_warning(
+    site: Site, tmpfs: Callable[[Path, str], Path]
+) -> None:
+    tmpfs(site.exports, "1m")
+    assert warnings(site, "store file_system") == []
+
+
+def test_rules_that_match_nothing_are_a_warning(site: Site) -> None:
+    site.configure('[[policy]]\nname = "all"\nmatch = "*"\n[[policy]]\nname = "never"\nmatch = "*.zip"')
+    assert warnings(site, "policy") == []
+    site.write("train_preds.csv")
+    assert warnings(site, "policy") == [
+        "rule 'never' matches nothing that is there and that no rule before it takes"
+    ]
+
+
+def test_a_full_state_directory_is_told_with_its_room(site: Site, tmpfs: Callable[[Path, str], Path]) -> None:
+    with (tmpfs(site.state, "1m") / "ballast").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    found = checked(site, code=7)
+    assert f"no room: the file system of {site.state} has 0 B free of 1.0 MiB" in found["state directory"][1]
+    assert found["room"][1].startswith(
+        "the state directory lacks room: 0 B free of 1.0 MiB, 100.0 MiB are wanted"
+    )
+
+
+def test_an_address_of_the_listener_that_is_in_use_is_told_unless_it_is_the_daemons_own(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        site.configure(f'[health]\nlisten = "127.0.0.1:{other.getsockname()[1]}"')
+        ok, told = checked(site, code=7)["listener"]
+        assert not ok
+        assert "Address already in use → end what listens there, or choose another health.listen" in told
+    with site.daemon():
+        assert checked(site, code=0)["listener"][0]
+
+
+@pytest.mark.parametrize("owner", ["nobody", "3999999"])
+def test_another_account_than_the_daemons_is_told_before_it_leaves_anything_behind(
+    open_site: Site, owner: str
+) -> None:
     open_site.state.mkdir()
-    subprocess.run(["chown", "nobody", open_site.state], check=True)
+    subprocess.run(["chown", owner, open_site.state], check=True)
     found = checked(open_site, code=7)
     assert list(found) == ["account"]
-    assert "sudo -u nobody artifactd check" in found["account"][1]
+    who = owner if owner == "nobody" else f"'#{owner}'"
+    assert f"sudo -u {who} artifactd check" in found["account"][1]
     assert list(open_site.exports.iterdir()) == []
 
 

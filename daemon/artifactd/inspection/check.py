@@ -1,38 +1,43 @@
 """What `artifactd check` looks at: each probe is real, each failure comes with its mend."""
 
 import os
-import socket
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from typing import Final
 
-from artifactd import checksum
-from artifactd.artifact import Key, printable
+from artifactd.artifact import printable, size_of
 from artifactd.aside import aside
 from artifactd.clock import Clock, rfc3339
-from artifactd.config import Config, Destination, FileSystem
+from artifactd.config import Config
 from artifactd.decisions.watched import shares
 from artifactd.discovery import exports, scan
 from artifactd.discovery.watch_selftest import self_test
 from artifactd.discovery.watches import survey
+from artifactd.inspection.destinations import rooms
+from artifactd.inspection.listener import trouble
+from artifactd.inspection.plan import whole_tree
+from artifactd.inspection.probe import Check, probed
+from artifactd.inspection.totals import Totals
 from artifactd.ledger.ledger import Ledger
-from artifactd.ledger.schema import LedgerError
-from artifactd.linux.files import account
+from artifactd.ledger.lock import held
+from artifactd.ledger.place import refused, unusable
+from artifactd.ledger.schema import LedgerError, Missing
+from artifactd.linux.files import account, as_account
 from artifactd.linux.inotify import limits, remote_file_system
+from artifactd.linux.room import room
 from artifactd.mirror.engine import named
-from artifactd.stores.base import Conflict, Denied, Put, Receipt, Result, Source, Store, StoreError
-from artifactd.stores.objects.unfinished import InMemory
-from artifactd.stores.open import open_store
-from artifactd.stores.surroundings import Surroundings
 
-PROBE: Final = Key("_artifactd/check")
-_CONTENT: Final = b"Written by `artifactd check`. It may stay.\n"
 _RELEASED: Final = 1_790_000_000.0
 """Seconds since the epoch: September 2026. A clock before this program was made is wrong."""
 
 _DIRECTORIES_SHOWN: Final = 3
+_CLOSED: Final = "may not read it"
+"""What a scan says of a directory whose mode keeps it out, as opposed to one that it leaves out."""
+
+_STATE_BYTES: Final = 100 << 20
+"""The ledger's log alone may take 32 MiB, and a migration as much again as the ledger."""
 
 _ANSWER_SECONDS: Final = 30.0
 """For a directory as a destination, which takes milliseconds; a dead mount hangs for ever."""
@@ -41,25 +46,19 @@ _WATCH_RESERVE: Final = 2
 """Watches to have for each directory that is there now: trees grow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    ok: bool
-    found: str
-    mend: str = ""
-
-
 def checkup(config: Config, clock: Clock, seconds: float = _ANSWER_SECONDS) -> Iterator[Check]:
     """Every check, in the order in which to mend. A directory as a destination has so many seconds."""
     yield (who := _account(config))
     if not who.ok:
         return  # what the probes leave behind would belong to the wrong account, and lock the daemon out
     yield _configuration(config)
-    yield _data_directory(config)
+    totals, unseen = _foreseen(config, clock.now())
+    yield _data_directory(config, unseen)
+    yield _policy(config, totals)
     yield _state_directory(config)
-    yield from (_store(config, name, clock, seconds) for name, _ in named(config))
+    yield from (probed(config, name, clock, seconds) for name, _ in named(config))
+    yield _room(config, totals, seconds)
+    yield from _listener(config)
     yield _inotify(config, seconds)
     yield _watcher()
     yield _clock(config, clock.now())
@@ -68,121 +67,128 @@ def checkup(config: Config, clock: Clock, seconds: float = _ANSWER_SECONDS) -> I
 def _account(config: Config) -> Check:
     """Whether this is the account that the daemon runs as."""
     try:
-        owner = account(config.state_directory.stat().st_uid)
+        uid = config.state_directory.stat().st_uid
     except OSError:
         return Check("account", ok=True, found=account())
-    mend = f"run it as the daemon does: sudo -u {owner} artifactd check"
-    return Check("account", owner == account(), f"{account()}, the state directory is {owner}'s", mend)
+    mend = f"run it as the daemon does: {as_account(uid)} artifactd check"
+    found = f"{account()}, the state directory is {account(uid)}'s"
+    return Check("account", uid == os.geteuid(), found, mend)
 
 
 def _configuration(config: Config) -> Check:
     found = f"digest {config.digest[:12]}, {'enabled' if config.enabled else 'DISABLED: nothing is exported'}"
-    if config.warnings:
-        found += "; " + "; ".join(config.warnings)
-    return Check("configuration", config.enabled, found, "set enable_artifacts_upload = true")
+    mend = "set enable_artifacts_upload = true"
+    return Check("configuration", config.enabled, found, mend, config.warnings)
 
 
-def _data_directory(config: Config) -> Check:
+def _foreseen(config: Config, now: float) -> tuple[Totals, list[scan.Unobservable]]:
+    """What a sync would come to, and what of the data directory cannot be looked at."""
+    # What is wrong with the ledger is told by the check of the state directory.
+    with suppress(LedgerError), closing(Ledger.look(config.state_directory)) as ledger:
+        return _looked(config, ledger, now)
+    with closing(Ledger.empty()) as ledger:
+        return _looked(config, ledger, now)
+
+
+def _looked(config: Config, ledger: Ledger, now: float) -> tuple[Totals, list[scan.Unobservable]]:
+    totals, unseen = Totals(config.policy), list[scan.Unobservable]()
+    for one in whole_tree(config, ledger, now):
+        if isinstance(one, scan.Unobservable):
+            unseen.append(one)
+        else:
+            totals.hear(one)
+    return totals, unseen
+
+
+def _data_directory(config: Config, unseen: Sequence[scan.Unobservable]) -> Check:
     name, directory = "data directory", config.data_directory
     try:
         with scan.root(directory):
             pass
     except OSError as error:
+        found = f"{directory}: {error.strerror}"
+        return Check(name, ok=False, found=found, mend=_mend_of_data(error))
+    if unseen:
+        shown = "; ".join(f"{printable(one.path)}: {one.reason}" for one in unseen[:_DIRECTORIES_SHOWN])
+        more = "; …" if len(unseen) > _DIRECTORIES_SHOWN else ""
+        found = f"{len(unseen)} directories cannot be looked into: {shown}{more}"
+        closed = any(_CLOSED in one.reason for one in unseen)
         mend = (
-            "mount it, make it, or mend data_directory"
-            if isinstance(error, FileNotFoundError)
-            else f"make {account()} a member of the group that owns it, or mend data_directory"
+            f"let {account()} read them: chmod g+rX, or an ACL (setfacl -R -m u:{account()}:rX)"
+            if closed
+            else "what lies there is not exported until its owner moves it up, or makes less of it"
         )
-        return Check(name, ok=False, found=f"{directory}: {error.strerror}", mend=mend)
-    closed = [found for found in scan.scan(directory) if isinstance(found, scan.Unobservable)]
-    if closed:
-        some = "; ".join(f"{os.fsdecode(one.path)!a}: {one.reason}" for one in closed[:_DIRECTORIES_SHOWN])
-        mend = f"let {account()} read them: chmod g+rX, or an ACL (setfacl -R -m g:artifactd:rX)"
-        return Check(
-            name, ok=False, found=f"{len(closed)} directories cannot be looked into: {some}", mend=mend
-        )
+        return Check(name, ok=False, found=found, mend=mend)
     experiments = sum(1 for _ in scan.experiments(directory))
     return Check(name, ok=True, found=f"{directory}, {experiments} experiments")
+
+
+def _mend_of_data(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "mount it, make it, or mend data_directory"
+    if isinstance(error, NotADirectoryError):
+        return "it is a file, or lies below one: mend data_directory"
+    return f"make {account()} a member of the group that owns it, or mend data_directory"
+
+
+def _policy(config: Config, totals: Totals) -> Check:
+    rules = len(config.policy.rules)
+    found = f"{rules} rules want {totals.wanted} of {totals.sources} files that are there"
+    if (clash := totals.clash()) is not None:
+        mend = (
+            "give each a name of its own with `as` in the rule that wants it; or only the first is exported"
+        )
+        return Check("policy", ok=False, found=clash, mend=mend)
+    return Check("policy", ok=True, found=found, warnings=tuple(totals.unmatched()))
 
 
 def _state_directory(config: Config) -> Check:
     name, directory = "state directory", config.state_directory
     mend = f"install -d -m 0700 -o {account()} {directory}"
-    if not directory.exists():
-        parent = next(parent for parent in directory.parents if parent.exists())
-        may = os.access(parent, os.W_OK | os.X_OK)
-        then = "it is made at the first start" if may else f"{account()} may not make it"
-        return Check(name, may, f"{directory} does not exist yet; {then}", mend)
     try:
+        if not directory.exists():
+            parent = next(parent for parent in directory.parents if parent.exists())
+            may = parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
+            then = "it is made at the first start" if may else f"{account()} may not make it"
+            return Check(name, may, f"{directory} does not exist yet; {then}", mend)
+        if (reason := refused(directory)) is not None:
+            return Check(name, ok=False, found=reason, mend=mend)
         with tempfile.TemporaryFile(dir=directory) as probe:
             probe.write(b"probe")
             os.fsync(probe.fileno())
-        ledger = Ledger.look(directory)
-        entries = ledger.head().seq
-        ledger.close()
     except OSError as error:
-        return Check(name, ok=False, found=f"{directory}: {error.strerror}", mend=mend)
+        return Check(name, ok=False, found=unusable(directory, error), mend=mend)
+    try:
+        with closing(Ledger.look(directory)) as ledger:
+            entries = ledger.head().seq
+    except Missing:
+        entries = 0
     except LedgerError as error:
-        return Check(
-            name, ok=False, found=str(error), mend="see the message; a damaged ledger is set aside by `run`"
-        )
+        mend = "see the message; a damaged ledger is set aside by `run`"
+        return Check(name, ok=False, found=str(error), mend=mend)
     return Check(name, ok=True, found=f"{directory}, {entries} entries on record")
 
 
-def _store(config: Config, name: str, clock: Clock, seconds: float) -> Check:
-    """Put, read back, and be refused to overwrite."""
-    destination = next(destination for kind, destination in named(config) if kind == name)
-    probe = partial(_probe_of, config, destination, name, clock)
-    try:
-        # Other stores end each of their requests by themselves.
-        bound = seconds if isinstance(destination, FileSystem) else None
-        return aside(probe, f"check-{name}").result(bound)
-    except TimeoutError:
-        found = f"it hangs: {seconds:g} s without an answer"
-        return Check(f"store {name}", ok=False, found=found, mend="see whether its mount is dead: findmnt")
+def _room(config: Config, totals: Totals, seconds: float) -> Check:
+    """Whether state and destinations have the room that a sync takes."""
+    known = rooms(config, seconds)
+    short = list(totals.short({store: one.free for store, one in known.items()}))
+    said = [f"{store}: {one}, {size_of(totals.bytes[store])} to send" for store, one in known.items()]
+    state = next(one for one in (config.state_directory, *config.state_directory.parents) if one.exists())
+    with suppress(OSError):
+        left = room(state)
+        said.insert(0, f"state: {left}")
+        if left.free < _STATE_BYTES or not left.more_files:
+            short.insert(0, f"the state directory lacks room: {left}, {size_of(_STATE_BYTES)} are wanted")
+    mend = "make room, or choose directories on larger file systems"
+    return Check("room", not short, "; ".join(short or said), mend)
 
 
-def _probe_of(config: Config, destination: Destination, name: str, clock: Clock) -> Check:
-    owner = f"check-{socket.gethostname()}-{os.getpid()}"
-    used = _used(config, name)  # else the probe would make what tells a share that is not mounted
-    store = open_store(destination, Surroundings(owner, used_before=used, upload_log=InMemory(), clock=clock))
-    try:
-        return Check(f"store {name}", *_probed(store))
-    except StoreError as error:
-        return Check(f"store {name}", ok=False, found=str(error), mend="see the message, and try again")
-    finally:
-        store.close()
-
-
-def _used(config: Config, name: str) -> bool:
-    """Whether copies were ever proven there, as far as the ledger can be read."""
-    try:
-        ledger = Ledger.look(config.state_directory)
-    except LedgerError:
-        return False
-    try:
-        return ledger.used(name)
-    except LedgerError:
-        return False
-    finally:
-        ledger.close()
-
-
-def _probed(store: Store) -> tuple[bool, str, str]:
-    put = _put(store, _CONTENT)
-    if not isinstance(put, Receipt):
-        mend = "let this account write there" if isinstance(put, Denied) else "see the message, and try again"
-        return False, f"a put failed: {put}", mend
-    if store.digest(PROBE) != checksum.of_bytes(_CONTENT):
-        return False, "what was put reads back differently", "do not use this store"
-    if not isinstance(_put(store, _CONTENT + b"again"), Conflict):
-        return False, "it let a file be overwritten", "do not use this store"
-    found = f"takes a put ({put.proof}), reads it back, refuses to overwrite"
-    return True, "; but ".join((found, *store.doubts())), ""
-
-
-def _put(store: Store, content: bytes) -> Result:
-    return store.put([Put(PROBE, Source(len(content), content), checksum.of_bytes(content))])[0]
+def _listener(config: Config) -> Iterator[Check]:
+    if (where := config.health.listen) is not None:
+        found = trouble(where, running=partial(held, config.state_directory))
+        mend = "end what listens there, or choose another health.listen: ss -lptn"
+        yield Check("listener", found is None, found or f"{where} is free, or the daemon's own", mend)
 
 
 def _inotify(config: Config, seconds: float) -> Check:

@@ -45,6 +45,22 @@ def lock(state_directory: Path) -> Iterator[None]:
         os.close(fd)
 
 
+def held(state_directory: Path) -> bool:
+    """Whether a process exports from this state, as far as this account can see."""
+    try:
+        fd = os.open(state_directory / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
 def _owner(fd: int) -> str:
     """Who says in the lock's file to hold it."""
     pid = os.pread(fd, 20, 0).decode("ascii", "replace").strip() if fd >= 0 else ""

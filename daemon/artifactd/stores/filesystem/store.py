@@ -124,6 +124,9 @@ class FileSystemStore(Store):
                 f"{self._root} does not exist. "
                 f"Is it mounted? Make it, or mend artifacts_file_system_directory"
             ) from None
+        except NotADirectoryError:
+            mend = "Mend artifacts_file_system_directory"
+            raise Unavailable(f"{self._root} is a file, or lies below one. {mend}") from None
         except OSError as error:
             raise meaning(error, str(self._root)) from error
         try:

@@ -1,0 +1,108 @@
+"""A store put to the proof: a small file is put, read back, and must not be overwritten."""
+
+import os
+import socket
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from artifactd import checksum
+from artifactd.artifact import Key
+from artifactd.aside import aside
+from artifactd.clock import Clock
+from artifactd.config import Config, Destination, FileSystem
+from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.schema import LedgerError
+from artifactd.mirror.engine import named
+from artifactd.stores.base import Conflict, Denied, Put, Receipt, Result, Source, Store, StoreError
+from artifactd.stores.objects.unfinished import InMemory
+from artifactd.stores.open import open_store
+from artifactd.stores.surroundings import Surroundings
+
+PROBE: Final = Key("_artifactd/check")
+_CONTENT: Final = b"Written by `artifactd check`. It may stay.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+    warnings: tuple[str, ...] = ()
+    """what is allowed but seldom meant, each with its mend; nothing fails for it"""
+
+
+def probed(config: Config, name: str, clock: Clock, seconds: float) -> Check:
+    """What the store of this name does. A directory has so many seconds."""
+    destination = next(destination for kind, destination in named(config) if kind == name)
+    probe = partial(_probe_of, config, destination, name, clock)
+    try:
+        # Other stores end each of their requests by themselves.
+        bound = seconds if isinstance(destination, FileSystem) else None
+        return aside(probe, f"check-{name}").result(bound)
+    except TimeoutError:
+        found = f"it hangs: {seconds:g} s without an answer"
+        return Check(f"store {name}", ok=False, found=found, mend="see whether its mount is dead: findmnt")
+
+
+def _probe_of(config: Config, destination: Destination, name: str, clock: Clock) -> Check:
+    owner = f"check-{socket.gethostname()}-{os.getpid()}"
+    used = _used(config, name)  # else the probe would make what tells a share that is not mounted
+    store = open_store(destination, Surroundings(owner, used_before=used, upload_log=InMemory(), clock=clock))
+    warnings = () if used or not isinstance(destination, FileSystem) else _unmounted(destination.directory)
+    try:
+        return Check(f"store {name}", *_probed(store), warnings)
+    except StoreError as error:
+        return Check(f"store {name}", ok=False, found=str(error), mend="see the message, and try again")
+    finally:
+        store.close()
+
+
+def _used(config: Config, name: str) -> bool:
+    """Whether copies were ever proven there, as far as the ledger can be read."""
+    try:
+        ledger = Ledger.look(config.state_directory)
+    except LedgerError:
+        return False
+    try:
+        return ledger.used(name)
+    except LedgerError:
+        return False
+    finally:
+        ledger.close()
+
+
+def _unmounted(directory: Path) -> tuple[str, ...]:
+    """The warning that a directory which was never used may be a mount point without its mount.
+
+    Later the store knows by itself.
+    """
+    try:
+        alone = directory.stat().st_dev != Path("/").stat().st_dev
+    except OSError:
+        return ()  # told by the probe
+    if alone:
+        return ()
+    found = f"{directory} lies on the file system of /: if a share is to be mounted there, it is not"
+    return (f"{found}. See findmnt --target {directory}. After the first export artifactd knows by itself",)
+
+
+def _probed(store: Store) -> tuple[bool, str, str]:
+    put = _put(store, _CONTENT)
+    if not isinstance(put, Receipt):
+        mend = "let this account write there" if isinstance(put, Denied) else "see the message, and try again"
+        return False, f"a put failed: {put}", mend
+    if store.digest(PROBE) != checksum.of_bytes(_CONTENT):
+        return False, "what was put reads back differently", "do not use this store"
+    if not isinstance(_put(store, _CONTENT + b"again"), Conflict):
+        return False, "it let a file be overwritten", "do not use this store"
+    found = f"takes a put ({put.proof}), reads it back, refuses to overwrite"
+    return True, "; but ".join((found, *store.doubts())), ""
+
+
+def _put(store: Store, content: bytes) -> Result:
+    return store.put([Put(PROBE, Source(len(content), content), checksum.of_bytes(content))])[0]
