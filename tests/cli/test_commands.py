@@ -1,25 +1,23 @@
 """The list of commands, the help of each, and what is loaded for them."""
 
 import inspect
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
-from typer.core import TyperGroup
 
-from artifactd.cli import COMMANDS, LazyCommand
+from artifactd import __version__
+from artifactd.cli import LazyCommand, commands
+from artifactd.cli.exits import Exit
+from artifactd.cli.help.texts import CODES, EXAMPLES, ends
 from tests.support.process import Site
 
 
-def commands() -> list[LazyCommand]:
-    """Every command, those of `config` included."""
-    groups = [one for one in COMMANDS if isinstance(one, TyperGroup)]
-    found = [*COMMANDS, *(one for group in groups for one in group.commands.values())]
-    return [one for one in found if isinstance(one, LazyCommand)]
-
-
-@pytest.mark.parametrize("command", commands(), ids=lambda command: str(command.name))
+@pytest.mark.parametrize("command", commands().values(), ids=commands())
 def test_a_command_is_listed_with_the_first_paragraph_of_its_own_help(command: LazyCommand) -> None:
     help_ = inspect.getdoc(resolve_name(command.place))
     assert help_ is not None
@@ -41,7 +39,7 @@ def loaded(site: Site, *arguments: str) -> set[str]:
 
 def test_whoever_lists_the_commands_loads_none_of_them(site: Site) -> None:
     ours = {name for name in loaded(site, "--help") if name.startswith("artifactd")}
-    assert ours == {"artifactd", "artifactd.cli"}
+    assert ours == {"artifactd", "artifactd.cli", "artifactd.cli.exits", "artifactd.cli.output"}
 
 
 def test_a_hint_loads_neither_ledger_nor_mirror_nor_what_draws_on_terminals(site: Site) -> None:
@@ -76,3 +74,58 @@ def test_the_help_of_each_command_says_what_matters(site: Site, command: str, ma
     )
     said = " ".join(done.stdout.split())
     assert not [word for word in matters if word not in said]
+
+
+@pytest.mark.parametrize(("path", "command"), commands().items(), ids=commands())
+def test_the_help_of_each_command_has_examples_that_it_takes_and_its_exit_codes(
+    path: str, command: LazyCommand
+) -> None:
+    real, name = command.real(), path.rpartition(" ")[2]
+    assert EXAMPLES[name]
+    for example in EXAMPLES[name]:
+        words = shlex.split(example, comments=True)
+        assert words[:1] + words[1 : 1 + len(path.split())] == ["artifactd", *path.split()]
+        arguments = words[1 + len(path.split()) :]
+        with real.make_context(name, arguments[: arguments.index(">")] if ">" in arguments else arguments):
+            pass
+        assert example in str(real.epilog)
+    assert {Exit.OK, Exit.USAGE} <= ends(name).keys()
+    assert all(f"{code:>2}  {meaning}" in str(real.epilog) for code, meaning in ends(name).items())
+
+
+def test_nothing_is_said_of_commands_that_there_are_not() -> None:
+    names = {path.rpartition(" ")[2] for path in commands()}
+    assert EXAMPLES.keys() == CODES.keys() == names
+
+
+def test_readme_lists_every_command_and_exit_code() -> None:
+    readme = Path("README.md").read_text(encoding="utf-8")
+    assert not [path for path in commands() if f"artifactd {path}" not in readme]
+    table = readme[readme.index("| exit code | meaning |") :].partition("\n\n")[0]
+    assert set(map(int, re.findall(r"(?<![\w.])\d+(?= [|·])", table))) == set(map(int, Exit))
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["-V"]])
+def test_the_version_is_told(site: Site, arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "artifactd", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=site.environment,
+    )
+    assert done.stdout == f"artifactd {__version__}\n"
+
+
+def test_a_quiet_command_has_no_remarks_and_a_verbose_one_says_what_it_works_with(site: Site) -> None:
+    normal, quiet, verbose = (site.command("hint", "one", *more) for more in ((), ("-q",), ("-v",)))
+    assert normal.stderr.endswith("Its scan at start will find the artifacts.\n")
+    assert quiet.stderr == ""
+    assert f"configuration: {site.config}" in verbose.stderr
+    assert f"state: {site.state}" in verbose.stderr
+
+
+def test_the_log_of_a_quiet_sync_has_only_warnings(site: Site) -> None:
+    site.write("train_preds.csv")
+    assert site.ok("sync", "--quiet") == ""
+    assert site.exported()

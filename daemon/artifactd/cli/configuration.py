@@ -9,8 +9,9 @@ import typer
 
 from artifactd.aside import aside
 from artifactd.cli.exits import Exit
+from artifactd.cli.options.loudness import detail
 from artifactd.cli.terminal import fail
-from artifactd.config import Config, ConfigError, load_beside, state_directories, unexamined
+from artifactd.config import Config, ConfigError, chosen, load_beside, state_directories, unexamined
 from artifactd.service import control
 
 ConfigPath = Annotated[
@@ -36,11 +37,15 @@ def configuration(path: Path | None, *, touching: bool = True, seconds: float = 
     """
     load = partial(load_beside, path, os.environ, touching=touching)
     try:
-        return aside(load, "configuration").result(seconds)
+        found = aside(load, "configuration").result(seconds)
     except ConfigError as error:
         fail(Exit.CONFIGURATION, str(error))
     except TimeoutError:
         fail(Exit.CONFIGURATION, f"artifactd: {unexamined(seconds)}")
+    detail(f"configuration: {chosen(path, os.environ)}, digest {found.digest[:12]}")
+    detail(f"data: {found.data_directory}")
+    detail(f"state: {found.state_directory}")
+    return found
 
 
 def state_of(path: Path | None) -> Path:
@@ -49,4 +54,7 @@ def state_of(path: Path | None) -> Path:
     It may hold secrets that this account cannot read, or be changed badly while a daemon runs on it.
     """
     likely = state_directories(path, os.environ)
-    return next((one for one in likely if (one / control.FILE).exists()), likely[0])
+    found = next((one for one in likely if (one / control.FILE).exists()), likely[0])
+    detail(f"configuration: {chosen(path, os.environ)}")
+    detail(f"state: {found}")
+    return found

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from artifactd.cli import paths
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit
+from artifactd.cli.options import paths
 from artifactd.cli.state import reading
 from artifactd.cli.terminal import AsJson, fail, lines
 from artifactd.clock import SYSTEM

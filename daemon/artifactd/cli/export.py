@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from artifactd.artifact import printable
-from artifactd.cli import paths
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit, leave
+from artifactd.cli.options import paths
 from artifactd.cli.state import ends_well
 from artifactd.cli.terminal import AsJson, fail, lines
 from artifactd.clock import SYSTEM

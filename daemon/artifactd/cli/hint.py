@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from artifactd.cli.configuration import ConfigPath, state_of
+from artifactd.cli.options.loudness import remark
 from artifactd.service import control
 from artifactd.service.control import NoDaemon
 
@@ -22,14 +23,14 @@ def hint(
     try:
         answer = next(control.ask(state_of(config), "hint", experiment=experiment))
     except TimeoutError:
-        typer.echo("the daemon is busy, and looks at it when it can", err=True)
+        remark("the daemon is busy, and looks at it when it can")
         return
     except NoDaemon as error:
-        typer.echo(f"{error}. Its scan at start will find the artifacts.", err=True)
+        remark(f"{error}. Its scan at start will find the artifacts.")
         return
     if reason := answer.get("reason"):
-        typer.echo(f"{reason}. A scan will find the artifacts.", err=True)
+        remark(f"{reason}. A scan will find the artifacts.")
     elif answer.get("artifacts") is None:
-        typer.echo(f"unknown experiment {experiment}: nothing to do", err=True)
+        remark(f"unknown experiment {experiment}: nothing to do")
     else:
         typer.echo(f"{answer['artifacts']} artifacts are looked at now")

@@ -10,7 +10,8 @@ import typer
 
 from artifactd.artifact import Artifact, Kind, printable, size_of
 from artifactd.cli.configuration import ConfigPath, configuration
-from artifactd.cli.moments import Since, Until
+from artifactd.cli.options.loudness import remark
+from artifactd.cli.options.moments import Since, Until
 from artifactd.cli.output import heard
 from artifactd.cli.state import reading
 from artifactd.cli.terminal import NAME, AsJson, age_of, columns, lines, on_terminal, style, table
@@ -218,12 +219,12 @@ def _waiting(settings: Config, listing: Listing) -> Iterator[Fields]:
     try:
         answer = next(control.ask(settings.state_directory, "waiting", **chosen))
     except Silent as error:
-        typer.echo(f"{error}, so what it waits for is not shown: artifactd status", err=True)
+        remark(f"{error}, so what it waits for is not shown: artifactd status")
         return
     except NoDaemon:
         return
     if more := answer.get("more", 0):
-        typer.echo(f"{more} more files are waited for: ask for one --user or --experiment", err=True)
+        remark(f"{more} more files are waited for: ask for one --user or --experiment")
     now = SYSTEM.now()
     selection = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
     for one in answer.get("waiting", []):

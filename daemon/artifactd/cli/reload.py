@@ -6,6 +6,7 @@ import typer
 
 from artifactd.cli.configuration import ConfigPath, state_of
 from artifactd.cli.exits import Exit
+from artifactd.cli.options.loudness import remark
 from artifactd.cli.terminal import fail
 from artifactd.service import control
 from artifactd.service.control import NoDaemon, Silent
@@ -35,7 +36,7 @@ def reload(
                 typer.echo(f"taken: configuration {answer['config_digest'][:12]}")
             else:
                 said = answer["reason"]
-                typer.echo(f"the configuration is good; {said}", err=True)
+                remark(f"the configuration is good; {said}")
     except Silent:
         fail(Exit.FAILED, f"not taken yet after {wait:g} s: {said}. The daemon's log says when it is")
     except NoDaemon as error:

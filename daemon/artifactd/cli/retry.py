@@ -6,9 +6,10 @@ from typing import Annotated, NamedTuple
 import typer
 
 from artifactd.artifact import printable
-from artifactd.cli import paths as files
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit
+from artifactd.cli.options import paths as files
+from artifactd.cli.options.loudness import remark
 from artifactd.cli.state import ends_well, reading
 from artifactd.cli.terminal import fail
 from artifactd.clock import SYSTEM
@@ -37,7 +38,7 @@ def retry(
         was = f"it was {before.state}: {before.reason}"
         typer.echo(f"{printable(row.artifact.path)} in {row.store}: tried again ({was})")
     if everything and not replayed:
-        typer.echo("nothing to try again", err=True)
+        remark("nothing to try again")
     done = {row.artifact.path for _, row in replayed}
     if left := [one for one in named if one.path not in done]:
         fail(Exit.FAILED, "\n".join(line for one in left for line in _why_not(settings, one)))

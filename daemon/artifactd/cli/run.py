@@ -1,9 +1,11 @@
 """`artifactd run`: the daemon."""
 
 import os
+from functools import partial
 
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit, leave
+from artifactd.cli.options.loudness import log_level
 from artifactd.cli.state import ends_well
 from artifactd.cli.terminal import fail
 from artifactd.clock import SYSTEM
@@ -21,7 +23,7 @@ def run(config: ConfigPath = None) -> None:
     SIGHUP takes a changed configuration, as `artifactd reload` does.
     """
     settings = configuration(config)
-    sources = Sources(lambda: load_beside(config, os.environ), log_of)
+    sources = Sources(lambda: load_beside(config, os.environ), partial(log_of, level=log_level()))
     with ends_well():  # a log that nobody reads included: who started us starts us again, with one that is
         try:
             ended = Service(settings, sources, ServiceManager(os.environ, os.getpid(), SYSTEM), SYSTEM).run()

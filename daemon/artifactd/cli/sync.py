@@ -10,6 +10,7 @@ import typer
 from artifactd.artifact import Sighting, printable, size_of
 from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit, leave
+from artifactd.cli.options.loudness import Loudness, log_level, loudness
 from artifactd.cli.state import ends_well
 from artifactd.cli.terminal import on_terminal
 from artifactd.cli.terminal.live import Line, line
@@ -40,10 +41,10 @@ def sync(
     if not settings.enabled:
         typer.echo(DISABLED, err=True)
         return
-    log = log_of(settings, quiet=on_terminal())
+    log = log_of(settings, quiet=on_terminal(), level=log_level())
     with ends_well(), _progress() as watcher:
         report = one_pass(settings, log, wait_seconds=wait, watcher=watcher)
-    if on_terminal():
+    if on_terminal() and loudness() > Loudness.QUIET:
         typer.echo(
             f"{report.exported} copies proven now ({size_of(report.bytes)}), {report.unchanged} before,"
             f" in {report.seconds:.1f} s"
@@ -89,6 +90,8 @@ class _Shown:
             case Proven() | Unchanged():
                 if (size := self._open.pop(path, None)) is not None:
                     self._progress = self._progress.ended(size)
+                if loudness() is Loudness.VERBOSE:
+                    self._line.above(f"{printable(path)} → {item.row.store}:{item.row.key}")
             case Refused() | Kept() | Failed() | Postponed():
                 self._withdraw(path)
                 self._line.above(f"{printable(path)}: {item.row.reason}")

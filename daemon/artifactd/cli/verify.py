@@ -41,14 +41,8 @@ def verify(
     store says that it still has that very version. Every other copy is read back byte by byte, and with
     --read those are, too.
 
-    It ends with the first of these that is true, or with 0:
-    10 the record was altered, or one of its anchors is altered or missing
-    15 a store has anchors of another record: another host's or an earlier ledger's, else this one was written
-    anew. --expect names those that are known
-    11 a copy holds other bytes than are on record
-    12 a copy is missing
-    13 a copy or a store cannot be read
-    14 a store holds keys that the ledger does not know
+    Of 10, 15, 11, 12, 13 and 14 it ends with the first that is true. Another record (15) is another host's or
+    an earlier ledger's, else this one was written anew: --expect names those that are known.
 
     Copies that are missing or different are marked as lost, for `artifactd retry`. Nothing is deleted.
     Unknown keys are not looked for in a destination that holds the data directory itself.

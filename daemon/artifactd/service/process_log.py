@@ -13,11 +13,14 @@ from artifactd.log.flood import Repeats
 from artifactd.log.log import Form, Log, configure
 
 
-def log_of(config: Config, *, quiet: bool = False) -> Log:
-    """The log of this process. `quiet`: nothing, because a person sees progress instead."""
+def log_of(config: Config, *, quiet: bool = False, level: str | None = None) -> Log:
+    """The log of this process. `quiet`: nothing, because a person sees progress instead.
+
+    `level`: another than the configured one.
+    """
     form = _form(config.log.format)
     common = {"version": __version__, "host": socket.gethostname(), "pid": os.getpid()}
-    level = "critical" if quiet else config.log.level.value
+    level = "critical" if quiet else level or config.log.level.value
     repeats = Repeats(SYSTEM.monotonic)
     log = configure(level, form, common=common, secrets=config.secrets(), repeats=repeats)
     if form is Form.CONSOLE:  # a person sees one process, and knows which

@@ -9,6 +9,7 @@ from typing import Final
 import typer
 
 from artifactd.artifact import printable
+from artifactd.cli.options.loudness import Loudness, loudness
 from artifactd.cli.terminal import width
 from artifactd.cli.terminal.columns import cut
 from artifactd.cli.terminal.progress import Progress
@@ -52,7 +53,7 @@ class Line:
 @contextmanager
 def line() -> Iterator[Line | None]:
     """A line for the length of the block; None where nobody would see it."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or loudness() is Loudness.QUIET:
         yield None
         return
     shown = Line()

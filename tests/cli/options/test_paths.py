@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.artifact import printable
-from artifactd.cli.paths import located
+from artifactd.cli.options.paths import located
 
 FILE = "alice/h2oai_experiment_one/train_preds.csv"
 GONE = "alice/h2oai_experiment_one/gone.csv"

@@ -1,0 +1,1 @@
+"""What commands take alike: paths, times, how much is said."""
