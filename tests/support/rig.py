@@ -207,4 +207,4 @@ def rigged(base: Path, *stores: FaultyStore) -> Iterator[Rig]:
 def copies(store: FaultyStore) -> dict[str, bytes]:
     """What it holds, looked at from outside."""
     assert isinstance(store.inner, MemoryStore)
-    return {key.text: content for key, content in store.inner.copies.items()}
+    return {key.text: content for key, content in dict(store.inner.copies).items()}
