@@ -60,6 +60,22 @@ def test_an_anchor_is_the_last_line_under_its_number_and_its_own_hash(tmp_path: 
     assert anchor.key.name == f"000000000003-{entry.hash}"
 
 
+def test_that_copies_were_verified_is_no_reason_to_anchor_again(tmp_path: Path, store: MemoryStore) -> None:
+    ledger = Ledger.open(tmp_path)
+    verified = {"action": "copies.verified", "outcome": "success"}
+    ledger.note(1.0, verified)
+    anchored(ledger, store)
+    assert anchors.anchor(ledger) is None
+    for _ in range(3):
+        ledger.note(10.0, verified)
+        assert anchors.anchor(ledger) is None
+    noted(ledger, 1)
+    ledger.note(11.0, verified)
+    found = anchors.anchor(ledger)
+    assert found is not None
+    assert found[1].tells("copies.verified"), "what came before it is covered"
+
+
 def test_a_record_that_went_on_after_its_anchor_does_not_contradict_it(
     tmp_path: Path, store: MemoryStore
 ) -> None:

@@ -88,8 +88,8 @@ def _up(osd: subprocess.Popen[bytes], settings: Path) -> bool:
     """Whether the OSD takes part, as soon as it does or has ended."""
     dump = ["ceph", "--conf", str(settings), "--format", "json", "osd", "dump"]
     while osd.poll() is None:
-        done = subprocess.run(dump, capture_output=True, check=True, timeout=60)
-        if [one["up"] for one in json.loads(done.stdout)["osds"]] == [1]:
+        done = subprocess.run(dump, capture_output=True, check=False, timeout=60)
+        if done.returncode == 0 and [one["up"] for one in json.loads(done.stdout)["osds"]] == [1]:
             return True
     return False
 

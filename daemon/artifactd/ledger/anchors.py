@@ -14,6 +14,9 @@ from artifactd.stores.base import Put, Source, Store, StoreError
 FOLDER: Final = "_artifactd/anchors/"
 """Where each store keeps them."""
 
+_MOST_VERIFIED: Final = 1000
+"""Verifications in a row that are looked past: three years of them, one a day."""
+
 _NAME: Final = re.compile(r"([0-9]{12})-([0-9a-f]{64})")
 """Of an anchor: number and hash of the entry that it holds."""
 
@@ -22,15 +25,28 @@ def anchor(ledger: Ledger) -> tuple[Put, Entry] | None:
     """The put that anchors the end of the record: the last entry itself, under its own number and hash.
 
     Cutting the record's tail, or rewriting all of it, shows against an anchor and against nothing else.
-    None where the record is empty.
+    None where the record is empty, or has nothing since its last anchor but that copies were verified.
     """
-    head = ledger.head()
-    last = next(ledger.entries(head.seq - 1), None)
-    if last is None:
+    last = _entry(ledger, ledger.head().seq)
+    if last is None or _is_anchored(ledger, last):
         return None
     content = last.line.encode("ascii")
     key = Key(f"{FOLDER}{_record_id(ledger)}/{last.seq:012d}-{last.hash}")
     return Put(key, Source(len(content), content), Digest(last.hash)), last
+
+
+def _is_anchored(ledger: Ledger, last: Entry) -> bool:
+    """Whether nothing new has to be anchored: else whoever runs `verify` would have each `sync` send it."""
+    entry: Entry | None = last
+    for _ in range(_MOST_VERIFIED):
+        if entry is None or not entry.tells("copies.verified"):
+            break
+        entry = _entry(ledger, entry.seq - 1)
+    return entry is not None and entry.tells("audit.anchored")
+
+
+def _entry(ledger: Ledger, number: int) -> Entry | None:
+    return next(ledger.entries(number - 1), None) if number > 0 else None
 
 
 @dataclass(slots=True)
