@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NewType, Self
 
@@ -162,12 +162,18 @@ class Identity:
     Compared for inequality, never for "newer than": tar and cp -p date back.
     """
 
-    dev: int
+    dev: int = field(compare=False)
+    """of the data directory in which it was seen. A file's own may be another one (overlayfs, btrfs), and any
+    may change with a reboot (NFS, LVM): it tells which tree was looked at, and nothing of the file"""
     ino: int
     size: int
     """bytes"""
     mtime_ns: int
     ctime_ns: int
+
+    def unwritten(self, before: Self) -> bool:
+        """Whether nobody wrote the file since it was seen `before`, by its inode and times, not its size."""
+        return replace(self, size=before.size) == before
 
 
 @dataclass(frozen=True, slots=True)

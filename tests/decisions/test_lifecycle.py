@@ -100,7 +100,7 @@ def test_each_cell_of_the_table_is_taken_and_each_empty_one_is_impossible(
 def test_a_start_says_what_is_meant_to_be_written_and_clears_the_last_failure() -> None:
     failed = step(step(a_row(), started(D1)), Failed("disk", 50.0))
     row = step(failed, started(D2, identity(2)))
-    assert (row.digest, row.identity, row.size, row.evidence) == (D2, identity(2), 101, "closed+no_writer")
+    assert (row.digest, row.identity, row.size, row.evidence) == (D2, identity(2), 102, "closed+no_writer")
     assert (row.retry_at, row.reason, row.failures) == (None, "", 1)
     assert row.ours == (D1, D2)
 

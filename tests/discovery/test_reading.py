@@ -1,3 +1,4 @@
+import fcntl
 import gc
 import hashlib
 import io
@@ -27,6 +28,10 @@ PATIENCE = 120.0
 """Seconds after which what should have happened never will."""
 
 QUIET = 2.0
+
+EXT4_IOC_SHUTDOWN = 0x8004587D
+EXT4_GOING_FLAGS_NOLOGFLUSH = b"\2\0\0\0"
+"""From Linux's fs/ext4: the file system goes down as in a power cut, with what the disk has by then."""
 
 
 @pytest.fixture
@@ -308,6 +313,49 @@ with root(Path(".")) as top:
     outcome = read(top, Settled(Subject(sighting, None, None), "closed", 10.0, 0.0), 1.0, None)
     print(type(outcome).__name__, getattr(outcome, "reason", ""), getattr(outcome, "incomplete", ""))
 """
+
+
+def test_what_was_read_is_on_the_disk_whether_its_writer_flushed_it_or_not(tmp_path: Path) -> None:
+    """The journal has the file's inode and not its bytes, as some seconds after any write: the power fails.
+
+    Of the one that was read, with the same history, nothing is lost.
+    """
+    image, disk = tmp_path / "image", tmp_path / "disk"
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    disk.mkdir()
+    mount = ["mount", "-o", "loop", str(image), str(disk)]
+    subprocess.run(mount, check=True)
+    try:
+        for name in ("read", "not read"):
+            (disk / name).write_bytes(b"content")
+        look(disk, seen(disk, "read"))
+        with (disk / "another").open("wb") as file:
+            os.fsync(file.fileno())
+        identities = {name: seen(disk, name).identity for name in ("read", "not read")}
+        fd = os.open(disk, os.O_RDONLY)
+        fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH)
+        os.close(fd)
+        subprocess.run(["umount", disk], check=True)
+        subprocess.run(mount, check=True)
+        assert (disk / "read").read_bytes() == b"content"
+        assert (disk / "not read").read_bytes() == b""
+        assert seen(disk, "not read").identity == replace(identities["not read"], size=0)
+        assert seen(disk, "read").identity == identities["read"]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize(("error", "outcome"), [("EIO", "Unreadable"), ("EINVAL", "Reading")])
+def test_a_file_that_cannot_be_flushed_is_not_taken_for_read(data: Path, error: str, outcome: str) -> None:
+    (data / "file").write_bytes(b"content")
+    under = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject=fsync:error={error}"]
+    said = subprocess.run(
+        [*under, sys.executable, "-c", READ, data], capture_output=True, text=True, check=True
+    ).stdout
+    assert f"\n{outcome} " in said
+    assert ("cannot be brought to its own disk" in said) is (error == "EIO")
 
 
 def injecting(fault: str, trace: str = "/dev/null") -> list[str]:

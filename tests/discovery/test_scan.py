@@ -28,6 +28,8 @@ from artifactd.discovery.scan import (
     walk,
 )
 from artifactd.linux.files import identity_of
+from artifactd.linux.open_beneath import READ
+from artifactd.linux.open_beneath import walk as walk_beneath
 
 PATIENCE = 120.0
 """Seconds after which what should have happened never will."""
@@ -355,9 +357,9 @@ def test_below_never_leads_out_of_the_data_directory(data: Path, tmp_path: Path,
 # --- one path ---
 
 
-def look(data: Path, path: str, known: Identity | None = None) -> Found:
+def look(data: Path, path: str) -> Found:
     with root(data) as top:
-        return sight(top, path.encode(), known)
+        return sight(top, path.encode())
 
 
 def test_one_path_is_seen_gone_or_unobservable(data: Path, tmp_path: Path) -> None:
@@ -371,15 +373,26 @@ def test_one_path_is_seen_gone_or_unobservable(data: Path, tmp_path: Path) -> No
     assert not isinstance(look(data, f"{ONE}/link/data"), Seen)
 
 
-def test_a_missing_file_of_another_device_is_unobservable(data: Path) -> None:
-    """Its disk is not mounted: what lies there now is the empty mount point."""
-    known = sightings(iter([look(data, write(data / ONE / "a.csv").relative_to(data).as_posix())]))[
-        0
-    ].identity
-    elsewhere = Identity(known.dev + 1, known.ino, known.size, known.mtime_ns, known.ctime_ns)
-    assert look(data, f"{ONE}/b.csv", known) == Gone(f"{ONE}/b.csv".encode())
-    assert isinstance(look(data, f"{ONE}/b.csv", elsewhere), Unobservable)
-    assert isinstance(look(data, f"{ONE}/a.csv", elsewhere), Seen)
+def test_a_file_whose_device_is_not_the_trees_is_told_by_the_trees(
+    tmp_path: Path, tmpfs: Callable[[Path, str], Path]
+) -> None:
+    """As on overlayfs, and in a subvolume of btrfs."""
+    lower, upper = tmpfs(tmp_path / "lower", "1m"), tmpfs(tmp_path / "upper", "1m")
+    path = write(lower / ONE / "a.csv").relative_to(lower)
+    for name in ("files", "work"):
+        (upper / name).mkdir()
+    (tree := tmp_path / "tree").mkdir()
+    layers = f"lowerdir={lower},upperdir={upper}/files,workdir={upper}/work"
+    subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", tree], check=True)
+    try:
+        [scanned] = sightings(scan(tree))
+        [seen] = sightings(iter([look(tree, path.as_posix())]))
+        assert (tree / path).stat().st_dev != tree.stat().st_dev
+        assert scanned.identity.dev == seen.identity.dev == tree.stat().st_dev
+        with root(tree) as top:
+            os.close(walk_beneath(top, os.fsencode(path), READ))
+    finally:
+        subprocess.run(["umount", tree], check=True)
 
 
 # --- a tree that moves ---

@@ -498,6 +498,13 @@ def test_a_migration_that_fails_leaves_the_older_schema(tmp_path: Path, ledger: 
     again.close()
 
 
+def test_a_first_start_that_dies_half_way_leaves_no_ledger_that_is_half_made(tmp_path: Path) -> None:
+    with pytest.raises(Unwritable, match="no such table"):
+        Ledger.open(tmp_path, migrations=(*MIGRATIONS[:2], "DROP TABLE nowhere;"))
+    with pytest.raises(Missing, match="there is no ledger"):
+        Ledger.look(tmp_path)
+
+
 # --- looking ---
 
 

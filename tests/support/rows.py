@@ -29,7 +29,8 @@ def a_row(number: int = 0, *, key: str | None = None, wanted_key: str | None = N
 
 
 def started(content: Digest = D1, seen: Identity | None = None) -> Started:
-    return Started(seen or identity(), content, 101, "closed+no_writer")
+    seen = seen or identity()
+    return Started(seen, content, seen.size, "closed+no_writer")
 
 
 def proven(seconds: float = 2.0) -> Proven:

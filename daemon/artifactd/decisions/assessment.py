@@ -4,12 +4,23 @@ Which copies are wanted of it and what each of them needs, which unfinished ones
 decisions not to export it are news to the record.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from artifactd.artifact import Artifact, Identity, Key, Sighting
-from artifactd.decisions.lifecycle import Change, Row
-from artifactd.decisions.plan import Moment, Nothing, Outlook, Read, given_up, outlook, skipped, superseded
+from artifactd.decisions.lifecycle import Change, Row, State
+from artifactd.decisions.plan import (
+    Moment,
+    Nothing,
+    Outlook,
+    Read,
+    SourceDamaged,
+    damage,
+    given_up,
+    outlook,
+    skipped,
+    superseded,
+)
 from artifactd.decisions.policy import BY_HAND, Decision, LeftAlone, Unnameable, Wanted
 from artifactd.decisions.shares import Owner
 
@@ -72,18 +83,24 @@ class Assessment:
     skipped: tuple[Change, ...]
     superseded: tuple[Change, ...]
     """versions of the copies that newer ones have overtaken"""
+    damaged: tuple[Change, ...]
+    """copies of which it is news that the file is damaged"""
 
     @property
     def unread(self) -> tuple[Copy, ...]:
         """The copies for which the file has to be read: it is new or has changed, or a person wants it."""
         asked = self.subject.asked
-        return tuple(copy for copy in self.copies if asked or isinstance(copy.outlook, Read))
+        return tuple(
+            copy
+            for copy in self.copies
+            if isinstance(copy.outlook, Read) or (asked and not isinstance(copy.outlook, SourceDamaged))
+        )
 
     @property
     def changes(self) -> tuple[Change, ...]:
         """What is news to the record before anything is read."""
         given_up = () if self.subject.asked else self.given_up
-        return given_up + self.skipped + self.superseded
+        return given_up + self.skipped + self.superseded + self.damaged
 
     @property
     def proven(self) -> int:
@@ -116,6 +133,7 @@ def assess(subject: Subject, rows: Sequence[Row], stores: Sequence[str], moment:
         ended,
         tuple(skipped(identity, subject.artifact, decision, rows, others)),
         tuple(change for row in done for change in superseded(rows, row)),
+        tuple(change for copy in copies for change in _damaged(subject, rows, copy)),
     )
 
 
@@ -126,6 +144,17 @@ def admitted(decision: Decision, rows: Sequence[Row]) -> Decision:
         if any(row.wanted_key == key.text and row.proof for row in rows):
             return Wanted(key, decision.rule)
     return decision
+
+
+def _damaged(subject: Subject, rows: Sequence[Row], copy: Copy) -> Iterator[Change]:
+    """That the file is damaged, where the copy's row does not say so yet. A lost copy stays what it is."""
+    if not isinstance(copy.outlook, SourceDamaged):
+        return
+    reason = copy.outlook.reason
+    change = damage(rows, copy.store, subject.artifact, copy.wanted, subject.identity, reason)
+    said = change.row.state in (State.KEPT, State.REFUSED) and change.row.reason == reason
+    if not (said or change.row.state is State.LOST):
+        yield change
 
 
 def wanted_copies(decision: Decision, rows: Sequence[Row]) -> list[Wanted]:

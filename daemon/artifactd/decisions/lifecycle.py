@@ -66,7 +66,7 @@ class Row:
     """seconds since the epoch"""
     reason: str = ""
     evidence: str = ""
-    """what showed that the artifact was complete"""
+    """what showed that the artifact was complete; empty where `identity` is not of what was hashed"""
     proof: str = ""
     """how strongly the copy was proven; empty where it never was"""
     version: str = ""
@@ -87,7 +87,7 @@ class Row:
     @property
     def stands(self) -> bool:
         """Whether the store holds what was proven: no put of other bytes was begun since."""
-        return bool(self.proof) and self.ours == (self.digest,)
+        return bool(self.proof) and self.ours == (self.digest,) and self.state is not State.LOST
 
     @property
     def claims(self) -> bool:
@@ -344,12 +344,12 @@ def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: C901, PLR0911 -
                 "reason": event.reason,
                 "retry_at": event.retry_at,
                 "failures": row.failures + 1,
-                "identity": event.identity or row.identity,
+                **_judged(row, event.identity),
             }
         case Postponed():
             return {"reason": event.reason, "retry_at": event.retry_at}
         case Refused() | Skipped() | Kept():
-            return {"reason": event.reason, "retry_at": None, "identity": event.identity or row.identity}
+            return {"reason": event.reason, "retry_at": None, **_judged(row, event.identity)}
         case Upheld():
             # Without an identity: the file as it is now may be another version, which is to be found as new.
             return {"reason": "", "retry_at": None, "failures": 0, "identity": None}
@@ -361,3 +361,11 @@ def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: C901, PLR0911 -
             return {"reason": ""}
         case _:
             assert_never(event)
+
+
+def _judged(row: Row, identity: Identity | None) -> dict[str, Any]:
+    """The fields that say which file was judged. Of one that was written since the digest says nothing."""
+    if identity is None:
+        return {}
+    as_read = row.identity is not None and identity.unwritten(row.identity)
+    return {"identity": identity, "evidence": row.evidence if as_read else ""}

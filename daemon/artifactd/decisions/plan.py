@@ -2,7 +2,7 @@
 
 Two decisions, because a digest costs a read: `outlook` looks at the file's identity and says whether to read
 it at all; `plan` knows the digest and says what to put where. What is not to be done is a value with its
-reason, too: `unfit`, `given_up`, `superseded`, `gone` and `skipped`.
+reason, too: `damage`, `unfit`, `given_up`, `superseded`, `gone` and `skipped`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -72,7 +72,18 @@ class Nothing:
         return self.row.state is State.PROVEN
 
 
-Outlook = Read | Wait | Nothing
+@dataclass(frozen=True, slots=True)
+class SourceDamaged:
+    """The file holds other bytes than it did, and nobody wrote it: no version of it, and nothing to put.
+
+    A power cut does this to what its writer had not flushed: the inode and its times come back, and not all
+    of the bytes.
+    """
+
+    reason: str
+
+
+Outlook = Read | Wait | Nothing | SourceDamaged
 
 
 def family(rows: Sequence[Row], store: str, wanted_key: str) -> list[Row]:
@@ -82,6 +93,8 @@ def family(rows: Sequence[Row], store: str, wanted_key: str) -> list[Row]:
 
 def outlook(rows: Sequence[Row], store: str, wanted: Wanted, sighting: Sighting, moment: Moment) -> Outlook:
     """Whether the file that was seen has to be read."""
+    if (damaged := other_size(rows, sighting.identity)) is not None:
+        return damaged
     known = [row for row in family(rows, store, wanted.key.text) if _judged(row, sighting)]
     for state in (State.PROVEN, State.REFUSED, State.KEPT, State.LOST):
         for row in known:
@@ -192,6 +205,45 @@ def _claimed(wanted: Wanted, claimant: Row) -> str:
         f" holds another file, {other}. "
         f"Give one of them another name with `as` in rule {wanted.rule!r}"
     )
+
+
+# --- a source that is damaged ---
+
+
+def other_size(rows: Sequence[Row], identity: Identity) -> SourceDamaged | None:
+    """The file is not as large as when it was read, though nobody wrote it; None: that is not so."""
+    for row in _unwritten(rows, identity):
+        if identity.size != row.size:
+            return _damaged(f"it holds {identity.size} bytes, and held {row.size} when it was read")
+    return None
+
+
+def other_bytes(rows: Sequence[Row], identity: Identity, digest: Digest) -> SourceDamaged | None:
+    """Other bytes were read of the file than before, though nobody wrote it; None: that is not so."""
+    if any(row.digest != digest for row in _unwritten(rows, identity)):
+        return _damaged(f"its {identity.size} bytes are not those that were read before")
+    return None
+
+
+def _unwritten(rows: Sequence[Row], identity: Identity) -> list[Row]:
+    """The copies of the file that were made, or begun, since it was last written."""
+    return [row for row in rows if row.evidence and row.identity and identity.unwritten(row.identity)]
+
+
+def _damaged(how: str) -> SourceDamaged:
+    return SourceDamaged(
+        f"it is damaged: {how}, yet nobody wrote it since (its inode and its times are the same), as after a"
+        " power cut. A copy that was proven stays as it is. Restore the file, or write it again: that ends it"
+    )
+
+
+def damage(  # noqa: PLR0917 - as plan
+    rows: Sequence[Row], store: str, artifact: Artifact, wanted: Wanted, identity: Identity, reason: str
+) -> Change:
+    """What it means for the wanted copy that the file is damaged. What was proven of it stays."""
+    known = _unwritten(family(rows, store, wanted.key.text), identity)
+    row = next(iter(known), None) or row_of(rows, store, artifact, wanted)
+    return Change(row, unfit(row, reason, identity))
 
 
 # --- what is not done ---

@@ -1,6 +1,7 @@
 """Open an artifact beneath the data directory, prove it complete, hash it, refuse what changed meanwhile."""
 
 import errno
+import math
 import os
 import stat
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ SMALL: Final = 256 << 10
 """Bytes up to which a file's content is kept in memory and its descriptor closed: it is read once only."""
 
 OTHER_NAMES: Final = "it has more than one name (hard links), and another may lie elsewhere"
+
+_NOT_WRITTEN: Final = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+"""What fsync(2) says where bytes did not reach the disk. Anything else: this file system cannot be asked."""
 
 _SPARSE_FROM: Final = 64 << 20
 _SPARSE_RATIO: Final = 100  # a hole reaches any number
@@ -83,15 +87,22 @@ class Unreadable:
 Outcome = Reading | NotYet | Unfit | Missing | Unreadable
 
 
-def read(
-    root: int, settled: Settled, quiet_seconds: float, max_size: int | None, part_size: int | None = None
+def read(  # noqa: PLR0917 - each of a type of its own
+    root: int,
+    settled: Settled,
+    quiet_seconds: float,
+    max_size: int | None,
+    part_size: int | None = None,
+    written_back: float = -math.inf,
 ) -> Outcome:
     """Open, probe and hash the artifact below the open data directory `root`.
 
     A file of more than `part_size` bytes is hashed in parts, too: for stores that send it in parts.
 
     It never raises for what a file can be. A `Reading` is a snapshot: the identity was the same before the
-    first byte was read and after the last, and nobody had the file open for writing, as far as is known.
+    first byte was read and after the last, and nobody had the file open for writing, as far as is known. Its
+    bytes are on the disk, so that a power cut does not take from the file what a copy was made of: one that
+    changed after `written_back`, in seconds since the epoch, is flushed, as its writer may not have done.
     """
     sighting = settled.sighting
     if not stat.S_ISREG(sighting.mode):
@@ -105,11 +116,26 @@ def read(
         return _not_opened(settled, error)
     try:
         outcome = _examine(fd, settled, quiet_seconds, max_size, part_size)
+        if isinstance(outcome, Reading) and outcome.identity.ctime_ns > written_back * 1e9:
+            outcome = _flushed(fd, outcome)
     except OSError as error:
         outcome = Unreadable(settled, f"it cannot be read: {error.strerror}")
     if not (isinstance(outcome, Reading) and outcome.source.fd == fd):
         os.close(fd)
     return outcome
+
+
+def _flushed(fd: int, found: Reading) -> Outcome:
+    """What was read, once it is on the disk. A file may be flushed by whoever may read it."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno in _NOT_WRITTEN:
+            return Unreadable(found.settled, f"it cannot be brought to its own disk: {error.strerror}")
+    after = identity_of(os.fstat(fd), found.identity.dev)
+    if after != found.identity:  # the server of a share gives what it was sent new times
+        return NotYet(found.settled, after, Incomplete("it changed while it was flushed"))
+    return found
 
 
 _KINDS: Final = {
@@ -140,7 +166,7 @@ def _examine(
     fd: int, settled: Settled, quiet_seconds: float, max_size: int | None, part_size: int | None
 ) -> Outcome:
     status = os.fstat(fd)
-    identity = identity_of(status)
+    identity = identity_of(status, settled.sighting.identity.dev)
     if reason := _unfit(fd, status, max_size):
         return Unfit(settled, reason)
     if identity != settled.sighting.identity:
@@ -153,7 +179,7 @@ def _examine(
             return NotYet(settled, identity, incomplete)
         case Complete(evidence):
             source, digest = _hashed(fd, identity.size, part_size)
-    after = identity_of(os.fstat(fd))
+    after = identity_of(os.fstat(fd), identity.dev)
     if after != identity or source.size != identity.size or writers(fd) is Writers.SOME:
         return NotYet(settled, after, Incomplete("it changed while it was read"))
     return Reading(settled, identity, digest, source, evidence)

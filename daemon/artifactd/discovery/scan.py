@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from artifactd.artifact import Identity, Sighting
+from artifactd.artifact import Sighting
 from artifactd.decisions.layout import is_experiment, place
 from artifactd.linux.files import identity_of
 from artifactd.linux.open_beneath import directory
@@ -185,10 +185,10 @@ def _batched(found: Iterable[Sighting | Unobservable | None]) -> Iterator[Seen |
 def _walk(
     top: int, folder: bytes, skip: frozenset[tuple[int, int]]
 ) -> Iterator[Sighting | Unobservable | None]:
-    waiting = [folder]
+    waiting, tree = [folder], os.fstat(top).st_dev
     levels, directories, too_deep = folder.count(b"/") + DEPTH, 1, False
     while waiting:
-        for found in _listed(top, waiting.pop(), skip):
+        for found in _listed(top, tree, waiting.pop(), skip):
             if not isinstance(found, bytes):
                 yield found
             elif found.count(b"/") > levels:
@@ -205,7 +205,7 @@ def _walk(
 
 
 def _listed(
-    top: int, here: bytes, skip: frozenset[tuple[int, int]]
+    top: int, tree: int, here: bytes, skip: frozenset[tuple[int, int]]
 ) -> Iterator[Sighting | bytes | Unobservable | None]:
     """What is in the directory `here`: files, paths of directories, and at most one thing unobservable."""
     hidden: OSError | None = None
@@ -220,7 +220,7 @@ def _listed(
                         yield path
                     else:
                         status = entry.stat(follow_symlinks=False)
-                        yield Sighting(path, identity_of(status), status.st_mode, status.st_nlink)
+                        yield _sighting(path, status, tree)
                 except FileNotFoundError:
                     pass  # deleted since it was listed
                 except OSError as error:
@@ -235,30 +235,24 @@ def _listed(
         yield Unobservable(here, _why(hidden))
 
 
-def sight(top: int, path: bytes, known: Identity | None = None) -> Found:
-    """What is at `path` below the open directory `top`. A directory is `Seen` of nothing.
-
-    `known` is the file's last identity: if the tree now lies on another device, its disk is not mounted, and
-    a missing file says nothing.
-    """
+def sight(top: int, path: bytes) -> Found:
+    """What is at `path` below the open directory `top`. A directory is `Seen` of nothing."""
     folder, _, name = path.rpartition(b"/")
     try:
         with directory(top, folder) as parent:
-            return _found(path, os.stat(name, dir_fd=parent, follow_symlinks=False))
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
-        if known is not None and known.dev != os.fstat(top).st_dev:
-            return Unobservable(path, "another file system is mounted at the data directory")
         return Gone(path)
     except OSError as error:
         return Unobservable(path, _why(error))
+    if stat.S_ISDIR(status.st_mode):
+        return Seen(())
+    return Seen((_sighting(path, status, os.fstat(top).st_dev),))
 
 
-def _found(path: bytes, status: os.stat_result) -> Seen:
-    return Seen(
-        ()
-        if stat.S_ISDIR(status.st_mode)
-        else (Sighting(path, identity_of(status), status.st_mode, status.st_nlink),)
-    )
+def _sighting(path: bytes, status: os.stat_result, tree: int) -> Sighting:
+    """One lstat of the file at `path`, in a data directory on the device `tree`."""
+    return Sighting(path, identity_of(status, tree), status.st_mode, status.st_nlink)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from typing import assert_never
 from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.config import Config
 from artifactd.decisions.assessment import Assessment, Copy, assess
-from artifactd.decisions.plan import Moment, Nothing, Read, Wait, family
+from artifactd.decisions.lifecycle import Row
+from artifactd.decisions.plan import Moment, Nothing, Read, SourceDamaged, Wait, family
 from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
 from artifactd.decisions.shares import Owner
 from artifactd.discovery import scan
@@ -131,12 +132,12 @@ def _would(copy: Copy, assessment: Assessment) -> tuple[Would, str]:
         return Would.REFUSE, "no regular file"
     linked = assessment.subject.sighting.names > 1
     match copy.outlook:
-        case Nothing(row):
-            if not copy.proven:
-                return Would.REFUSE, row.reason
+        case Nothing() if copy.proven:
             return Would.NOTHING, f"proven; {OTHER_NAMES}" if linked else "proven"
         case Wait(_, reason):
             return Would.RETRY, reason
+        case SourceDamaged(reason) | Nothing(Row(reason=reason)):
+            return Would.REFUSE, reason
         case Read() if linked:
             return Would.REFUSE, OTHER_NAMES
         case Read():

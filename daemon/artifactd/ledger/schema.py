@@ -123,7 +123,10 @@ def version_of(connection: sqlite3.Connection) -> int:
 def migrate(
     connection: sqlite3.Connection, migrations: Sequence[Migration], working: Working = lambda: None
 ) -> None:
-    """Bring the schema up to date, each step a transaction: it is made whole, or the older one stays."""
+    """Bring the schema up to date, each step a transaction: it is made whole, or the older one stays.
+
+    A new ledger is made in one: a death on the way leaves none, and nobody finds one that is half made.
+    """
     known = version_of(connection)
 
     def going_on() -> int:
@@ -132,23 +135,27 @@ def migrate(
         return 0  # anything else would interrupt SQLite
 
     connection.set_progress_handler(going_on, _STEPS_A_WORD)
-    for number in range(known + 1, len(migrations) + 1):
-        _step(connection, number, migrations[number - 1], going_on)
+    for number in (len(migrations),) if known == 0 else range(known + 1, len(migrations) + 1):
+        _step(connection, number, migrations, going_on)
     if 0 < known < len(migrations):
         _shrink(connection)
     connection.set_progress_handler(None, 0)
 
 
-def _step(connection: sqlite3.Connection, number: int, migration: Migration, working: Working) -> None:
+def _step(
+    connection: sqlite3.Connection, number: int, migrations: Sequence[Migration], working: Working
+) -> None:
+    """Bring the schema to version `number`, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if version_of(connection) < number:  # it was not another process that did it at the same time
+        # Another process may have done it at the same time: then nothing is left to do.
+        for migration in migrations[version_of(connection) : number]:
             if isinstance(migration, str):
                 for statement in _statements(migration):
                     connection.execute(statement)
             else:
                 migration(connection, working)
-            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute(f"PRAGMA user_version = {max(number, version_of(connection))}")
         connection.execute("COMMIT")
     except BaseException:
         with suppress(sqlite3.Error):

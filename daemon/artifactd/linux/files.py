@@ -6,9 +6,10 @@ import pwd
 from artifactd.artifact import Identity
 
 
-def identity_of(status: os.stat_result) -> Identity:
-    """The identity in what stat(2) says."""
-    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+def identity_of(status: os.stat_result, tree: int | None = None) -> Identity:
+    """The identity in what stat(2) says; `tree` is the device of the data directory that the file lies in."""
+    dev = status.st_dev if tree is None else tree
+    return Identity(dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def account(uid: int | None = None, nameless: str = "uid ") -> str:

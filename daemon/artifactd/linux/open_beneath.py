@@ -74,30 +74,39 @@ def walk(root: int, path: bytes, flags: int, mode: int = 0) -> int:
     Promises and raises the same, but that a bind mount of the same file system passes for a folder.
     """
     *parents, name = path.split(b"/")
-    device = os.fstat(root).st_dev
     here = os.dup(root)
     try:
         for part in parents:
-            below = _step(here, part, _ON_THE_WAY, device)
+            below = _step(here, part, _ON_THE_WAY)
             os.close(here)
             here = below
-        return _step(here, name, flags, device, mode)
+        return _step(here, name, flags, mode)
     finally:
         os.close(here)
 
 
-def _step(here: int, part: bytes, flags: int, device: int, mode: int = 0) -> int:
-    """`part` of the open directory `here`, opened if it is no link and lies on `device`."""
+def _step(here: int, part: bytes, flags: int, mode: int = 0) -> int:
+    """`part` of the open directory `here`, opened if it is no link and lies on the same mount."""
     try:
         below = os.open(part, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=here)
     except NotADirectoryError:  # what open(2) says of a link where a directory was asked for
         if stat.S_ISLNK(os.stat(part, dir_fd=here, follow_symlinks=False).st_mode):
             raise _os_error(errno.ELOOP, part) from None
         raise
-    if os.fstat(below).st_dev != device:
+    # overlayfs and btrfs have files of several devices on one mount.
+    if os.fstat(below).st_dev != os.fstat(here).st_dev and _mount(below) != _mount(here):
         os.close(below)
         raise _os_error(errno.EXDEV, part)
     return below
+
+
+def _mount(fd: int) -> bytes | int:
+    """What tells the mount of `fd` from others; its own number, as if all differed, where no /proc is."""
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", "rb") as file:  # noqa: PTH123 - quicker than by Path
+            return next((line for line in file if line.startswith(b"mnt_id:")), fd)
+    except OSError:
+        return fd
 
 
 def _os_error(number: int, path: bytes) -> OSError:

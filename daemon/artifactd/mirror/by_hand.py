@@ -21,7 +21,7 @@ from artifactd.decisions.lifecycle import (
     Upheld,
     Vanished,
 )
-from artifactd.decisions.plan import Nothing
+from artifactd.decisions.plan import Nothing, SourceDamaged
 from artifactd.decisions.policy import Wanted
 from artifactd.discovery import scan
 from artifactd.ledger.ledger import Recorded
@@ -256,6 +256,8 @@ class ByHand:
         for copy in self.mirror.assess(subject).copies:
             if copy.wanted != subject.decision:
                 continue
+            if isinstance(copy.outlook, SourceDamaged):
+                return _final(subject.path, ok=False, reason=copy.outlook.reason)
             if not isinstance(copy.outlook, Nothing) or not copy.proven:
                 state = states[copy.store]
                 out = f"{state.store} is out: {state.reason}"

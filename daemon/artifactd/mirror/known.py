@@ -10,7 +10,7 @@ from typing import Final
 
 from artifactd.artifact import Sighting
 
-_IDENTITY: Final = Struct("=QQqqq")
+_IDENTITY: Final = Struct("=Qqqq")
 _COPIES: Final = 0xF
 _SMALLEST: Final = 1 << 10
 
@@ -81,5 +81,5 @@ class Known:
 def _word(sighting: Sighting) -> int:
     """60 bits that tell this file, as it is, from all others; never 0."""
     one = sighting.identity
-    identity = _IDENTITY.pack(one.dev, one.ino, one.size, one.mtime_ns, one.ctime_ns)
+    identity = _IDENTITY.pack(one.ino, one.size, one.mtime_ns, one.ctime_ns)
     return (hash(sighting.path + b"\0" + identity) & 0xFFFF_FFFF_FFFF_FFF0) or 1 << 4

@@ -104,8 +104,7 @@ class Mirror:
     def begin(self) -> None:
         """Take up what a crash interrupted, and look at everything."""
         interrupted = self._recorder.ledger.rows(states=[State.UPLOADING])
-        rows = {row.artifact.path: row for row in interrupted}
-        self._sightings.look_into(rows, rows, thorough=True)
+        self._sightings.look_into({row.artifact.path for row in interrupted}, thorough=True)
         self.rescan("start")
 
     def rescan(self, reason: str) -> None:
@@ -403,9 +402,9 @@ class Mirror:
             self._reviewed, self._to_review = self.last_scan, self._open_copies()
         if self._to_review is None:
             return
-        rows = {row.artifact.path: row for row in islice(self._to_review, _AT_ONCE)}
-        self._sightings.look_into(rows, rows, thorough=True)
-        if not rows:
+        paths = {row.artifact.path for row in islice(self._to_review, _AT_ONCE)}
+        self._sightings.look_into(paths, thorough=True)
+        if not paths:
             self._to_review = None
 
     def _open_copies(self) -> Iterator[Row]:
@@ -427,9 +426,7 @@ class Mirror:
         # Those that cannot be taken now must not stand in the way of the ones behind them.
         passed_over = self._due_passed_over + len(due) - len(taken)
         self._due_passed_over = passed_over if len(due) == BATCH_FILES else 0
-        rows = {row.artifact.path: row for row in taken}
-        if rows and all(lane.state.out_since is not None for lane in lanes.values()):
-            smallest = min(rows.values(), key=lambda row: row.size)
-            rows = {smallest.artifact.path: smallest}
-        if rows:
-            self._sightings.look_into(rows, rows, thorough=True)
+        if taken and all(lane.state.out_since is not None for lane in lanes.values()):
+            taken = [min(taken, key=lambda row: row.size)]
+        if taken:
+            self._sightings.look_into({row.artifact.path for row in taken}, thorough=True)

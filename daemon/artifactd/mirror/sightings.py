@@ -48,6 +48,7 @@ class Sightings:
         self.missed = 0
         """files that scans found and events should have told of, so far"""
         self._known = Known()
+        self._trees: set[int] = set()  # devices with a file that is as it is on record: the disk is mounted
         self._blind: set[tuple[bytes, str]] = set()  # as the last scan found it, and told it
         self._config, self._selection, self._settler, self._pipeline = config, selection, settler, pipeline
         self._recorder, self._clock, self._versions = recorder, clock, versions
@@ -115,15 +116,12 @@ class Sightings:
 
     # --- one by one ---
 
-    def look_into(
-        self, paths: Iterable[bytes], rows: Mapping[bytes, Row] | None = None, *, thorough: bool = False
-    ) -> None:
-        """Look at the files at these paths. `rows` has what is known of some; `thorough` is for `_follow`."""
+    def look_into(self, paths: Iterable[bytes], *, thorough: bool = False) -> None:
+        """Look at the files at these paths. `thorough` is for `_follow`."""
         sightings: list[Sighting] = []
         with suppress(OSError), scan.root(self._config.data_directory) as root:
             for path in paths:
-                known = rows.get(path) if rows else None
-                match scan.sight(root, path, known.identity if known else None):
+                match scan.sight(root, path):
                     case scan.Seen(seen):
                         sightings += seen
                     case scan.Gone():
@@ -156,6 +154,8 @@ class Sightings:
         changes: list[Change] = []
         for subject in concerned:
             assessment = assess(subject, rows.get(subject.path, []), stores, moment)
+            if any(row.identity == subject.identity for row in assessment.rows):
+                self._trees.add(subject.identity.dev)
             self._count(assessment, under)
             if not self._attends_busily(subject.path):
                 changes += assessment.changes
@@ -226,10 +226,15 @@ class Sightings:
         return self.events_since < changed < self._clock.now() - self._config.watch.quiet_seconds
 
     def _gone(self, path: bytes, device: int) -> None:
-        """Nothing is at `path` any more, in a tree on `device`. It says nothing of another device's file."""
+        """Nothing is at `path` any more, in a tree on `device`.
+
+        It says nothing of the files of another disk, which is not mounted. A device's number may have changed
+        since they were seen: what shows the disk is a file on it that is as it is on record.
+        """
         if self._attends_busily(path):
             return  # what is read or put of it is told first; two puts of one key must not be under way
         self._settler.forget(path)
         rows = self._recorder.ledger.of_sources([path]).get(path, [])
-        here = [row for row in rows if row.identity is None or row.identity.dev == device]
+        known = device in self._trees
+        here = [row for row in rows if known or row.identity is None or row.identity.dev == device]
         self._recorder.record(list(gone(here)))
