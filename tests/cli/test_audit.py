@@ -1,11 +1,16 @@
 """artifactd audit, as a real command."""
 
+import csv
 import hashlib
+import io
 import json
 import shlex
 import subprocess
+from dataclasses import replace
 
+from artifactd.ledger.schema import FILE
 from tests.support.process import CSV, Site
+from tests.support.tampering import rewrite
 
 KEY = "alice/one/train_preds.csv"
 
@@ -52,6 +57,34 @@ def test_an_entry_says_what_auditors_look_for(exported: Site) -> None:
 
 def test_the_record_can_be_read_on_from_any_entry(exported: Site) -> None:
     assert exported.ok("audit", "--after", "3") == "".join(exported.ok("audit").splitlines(keepends=True)[3:])
+
+
+def test_a_part_of_the_record_is_given_in_the_form_that_is_asked_for_and_says_that_it_proves_nothing(
+    exported: Site,
+) -> None:
+    whole = exported.command("audit")
+    assert whole.stderr == ""
+    wanted = ("--user", "alice", "--experiment", "one", "--action", "artifact.exported", "--since", "1h")
+    lines = [line for line in whole.stdout.splitlines() if '"action":"artifact.exported"' in line]
+    part = exported.command("audit", *wanted)
+    assert part.stdout.splitlines() == lines
+    assert "proves nothing by itself" in part.stderr
+    table = list(csv.DictReader(io.StringIO(exported.ok("audit", *wanted, "--format", "csv"))))
+    assert sorted(row["key"] for row in table) == ["alice/one/mojo.zip", KEY]
+    events = exported.json("audit", *wanted, "--format", "ocsf")
+    assert [event["raw_data"] for event in events] == lines
+    assert exported.ok("audit", "--until", "1h") == ""
+    wrong = exported.command("audit", "--since", "yesterday")
+    assert wrong.returncode == 2
+    assert "2026-11-24T18:30:00Z" in wrong.stderr
+
+
+def test_an_entry_that_was_altered_is_left_out_of_other_forms_and_told_by_its_number(exported: Site) -> None:
+    rewrite(exported.state / FILE, lambda one: replace(one, line="x") if one.seq == 2 else one)
+    for form in ("csv", "ocsf"):
+        done = exported.command("audit", "--format", form)
+        assert done.returncode == 0, done.stderr
+        assert "entry 2 was altered and is left out" in done.stderr
 
 
 def test_whoever_reads_only_the_head_of_the_record_meets_no_error(exported: Site) -> None:

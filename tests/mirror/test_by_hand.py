@@ -246,6 +246,9 @@ def test_who_asked_for_what_is_on_record_before_anything_is_done_and_on_every_en
         "key": "alice/one/mine.txt",
         "store": "live",
         "rule": "by hand",
+        "user": "alice",
+        "experiment_id": "one",
+        "kind": "other",
     }
     assert requested.items() <= entries[0].items()
     assert rig.told("export.requested")[0]["seq"] == 1

@@ -168,6 +168,12 @@ class ByHand:
             "store": " ".join(sorted(one.store for one in self.mirror.stores())),
             **principal.fields(),
         }
+        if (artifact := self.mirror.artifact(path)) is not None:
+            fields |= {
+                "user": printable(artifact.user),
+                "experiment_id": printable(artifact.experiment_id),
+                "kind": artifact.kind.value,
+            }
         match subject:
             case str(reason):
                 fields |= {"outcome": "failure", "reason": reason}
