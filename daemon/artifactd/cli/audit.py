@@ -9,7 +9,7 @@ from typing import Annotated, assert_never
 import typer
 
 from artifactd.cli.configuration import ConfigPath, configuration
-from artifactd.cli.moments import Since, Until
+from artifactd.cli.options.moments import Since, Until
 from artifactd.cli.output import heard
 from artifactd.cli.state import reading
 from artifactd.inspection import extract, ocsf

@@ -46,6 +46,9 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
     "audit": {
         "artifactd audit > record.jsonl": "the whole record, which proves itself",
         "artifactd audit --after 1000": "what came after entry 1000",
+        "artifactd audit --user alice --action artifact.exported --since 2026-11-01": "a part of it",
+        "artifactd audit --action export.requested --format csv": "who asked for what by hand",
+        "artifactd audit --since 24h --format ocsf": "for a SIEM",
     },
     "check": {"artifactd check --config ./config.toml": "before the service is started; as its account"},
     "reload": {"artifactd reload": "after a change of the configuration, or of a secret"},
@@ -78,6 +81,7 @@ CODES: Final[Mapping[str, Mapping[Exit, str | None]]] = {
     },
     "sync": {
         Exit.OK: "everything that is wanted is proven, or exporting is switched off",
+        Exit.FAILED: "nobody reads its log any more",
         **_CONFIGURED,
         Exit.IN_USE: None,
         Exit.INCOMPLETE: None,
@@ -113,7 +117,7 @@ CODES: Final[Mapping[str, Mapping[Exit, str | None]]] = {
         **dict.fromkeys(code for code in Exit if code >= Exit.RECORD),
         Exit.UNREADABLE: "a copy or a store cannot be read",
     },
-    "audit": {Exit.OK: None, **_READING},
+    "audit": {Exit.OK: None, Exit.FAILED: "standard output has no room", **_READING},
     "check": {Exit.OK: "all is well", **_CONFIGURED, Exit.CHECK: None},
     "reload": {
         Exit.OK: "the configuration is taken",
