@@ -19,6 +19,7 @@ from artifactd.decisions.lifecycle import Failed, Proven, Row, State
 from artifactd.health.metrics import Metrics
 from artifactd.health.verdict import (
     Burden,
+    DiskFacts,
     Facts,
     Phase,
     QueueFacts,
@@ -50,6 +51,7 @@ FACTS = Facts(
     queue=QueueFacts(1, 2, 1, 3, NOW - 40.0, NOW - 50.0, 1, NOW - 4.0),
     record=RecordFacts("", 99, 4096, 2, {("s3", State.REFUSED): 3, ("file_system", State.PROVEN): 5}),
     longest_turn=0.025,
+    disks=(DiskFacts("state", 5, 100), DiskFacts("file_system", 7, 200)),
     burdens=(Burden(b"alice/h2oai_experiment_x", "it costs the most"),),
 )
 ROW = Row("s3", Artifact(b"alice/x/y.csv", "alice", "x", b"y.csv", Kind.OTHER), "k", "k", "rule", size=12)
@@ -104,6 +106,8 @@ def told(measured: Metrics, name: str, **labels: str) -> float:
         ("copies", {"store": "s3", "state": "refused"}, 3),
         ("copies", {"store": "file_system", "state": "proven"}, 5),
         ("copies", {"store": "file_system", "state": "lost"}, 0),
+        ("disk_free_bytes", {"disk": "state"}, 5),
+        ("disk_size_bytes", {"disk": "file_system"}, 200),
         ("store_out", {"store": "s3"}, 1),
         ("store_out", {"store": "file_system"}, 0),
         ("store_out_seconds", {"store": "s3"}, 90),
@@ -149,7 +153,7 @@ def test_no_label_holds_a_name_that_users_choose_and_the_series_are_few() -> Non
     measured.heard(Recorded(ROW, replace(ROW_PROVEN), ENTRY, State.UPLOADING))
     found = parsed(measured.text())
     labels = {name for _, pairs in found for name, _ in pairs}
-    assert labels == {"version", "config_digest", "store", "state", "event", "operation", "le"}
+    assert labels == {"version", "config_digest", "store", "state", "event", "operation", "disk", "le"}
     assert len(found) < 150
     assert b"alice" not in measured.text()
 

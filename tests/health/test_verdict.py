@@ -11,6 +11,7 @@ from artifactd.decisions.lifecycle import State
 from artifactd.health.verdict import (
     STALLED_SECONDS,
     START_SECONDS,
+    DiskFacts,
     Facts,
     Phase,
     QueueFacts,
@@ -170,6 +171,7 @@ def test_for_machines_everything_is_told_with_its_unit() -> None:
     facts = replace(
         WELL,
         stores=(StoreFacts("s3", NOW - 5.0, "gone", {"PutObject": 3}, NOW - 47.0),),
+        disks=(DiskFacts("state", 5, 100),),
         record=RecordFacts(entries=9, copies={("s3", State.PROVEN): 2, ("s3", State.GONE): 0}),
     )
     said = report(facts, NOW)
@@ -187,3 +189,4 @@ def test_for_machines_everything_is_told_with_its_unit() -> None:
     assert said["queue"]["oldest_pending_seconds"] == 10.0
     assert said["scan"] == {"ended_seconds_ago": 30.0, "seconds": 0.5, "unobservable": 0}
     assert said["record"]["entries"] == 9
+    assert said["disks"] == {"state": {"free_bytes": 5, "size_bytes": 100}}

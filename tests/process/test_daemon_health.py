@@ -350,15 +350,18 @@ def test_status_names_the_folder_with_the_most_incomplete_files_and_http_does_no
             assert b"crowd" not in get(where, path).body
 
 
-def test_status_names_the_folders_that_are_not_all_watched(site: Site) -> None:
+def test_status_names_the_folders_that_are_not_all_watched_or_cannot_be_looked_into(site: Site) -> None:
+    (site.folder("deep", "bob") / "/".join("d" * 40)).mkdir(parents=True)
     for number in range(2_100):
         (site.folder(user="eve") / str(number)).mkdir(parents=True)
     with site.daemon():
         until(lambda: "not all of it is watched" in site.command("status").stdout, "the name")
         said = site.command("status").stdout
-    assert re.findall(r"^folder\t(.*?): not all of it .*: (.*)$", said, flags=re.MULTILINE) == [
-        ("eve/h2oai_experiment_one", "more than 2,000 directories")
+    assert sorted(re.findall(r"^folder\t(.*?): not all of it .*: (.*)$", said, flags=re.MULTILINE)) == [
+        ("bob/h2oai_experiment_deep", "deeper than 16 directories"),
+        ("eve/h2oai_experiment_one", "more than 2,000 directories"),
     ]
+    assert "folder\tbob/h2oai_experiment_deep: it cannot be looked into, or not all of it, and " in said
 
 
 def test_the_longest_turn_and_the_slowest_wait_are_told_and_idling_is_neither(site: Site) -> None:
@@ -378,6 +381,7 @@ def test_status_needs_no_listener_and_shows_every_part(site: Site) -> None:
     with site.daemon() as daemon:
         site.write("train_preds.csv")
         daemon.hear("artifact.exported")
+        until(lambda: "room\tfile_system: " in site.ok("status"), "the room")
         until(lambda: "1 proven" in site.ok("status"), "the copy")
         said = site.ok("status")
     assert said.startswith("ready\n")
@@ -387,6 +391,8 @@ def test_status_needs_no_listener_and_shows_every_part(site: Site) -> None:
         "scan",
         "watcher",
         "record",
+        "room",
+        "room",
         "file_system",
     ]
     assert "\x1b" not in said

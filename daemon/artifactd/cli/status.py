@@ -94,6 +94,8 @@ def _parts(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     record = said["record"]
     size = f"{record['entries']} entries, {size_of(record['bytes'])}, {record['anchors']} anchors"
     yield "record", f"{record['unwritable'] or 'writable'}; {size}"
+    for disk, room in said.get("disks", {}).items():
+        yield "room", f"{disk}: {size_of(room['free_bytes'])} free of {size_of(room['size_bytes'])}"
     for burden in said.get("burdens", ()):
         yield "folder", f"{burden['folder'] or '.'}: {burden['reason']}"
 

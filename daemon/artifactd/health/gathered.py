@@ -12,6 +12,7 @@ from artifactd.clock import Clock
 from artifactd.decisions.settle import Backlog, earlier
 from artifactd.discovery.watch import Watch
 from artifactd.health.copy_counts import CopyCounts
+from artifactd.health.disks import Disks
 from artifactd.health.turns import Turns
 from artifactd.health.verdict import (
     Burden,
@@ -75,11 +76,13 @@ class Gathered:
     """of the main loop, for it to tell"""
     _counts: CopyCounts = field(init=False)
     _watches: _Watches = field(init=False)
+    _disks: Disks = field(init=False)
     _entries: int = 0
 
     def __post_init__(self) -> None:
         self._counts = CopyCounts(self.engine.ledger, self.engine.clock)
         self._watches = _Watches(self.engine.clock)
+        self._disks = Disks(self.engine.config, self.engine.clock)
         self._entries = self.engine.ledger.head().seq
         self.engine.recorder.listeners += [self._counts.heard, self._heard]
 
@@ -106,6 +109,7 @@ class Gathered:
             record=self._record(),
             longest_turn=self.turns.longest(now),
             burdens=tuple(self._burdens(backlog)),
+            disks=tuple(self._disks.facts()),
         )
 
     def _stores(self) -> tuple[StoreFacts, ...]:
@@ -170,6 +174,13 @@ class Gathered:
             yield Burden(
                 os.fsencode(user), "its files have caused too many entries of the record in this hour"
             )
+        blind = sorted(mirror.last_scan.blind) if mirror.last_scan is not None else []
+        for folder, reason in blind[:_SHOWN]:
+            yield Burden(
+                folder, f"it cannot be looked into, or not all of it, and what is in there stays: {reason}"
+            )
+        if len(blind) > _SHOWN:
+            yield Burden(b"", "more folders cannot be looked into: artifactd check")
         beyond = self.watch.beyond
         for folder, reason in islice(beyond.items(), _SHOWN):
             yield Burden(folder, f"not all of it is watched, so scans find what is new: {reason}")

@@ -98,6 +98,7 @@ class _Snapshot(Collector):
         yield from _watch(facts)
         yield from _record(facts)
         yield from _stores(facts, monotonic)
+        yield from _disks(facts)
 
 
 def _gauge(name: str, meaning: str, value: float | None) -> Iterator[Metric]:
@@ -216,3 +217,14 @@ def _stores(facts: Facts, now: float) -> Iterator[Metric]:
         for operation, count in store.requests.items():
             requests.add_metric((store.name, operation), count)
     yield from (out, seconds, requests)
+
+
+def _disks(facts: Facts) -> Iterator[Metric]:
+    free = GaugeMetricFamily(
+        "artifactd_disk_free_bytes", "Room of the file system of the state, or of a store.", labels=("disk",)
+    )
+    size = GaugeMetricFamily("artifactd_disk_size_bytes", "Size of that file system.", labels=("disk",))
+    for disk in facts.disks:
+        free.add_metric((disk.name,), disk.free)
+        size.add_metric((disk.name,), disk.size)
+    yield from (free, size)

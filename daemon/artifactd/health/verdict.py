@@ -131,6 +131,18 @@ class RecordFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskFacts:
+    """Of a file system that something of ours lies on."""
+
+    name: str
+    """state, or the store's"""
+    free: int
+    """bytes that may still be written"""
+    size: int
+    """bytes"""
+
+
+@dataclass(frozen=True, slots=True)
 class Burden:
     """Whose files cost the daemon much, or get less of it than the others'. Told to its own account only."""
 
@@ -160,6 +172,8 @@ class Facts:
     longest_turn: float = 0.0
     """seconds that the main loop was busy without a break, at most, in the last minute"""
     burdens: tuple[Burden, ...] = ()
+    disks: tuple[DiskFacts, ...] = ()
+    """those that are known"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +299,7 @@ def report(facts: Facts, now: float) -> dict[str, Any]:
             "bytes": facts.record.size,
             "anchors": facts.record.anchors,
         },
+        "disks": {one.name: {"free_bytes": one.free, "size_bytes": one.size} for one in facts.disks},
     }
 
 
