@@ -167,7 +167,12 @@ def test_a_full_state_directory_makes_it_not_ready_and_leaves_it_alive(
         assert turned < 5.0, "it waits, and does not hang"
         assert get(where, "/healthz").status == 200
         assert value(where, "record_writable") == 0
-        assert "because of the record" in site.command("status").stdout
+        assert f"because of the record: no room: the file system of {site.state} has 0 B free of 1.0 MiB" in (
+            site.command("status").stdout
+        )
+        reloaded = site.command("reload")
+        assert reloaded.returncode == 1
+        assert "Nothing goes on before that is mended; then reload again" in reloaded.stderr
         ballast.unlink()
         daemon.hear("ledger.writable")
         until(lambda: value(where, "record_writable") == 1, "the record")

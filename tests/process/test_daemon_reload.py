@@ -215,6 +215,9 @@ def test_without_a_daemon_a_reload_fails_and_says_so(site: Site) -> None:
     done = site.command("reload")
     assert done.returncode == 1
     assert "no daemon answers" in done.stderr
+    assert (
+        "Where artifactd.state_directory was changed, the daemon is on the old one: restart it" in done.stderr
+    )
 
 
 # --- in flight, and credentials ---

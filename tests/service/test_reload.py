@@ -148,3 +148,31 @@ def test_who_waits_for_a_look_is_answered_when_the_daemon_stops(asking: Asking) 
     assert [answer["reason"] for answer in answers] == ["the daemon stops"]
     asking.loaded()
     assert asking.reload.due(0) is None
+
+
+@pytest.mark.parametrize(
+    ("exports", "made", "enabled", "refused"),
+    [
+        ("elsewhere", False, True, True),
+        ("elsewhere", True, True, False),
+        ("elsewhere", False, False, False),
+        ("exports", False, True, False),
+    ],
+)
+def test_a_new_destination_that_is_not_there_is_refused_and_the_one_of_before_is_waited_for(
+    asking: Asking, exports: str, *, made: bool, enabled: bool, refused: bool
+) -> None:
+    directory = asking.file.parent / exports
+    if made:
+        directory.mkdir()
+    asking.file.write_text(
+        f'enable_artifacts_upload = {str(enabled).lower()}\nartifacts_file_system_directory = "{exports}"\n'
+    )
+    answers = asking.ask("alice")
+    asking.loading()
+    asking.loaded()
+    told = (
+        f"artifacts_file_system_directory: there is no directory {directory}. Is it mounted? Make it, or mend"
+    )
+    assert [answer["reason"].startswith(told) for answer in answers] == [True] * refused
+    assert (asking.reload.due(0) is None) is refused

@@ -40,7 +40,8 @@ def reload(
     except Silent:
         fail(Exit.FAILED, f"not taken yet after {wait:g} s: {said}. The daemon's log says when it is")
     except NoDaemon as error:
-        fail(Exit.FAILED, f"artifactd: {error}")
+        moved = "Where artifactd.state_directory was changed, the daemon is on the old one: restart it"
+        fail(Exit.FAILED, f"artifactd: {error}. {moved}")
 
 
 def _refusal(problems: list[str]) -> str:

@@ -4,7 +4,7 @@ What is in flight finishes with the configuration it began with, and nothing new
 daemon goes on with the new one as if it had just started, on the same lock, ledger and control socket.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from artifactd.aside import aside
 from artifactd.clock import Clock
-from artifactd.config import Config, ConfigError, unexamined
+from artifactd.config import Config, ConfigError, FileSystem, unexamined
 from artifactd.ledger.record import Fields
 from artifactd.log.log import Log
 from artifactd.mirror.answers import Answer, final
@@ -101,14 +101,14 @@ class Reload:
     def _examine(self, wish: Wish) -> None:
         self._examining = True
         try:
-            found = aside(self._load, "reload")
+            found = aside(partial(_looked_at, self._load, self._running), "reload")
         except RuntimeError:
             self._examining, self._wish = False, None
             self._refuse(["no thread can be had now: reload again"], None, wish.principal, wish.answer)
         else:
             found.add_done_callback(lambda one: self._inbox.put(partial(self._examined, wish, one)))
 
-    def _examined(self, wish: Wish, found: Future[Config]) -> None:
+    def _examined(self, wish: Wish, found: Future[tuple[Config, Sequence[str]]]) -> None:
         self._examining = False
         if wish is not self._wish:  # it was given up, or overtaken
             if self._wish is not None:
@@ -116,11 +116,11 @@ class Reload:
             return
         self._wish = None
         try:
-            config = found.result()
+            config, problems = found.result()
         except ConfigError as error:
             self._refuse([str(problem) for problem in error.problems], None, wish.principal, wish.answer)
             return
-        if problems := fixed(self._running, config):
+        if problems:
             self._refuse(problems, config.digest, wish.principal, wish.answer)
             return
         if self.asked is not None:
@@ -175,6 +175,24 @@ class Reload:
 
 
 _OVERTAKEN: Final = "overtaken by a later reload"
+
+
+def _looked_at(load: Callable[[], Config], running: Config) -> tuple[Config, Sequence[str]]:
+    """The configuration as it is now, and why it cannot be taken. It hangs where a mount does."""
+    found = load()
+    return found, [*fixed(running, found), *absent(running, found)]
+
+
+def absent(running: Config, found: Config) -> Iterator[str]:
+    """Directories that exports would go to from now on, and that are not there: misspelled, most likely.
+
+    One that went to before is waited for, as after a start: its share may not be mounted now.
+    """
+    before = [one.directory for one in running.destinations if isinstance(one, FileSystem)]
+    for one in found.destinations if found.enabled else ():
+        if isinstance(one, FileSystem) and one.directory not in before and not one.directory.is_dir():
+            mend = "Is it mounted? Make it, or mend artifacts_file_system_directory"
+            yield f"artifacts_file_system_directory: there is no directory {one.directory}. {mend}"
 
 
 def fixed(running: Config, found: Config) -> list[str]:

@@ -271,6 +271,9 @@ class Service:
             facts, now, _ = self._published.now()
             burdens = [{"folder": printable(one.folder), "reason": one.reason} for one in facts.burdens]
             request.answer(final(ok=True, **report(facts, now), burdens=burdens))
+        elif request.action == "reload" and request.trusted and (unwritable := self._unwritable()):
+            reason = f"{unwritable}. Nothing goes on before that is mended; then reload again"
+            request.answer(final(ok=False, reason=reason))
         elif self._too_often(request):
             reason = f"{request.principal} asks too often: {_HINTS_A_SECOND:g} a second are answered"
             request.answer(final(ok=False, reason=reason))
@@ -278,6 +281,11 @@ class Service:
             self._lookup.ask(self._config.data_directory, request)
         else:
             self._inbox.put(partial(self._answer, request))
+
+    def _unwritable(self) -> str:
+        """Why the main thread waits for the record and would take no reload; empty: it does not."""
+        facts, _, _ = self._published.now()
+        return facts.record.unwritable
 
     def _too_often(self, request: Request) -> bool:
         """Whether it costs more than its account may. Nobody depends on a hint: a scan finds everything."""
