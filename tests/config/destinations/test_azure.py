@@ -48,6 +48,7 @@ def test_every_key_of_a_container_reaches_its_store(tmp_path: Path) -> None:
         prefix = "dai"
         endpoint_url = "https://account.blob.example.org"
         endpoint_suffix = "core.chinacloudapi.cn"
+        sas_over_http = true
         cert_location = "ca.pem"
         access_tier = "Cool"
         immutability_mode = "unlocked"
@@ -68,6 +69,7 @@ def test_every_key_of_a_container_reaches_its_store(tmp_path: Path) -> None:
             prefix="dai",
             endpoint_url="https://account.blob.example.org",
             endpoint_suffix="core.chinacloudapi.cn",
+            sas_over_http=True,
             cert_location=tmp_path / "ca.pem",
             access_tier="Cool",
             immutability_mode=ImmutabilityMode.UNLOCKED,
@@ -157,6 +159,14 @@ def test_a_name_is_what_the_service_takes(
             ["azure.endpoint_url: Azure's identities send their tokens over https only; write https, or set"],
         ),
         (
+            SAS + "azure.endpoint_url = 'http://account.blob.example'",
+            ["azure.endpoint_url: it says http, and with each request the SAS token would travel unencry"],
+        ),
+        (
+            connected("BlobEndpoint=http://account.example;SharedAccessSignature=sig=x"),
+            ["artifacts_azure_connection_string: it says http, and with each request the SAS token would"],
+        ),
+        (
             NAME + "azure.immutability_days = 1",
             ["azure.immutability_days: it needs azure.immutability_mode bes"],
         ),
@@ -182,6 +192,7 @@ def test_what_contradicts_itself_about_a_container_is_told(
         AZURE + NAME + ACCOUNT_KEY,
         AZURE + NAME + SAS + ENDPOINT,
         AZURE + ACCOUNT_KEY + "azure.endpoint_url = 'http://localhost:10000/account'",
+        AZURE + SAS + "azure.endpoint_url = 'http://127.0.0.1:10000/account'",
         AZURE + CONNECTION,
         AZURE + CONNECTION + NAME,
         AZURE + NAME + connected("BlobEndpoint=https://account.example;SharedAccessSignature=sig=x"),
@@ -300,7 +311,7 @@ def test_a_whole_connection_string_is_enough(string: str, tmp_path: Path) -> Non
     ("text", "told"),
     [
         (
-            AZURE + SAS + "azure.endpoint_url = 'http://account.blob.example'",
+            AZURE + SAS + "azure.endpoint_url = 'http://account.blob.example'\nazure.sas_over_http = true",
             ["azure: the address of the blob service is http: bytes and signatures travel unencrypted"],
         ),
         (

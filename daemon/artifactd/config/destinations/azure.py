@@ -140,6 +140,8 @@ class AzureTable(Table):
     prefix: objects.Prefix = ""
     endpoint_url: objects.Endpoint = ""
     endpoint_suffix: Annotated[str, PlainValidator(suffix)] = _CLOUD
+    sas_over_http: Switch = False
+    """whether a SAS token may leave this machine unencrypted"""
     cert_location: MaybePlace = None
     access_tier: objects.Word = ""
     immutability_mode: Annotated[ImmutabilityMode, PlainValidator(values.one_of(ImmutabilityMode))] = (
@@ -195,9 +197,24 @@ class AzureSettings(Settings):
             yield Clash((_KEY,), "allowed: a whole account key, which is written in base64")
         if beside.sas_token and not any(signatures(beside.sas_token)):
             yield Clash((_SAS,), "allowed: a whole SAS token, which has a part sig=")
+        yield from self._in_the_open()
         mode, days = "azure.immutability_mode", "azure.immutability_days"
         locked = table.immutability_mode is not ImmutabilityMode.NONE
         yield from pair(mode, locked, days, table.immutability_days)
+
+    def _in_the_open(self) -> Iterator[Clash]:
+        """A SAS token goes into each address, and whoever reads it has all that it opens."""
+        try:
+            access = self._access
+        except ValueError:
+            return  # told already
+        sent = access.sas_token and not access.key and objects.in_the_open(access.url)
+        if sent and not self.table.sas_over_http:
+            mend = (
+                "it says http, and with each request the SAS token would travel unencrypted, for anybody on "
+                "the way to take; write https. On a line that nobody else reads: azure.sas_over_http = true"
+            )
+            yield Clash((_CONNECTION if self._written else _ENDPOINT,), mend)
 
     def _beside_connection(self) -> Iterator[Clash]:
         beside = self._beside

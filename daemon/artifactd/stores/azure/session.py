@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from artifactd import __version__
 from artifactd.config.destinations.azure import AzureAccess, AzureTable
@@ -109,11 +110,21 @@ def opened(
     bearer = None if found.key or found.sas else Bearer(identity or _identity(), now)
     if bearer is not None and urlsplit(found.url).scheme != "https":
         raise Denied("tokens of Entra ID go over https only: mend [azure] endpoint_url, or set a key")
+    if found.sas and not table.sas_over_http and _goes_open_by_proxy(found.url):
+        raise Denied(
+            "the SAS token would go unencrypted to the proxy of HTTP_PROXY: set NO_PROXY for the account's "
+            "host, write https in its address, or set sas_over_http in [azure]"
+        )
     authorities = _authorities(table.cert_location)
     request = Request("Azure cannot be used as configured", "Open")
     credential = _credential(found) if bearer is None else bearer
     client = answered(request, lambda: _client(found, credential, table, authorities, sent))
     return Opened(found, client, bearer, _context(authorities))
+
+
+def _goes_open_by_proxy(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and "http" in getproxies() and not proxy_bypass(parts.netloc)
 
 
 def _credential(found: Account) -> Any:  # noqa: ANN401 - one of two classes of azure-core
