@@ -14,6 +14,7 @@ import pytest
 from artifactd.clock import SYSTEM
 from artifactd.config import load
 from artifactd.inspection.check import checkup
+from artifactd.inspection.probe import probed
 from artifactd.ledger.ledger import Ledger
 from tests.support.operator import changed
 from tests.support.process import CONFINED, Site
@@ -72,7 +73,7 @@ def test_a_failed_check_is_one_line_with_its_mend_and_ends_with_7(site: Site) ->
     done = site.command("check")
     assert done.returncode == 7
     assert "FAIL store file_system: a put failed" in done.stdout
-    assert "→" in done.stdout
+    assert "Make it, or mend artifacts_file_system_directory" in done.stdout
     assert "1 of 10 checks failed" in done.stderr
 
 
@@ -161,7 +162,7 @@ def clock_set_back(site: Site) -> None:
         (closed_data, "data directory", "may not read it"),
         (closed_state, "state directory", "though it is its own: chmod u+rwX"),
         (no_way_to_the_state, "state directory", "may not make it"),
-        (closed_destination, "store file_system", "Permission denied"),
+        (closed_destination, "store file_system", "Permission denied. Let the daemon's account write there"),
         (no_overwrite, "store file_system", "other bytes"),
         (clock_set_back, "clock", "set back"),
     ],
@@ -174,7 +175,30 @@ def test_each_check_fails_with_what_was_found_and_a_mend(
     ok, text = found[check]
     assert not ok
     assert said in text
-    assert not text.endswith("→ ")
+    told_by_the_store_itself = check.startswith("store ") and said != "other bytes"
+    assert text.endswith("→ ") is told_by_the_store_itself
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ("http://127.0.0.1:1", "Nobody listens at that port: start the server, or mend aws_s3_endpoint_url"),
+        ("http://s3.invalid:9000", "Mend aws_s3_endpoint_url, or this host's DNS"),
+    ],
+)
+def test_a_bucket_that_cannot_be_reached_is_told_by_its_cause(site: Site, endpoint: str, said: str) -> None:
+    site.environment |= {
+        "DRIVERLESS_AI_ARTIFACTS_STORE": "S3",
+        "DRIVERLESS_AI_ARTIFACTS_S3_BUCKET": "bucket",
+        "DRIVERLESS_AI_AWS_ACCESS_KEY_ID": "AKIAOURS",
+        "DRIVERLESS_AI_AWS_SECRET_ACCESS_KEY": "our-secret",
+        "DRIVERLESS_AI_AWS_S3_ENDPOINT_URL": endpoint,
+        "DRIVERLESS_AI_AWS_DEFAULT_REGION": "us-east-1",
+    }
+    store = probed(load(site.config, site.environment), "s3", SYSTEM, 30.0)
+    assert not store.ok
+    assert said in store.found
+    assert store.mend == "", "the account's rights are no matter here"
 
 
 def test_who_goes_beyond_the_bounds_of_the_watcher_is_named(site: Site) -> None:

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from artifactd.clock import SYSTEM
+from artifactd.config import load
+from artifactd.inspection.probe import probed
 from tests.servers.azure import AzureServer
 from tests.servers.proxy import Proxy
 from tests.support.process import CSV, Site
@@ -32,6 +35,12 @@ class Contained:
             f'prefix = "{self.prefix.rstrip("/")}"\nblock_size = "64 KiB"\n{more}'
             "[retry]\nfirst_seconds = 0.2\ncap_seconds = 0.5\n"
         )
+
+    def sign(self, rights: str) -> None:
+        """Let a SAS token take the place of the key."""
+        del self.site.environment["DRIVERLESS_AI_ARTIFACTS_AZURE_BLOB_ACCOUNT_KEY"]
+        token = self.server.sas(rights, self.container)
+        self.site.environment["DRIVERLESS_AI_ARTIFACTS_AZURE_SAS_TOKEN"] = token
 
     def content(self, key: str) -> bytes:
         return bytes(self._client.download_blob(self.prefix + key).readall())
@@ -96,3 +105,12 @@ def test_what_a_person_has_to_mend_is_said_and_the_daemon_stays_up(
 
 def test_check_says_what_the_container_does(contained: Contained) -> None:
     assert "takes a put (server_checksum), reads it back, refuses to overwrite" in contained.site.ok("check")
+
+
+def test_who_may_write_and_not_read_is_told_so_by_each_check(contained: Contained) -> None:
+    contained.sign("cw")
+    for taken in ("takes a put (server_checksum)", "holds an earlier put"):
+        store = probed(load(contained.site.config, contained.site.environment), "azure", SYSTEM, 30.0)
+        assert store.ok, store
+        assert store.found.startswith(f"{taken}, does not let this account read")
+        assert store.found.endswith("refuses to overwrite")

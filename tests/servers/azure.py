@@ -84,10 +84,13 @@ class AzureServer:
         """A container and a prefix in it, ending with "/", that nobody else uses. Costs no request."""
         return self.shared_container, f"destination-{next(self._numbers)}/"
 
-    def sas(self, rights: str, container: str | None = None, *, seconds: float = 3600.0) -> str:
+    def sas(
+        self, rights: str, container: str | None = None, *, begins: float = -86400.0, seconds: float = 3600.0
+    ) -> str:
         """A shared access signature for the container, the shared one where none is named.
 
-        `rights`: letters as in "Create a service SAS": r read, c create, w write, d delete, l list.
+        It holds from `begins` to `seconds` from now. `rights`: letters as in "Create a service SAS": r read,
+        c create, w write, d delete, l list.
         """
         now = dt.datetime.now(dt.UTC)
         return generate_container_sas(
@@ -95,7 +98,7 @@ class AzureServer:
             container or self.shared_container,
             self.key,
             permission=ContainerSasPermissions.from_string(rights),
-            start=now - dt.timedelta(days=1),
+            start=now + dt.timedelta(seconds=begins),
             expiry=now + dt.timedelta(seconds=seconds),
         )
 

@@ -34,7 +34,7 @@ def check(config: ConfigPath = None, as_json: AsJson = False) -> None:  # noqa: 
         for one in results:
             mark = style("ok  ", fg="green") if one.ok else style("FAIL", fg="red", bold=True)
             typer.echo(f"{mark} {one.name}: {one.found}")
-            if not one.ok:
+            if one.mend and not one.ok:
                 typer.echo(f"     → {one.mend}")
             for warning in one.warnings:
                 typer.echo(f"{typer.style('warn', fg='yellow')} {one.name}: {warning}")

@@ -15,13 +15,18 @@ from artifactd.config import Config, Destination, FileSystem
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import LedgerError
 from artifactd.mirror.engine import named
-from artifactd.stores.base import Conflict, Denied, Put, Receipt, Result, Source, Store, StoreError
+from artifactd.stores.base import Conflict, Denied, Put, Receipt, Result, Source, Store, StoreError, Unseen
 from artifactd.stores.objects.unfinished import InMemory
 from artifactd.stores.open import open_store
 from artifactd.stores.surroundings import Surroundings
 
 PROBE: Final = Key("_artifactd/check")
 _CONTENT: Final = b"Written by `artifactd check`. It may stay.\n"
+
+
+_UNREAD: Final = (
+    "does not let this account read (so what is there already is refused, and `verify` proves nothing there)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def _probe_of(config: Config, destination: Destination, name: str, clock: Clock)
     try:
         return Check(f"store {name}", *_probed(store), warnings)
     except StoreError as error:
-        return Check(f"store {name}", ok=False, found=str(error), mend="see the message, and try again")
+        return Check(f"store {name}", ok=False, found=str(error), mend=_mend(error))
     finally:
         store.close()
 
@@ -93,15 +98,26 @@ def _unmounted(directory: Path) -> tuple[str, ...]:
 
 def _probed(store: Store) -> tuple[bool, str, str]:
     put = _put(store, _CONTENT)
-    if not isinstance(put, Receipt):
-        mend = "let this account write there" if isinstance(put, Denied) else "see the message, and try again"
-        return False, f"a put failed: {put}", mend
-    if store.digest(PROBE) != checksum.of_bytes(_CONTENT):
-        return False, "what was put reads back differently", "do not use this store"
-    if not isinstance(_put(store, _CONTENT + b"again"), Conflict):
+    if not isinstance(put, Receipt | Unseen):
+        return False, f"a put failed: {put}", _mend(put)
+    taken = "holds an earlier put" if isinstance(put, Unseen) else f"takes a put ({put.proof})"
+    try:
+        read = "reads it back"
+        if store.digest(PROBE) != checksum.of_bytes(_CONTENT):
+            return False, "what was put reads back differently", "do not use this store"
+    except Denied:
+        read = _UNREAD
+    if not isinstance(_put(store, _CONTENT + b"again"), Conflict | Unseen):
         return False, "it let a file be overwritten", "do not use this store"
-    found = f"takes a put ({put.proof}), reads it back, refuses to overwrite"
+    found = f"{taken}, {read}, refuses to overwrite"
     return True, "; but ".join((found, *store.doubts())), ""
+
+
+def _mend(error: StoreError) -> str:
+    """What to do where the error's own words do not say it: they do where the cause is known."""
+    if isinstance(error, Conflict):
+        return "remove what lies there, or export to another place: artifactd overwrites nobody's files"
+    return ""
 
 
 def _put(store: Store, content: bytes) -> Result:

@@ -52,6 +52,10 @@ class Denied(Refusal):
     """The store does not let this daemon in, or not write."""
 
 
+class Unseen(Refusal):
+    """The key is taken, and this daemon may not look by what. It was not touched."""
+
+
 class Conflict(Refusal):
     """The key holds other bytes, which this daemon did not write. They were not touched."""
 

@@ -110,6 +110,25 @@ def test_a_signature_that_is_over_is_told(azurite: AzureServer) -> None:
             store.stat(Key("k"))
 
 
+def test_a_signature_that_is_not_valid_yet_is_told_with_its_beginning(azurite: AzureServer) -> None:
+    early = azurite.sas("rcw", begins=3600, seconds=7200)
+    with opened(azurite, AzureAccess(sas_token=early)) as store:
+        assert "the SAS token is not valid before 2" in denied(only(store.put([a_put("k", SMALL)])))
+        with pytest.raises(Denied, match="make another one"):
+            store.stat(Key("k"))
+
+
+def test_a_signature_does_not_go_through_a_proxy_in_the_open(
+    azurite: AzureServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy(azurite.url) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        with opened(azurite, AzureAccess(sas_token=azurite.sas("rcw"))) as store:
+            assert "set NO_PROXY" in denied(only(store.put([a_put("k", SMALL)])))
+        assert proxy.connections == 0
+
+
 def test_a_signature_that_may_only_write_is_enough_to_put(azurite: AzureServer, tmp_path: Path) -> None:
     with (
         opened(azurite, AzureAccess(sas_token=azurite.sas("cw"))) as store,

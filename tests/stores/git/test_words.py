@@ -24,7 +24,7 @@ HTTPS = "fatal: unable to access 'https://h/': "
 
 SAID = [
     (HTTPS + "server certificate verification failed. CAfile: none CRLfile: none", Denied, "out of date"),
-    (HTTPS + "SSL certificate problem: certificate has expired", Denied, "renew"),
+    (HTTPS + "SSL certificate problem: certificate has expired", Denied, "Renew"),
     (HTTPS + "SSL: no alternative certificate subject name matches target host", Denied, "of another host"),
     ("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @" + NO_READ, Denied, "known_hosts"),
     ("Host key verification failed." + NO_READ, Denied, "known_hosts"),

@@ -1,20 +1,24 @@
 """Who asks and where: addresses and credentials, as the SDK finds them. No server, but for a role."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from boto3.session import Session
 
+from artifactd.artifact import Key
 from artifactd.config.destinations.s3 import AddressingStyle, S3Access, S3Endpoint, S3Table
 from artifactd.stores.base import Denied, StoreError
+from artifactd.stores.objects.store import ObjectStore
+from artifactd.stores.objects.unfinished import InMemory
 from artifactd.stores.s3 import session as module
 from artifactd.stores.s3.bucket import Bucket
 from artifactd.stores.s3.session import Opened, opened
 from artifactd.stores.s3.sigv4 import Credentials
 from tests.servers.s3 import S3Server
-from tests.support.buckets import CLOCK
-from tests.support.harness import a_put, receipt
+from tests.support.buckets import CLOCK, PART
+from tests.support.harness import a_put, only, receipt
 from tests.support.through import through
 
 KEYS = S3Access("AKIAOURS", "our-secret")
@@ -159,6 +163,32 @@ def test_the_instances_role_is_all_that_counts_where_it_is_asked_for(
     module._narrow(session, S3Access(instance_role=True))  # noqa: SLF001 - what boto3 is left with shows nowhere else
     chain = session._session.get_component("credential_provider")  # noqa: SLF001 - as above
     assert [one.METHOD for one in chain.providers] == ["iam-role"]
+
+
+def test_a_missing_token_of_a_web_identity_is_the_stores_trouble_and_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    token = tmp_path / "missing-token"
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
+    endpoint = S3Endpoint("bucket", "us-east-1", "http://127.0.0.1:1", AddressingStyle.PATH)
+    bucket = Bucket(endpoint, S3Access(), S3Table(), CLOCK)
+    store = ObjectStore(
+        "s3",
+        bucket,
+        prefix="",
+        part_size=PART,
+        connections=2,
+        abandon_after=1.0,
+        upload_log=InMemory(),
+        clock=CLOCK,
+    )
+    with closing(store):
+        result = only(store.put([a_put("k", b"new")]))
+        assert isinstance(result, Denied)
+        assert f"the credentials cannot be had: {token}: No such file" in str(result)
+        with pytest.raises(Denied, match="missing-token"):
+            store.stat(Key("k"))
 
 
 # --- a role ---

@@ -31,7 +31,15 @@ class Account:
     @property
     def sas_ends(self) -> float | None:
         """When the SAS token ends, in seconds since the epoch; None where it does not say."""
-        return _moment(next(iter(parse_qs(self.sas).get("se", ())), ""))
+        return self._sas_moment("se")
+
+    @property
+    def sas_begins(self) -> float | None:
+        """When it begins to hold, likewise."""
+        return self._sas_moment("st")
+
+    def _sas_moment(self, name: str) -> float | None:
+        return _moment(next(iter(parse_qs(self.sas).get(name, ())), ""))
 
 
 def account(access: AzureAccess) -> Account:

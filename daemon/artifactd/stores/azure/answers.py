@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from artifactd.clock import rfc3339
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
 from artifactd.stores.http.answers import element, pause, words
 from artifactd.stores.objects.server import Forgotten, Taken
@@ -37,6 +38,8 @@ class Request:
     """seconds since the epoch"""
     sas_ends: float | None = None
     """when the SAS token that opened it ends, likewise; None: there is none, or it does not say"""
+    sas_begins: float | None = None
+    """when it begins to hold, likewise"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,9 @@ def _unbelieved(code: str, response: Response, request: Request) -> str:
     """Why the server does not believe who we are, as far as that can be known."""
     if request.sas_ends is not None and request.sas_ends <= request.now:
         return "the SAS token has expired: renew it"
+    if request.sas_begins is not None and request.sas_begins > request.now:
+        begins = rfc3339(request.sas_begins)
+        return f"the SAS token is not valid before {begins}: wait, make another one, or set this host's clock"
     skew = _skew(response.headers.get("date", ""), request.now)
     if skew is not None and abs(skew) >= _SKEW_SECONDS:
         return f"this host's clock is {_apart(skew)} the server's: set it (timedatectl set-ntp true)"

@@ -76,7 +76,8 @@ class Container(Objects):
 
     def _request(self, what: str, operation: str) -> Request:
         session, _ = self._opened()
-        return Request(what, operation, now=self._clock.now(), sas_ends=session.account.sas_ends)
+        ends, begins = session.account.sas_ends, session.account.sas_begins
+        return Request(what, operation, now=self._clock.now(), sas_ends=ends, sas_begins=begins)
 
     def _asked(self, request: Request, act: Callable[[], T]) -> T:
         """What `act` returns, which asks by the SDK for no more than a range. Raises as `answered`."""

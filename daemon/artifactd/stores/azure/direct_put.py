@@ -9,6 +9,7 @@ from artifactd.clock import Clock
 from artifactd.config.destinations.azure import AzureTable
 from artifactd.stores.azure.answers import FOREIGN, Request, meaning, of_answer
 from artifactd.stores.azure.blob_options import dated
+from artifactd.stores.azure.sdk_errors import KEYS
 from artifactd.stores.azure.session import VERSION, Opened
 from artifactd.stores.azure.sharedkey import authorization
 from artifactd.stores.base import StoreError
@@ -38,7 +39,11 @@ class DirectPut:
         parts = urlsplit(session.account.url)
         self._root = f"{parts.path}/{table.container}/"
         server = Server.at(
-            session.account.url, session.tls, table.connect_timeout_seconds, table.read_timeout_seconds
+            session.account.url,
+            session.tls,
+            table.connect_timeout_seconds,
+            table.read_timeout_seconds,
+            KEYS,
         )
         self._client = Client(server, throttle, clock.monotonic)
 
@@ -63,7 +68,9 @@ class DirectPut:
         self._sent(request.operation)
         answer = self._client.send("PUT", self._target(path, queried), sent, body)
         if answer.status >= _REDIRECTION:
-            raise self._refused(answer, replace(request, now=now, sas_ends=self._session.account.sas_ends))
+            account = self._session.account
+            asked = replace(request, now=now, sas_ends=account.sas_ends, sas_begins=account.sas_begins)
+            raise self._refused(answer, asked)
         etag = answer.headers.get("etag", "")
         if answer.status != _CREATED or (not etag and request.operation != "PutBlock"):
             raise Unanswered(FOREIGN, request.what)

@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from artifactd.stores.azure.answers import FOREIGN, Request, Response, meaning
 from artifactd.stores.base import Denied, StoreError, Unavailable
 from artifactd.stores.http.answers import words
+from artifactd.stores.mends import Keys, mended
 
 if TYPE_CHECKING:
     from azure.core.exceptions import AzureError
 
 T = TypeVar("T")
 
+KEYS: Final = Keys("[azure] endpoint_url", "[azure] cert_location")
 _LONGEST = 300  # characters of an identity's own words
 
 
@@ -47,8 +49,11 @@ def _meant(error: "AzureError", request: Request) -> StoreError:
         return Denied(f"no token: {_words(error.message)}", request.what)
     if isinstance(error, core.ServiceRequestError):
         if found := re.search(r"CERTIFICATE_VERIFY_FAILED\] ([^()]*)", str(error)):
-            return Denied(f"the certificate is not to be trusted: {found.group(1).strip()}", request.what)
-        return Unavailable("the account cannot be reached", request.what)
+            reason = f"the certificate is not to be trusted: {found.group(1).strip()}"
+            return Denied(mended(reason, error.inner_exception or error, KEYS), request.what)
+        return Unavailable(
+            mended("the account cannot be reached", error.inner_exception or error, KEYS), request.what
+        )
     return Unavailable(f"the account did not answer ({type(error).__name__})", request.what)
 
 

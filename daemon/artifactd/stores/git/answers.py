@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from artifactd.stores.base import Denied, StoreError, Unacceptable, Unavailable
+from artifactd.stores.mends import Cause, Keys, mend
 
 
 class Declined(Denied):
@@ -35,23 +36,24 @@ def _pause(said: str) -> Unavailable:
     return Unavailable(said, retry_after=60.0)
 
 
+KEYS: Final = Keys("artifacts_git_repo", "ca_file of [git]")
 _SILENT: Final = "The server does not answer"
 _NO_ROOM: Final = "The server has no room left: make room, or raise its limit"
 
 _WHO_THE_SERVER_IS: Final = (
     _Rule(
         Denied,
-        "The server's certificate is out of date: renew it, or look at this host's clock",
+        f"The server's certificate is out of date. {mend(Cause.EXPIRED, KEYS)}",
         ("certificate has expired", "certificate is not yet valid"),
     ),
     _Rule(
         Denied,
-        "The server's certificate is of another host: mend artifacts_git_repo",
+        f"The server's certificate is of another host. {mend(Cause.OTHER_HOST, KEYS)}",
         ("no alternative certificate subject name", "does not match target host", "hostname mismatch"),
     ),
     _Rule(
         Denied,
-        "The server's certificate is not trusted, or out of date: name its authority's in ca_file of [git]",
+        f"The server's certificate is not trusted, or out of date. {mend(Cause.UNKNOWN, KEYS)}",
         ("self[- ]signed certificate", "unable to get local issuer", "certificate (problem|verif)", "CAfile"),
     ),
     _Rule(
@@ -84,15 +86,21 @@ _WHO_WE_ARE: Final = (
     ),
     _Rule(
         Unavailable,
-        _SILENT,
-        (
-            "Connection (refused|reset|timed out)",
-            "Could not resolve",
-            "Failed to connect",
-            "No route to host",
-            "Network is unreachable",
-        ),
+        f"{_SILENT}. {mend(Cause.REFUSED, KEYS)}",
+        ("Connection refused", "Couldn't connect to server"),
     ),
+    _Rule(Unavailable, f"{_SILENT}. {mend(Cause.NO_NAME, KEYS)}", ("Could not resolve",)),
+    _Rule(
+        Unavailable,
+        f"{_SILENT}. {mend(Cause.NO_WAY, KEYS)}",
+        ("No route to host", "Network is unreachable"),
+    ),
+    _Rule(
+        Unavailable,
+        f"{_SILENT}. {mend(Cause.SILENT, KEYS)}",
+        ("Connection timed out", "Timeout was reached"),
+    ),
+    _Rule(Unavailable, _SILENT, ("Connection reset", "Failed to connect")),
     _Rule(
         Denied,
         "There is no such repository, or it is not shown to this account: look at artifacts_git_repo",

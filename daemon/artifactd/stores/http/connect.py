@@ -3,7 +3,7 @@
 import base64
 import socket
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -12,7 +12,9 @@ from urllib.request import getproxies, proxy_bypass
 from artifactd.stores.base import Denied, Unavailable
 from artifactd.stores.http.deadline import LEAST_RATE, Deadline
 from artifactd.stores.http.incoming import Incoming
+from artifactd.stores.mends import SOMEWHERE, Keys, mended
 
+_PROXYS: Final = "the proxy's (HTTPS_PROXY, HTTP_PROXY)"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -31,6 +33,7 @@ class Server:
     """without a byte from the server, or without room for one"""
     least_rate: float = LEAST_RATE
     """bytes a second, below which a request is given up as a whole"""
+    keys: Keys = SOMEWHERE
 
     def seconds(self, size: int) -> float:
         """What a request that sends so many bytes may take in all, the connection included."""
@@ -38,7 +41,12 @@ class Server:
 
     @classmethod
     def at(
-        cls, url: str, tls: ssl.SSLContext | None, connect_seconds: float, read_seconds: float
+        cls,
+        url: str,
+        tls: ssl.SSLContext | None,
+        connect_seconds: float,
+        read_seconds: float,
+        keys: Keys = SOMEWHERE,
     ) -> "Server":
         """The server at `url`, through the environment's proxy for it (HTTPS_PROXY, NO_PROXY, …)."""
         parts = urlsplit(url)
@@ -51,6 +59,7 @@ class Server:
             None if named is None or proxy_bypass(parts.netloc) else urlsplit(_with_scheme(named)),
             connect_seconds,
             read_seconds,
+            keys=keys,
         )
 
     @property
@@ -93,7 +102,9 @@ def connected(server: Server, deadline: Deadline) -> socket.socket:
     try:
         plain = _reached(via, server, deadline)
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none in the DNS
-        raise Unavailable(f"{via[0]}:{via[1]} cannot be reached: {deadline.reason(error)}") from error
+        keys = server.keys if proxy is None else replace(server.keys, address=_PROXYS)
+        reason = f"{via[0]}:{via[1]} cannot be reached: {deadline.reason(error)}"
+        raise Unavailable(mended(reason, error, keys)) from error
     try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if server.tls is None:
@@ -104,12 +115,12 @@ def connected(server: Server, deadline: Deadline) -> socket.socket:
         return server.tls.wrap_socket(plain, server_hostname=server.host)
     except ssl.SSLCertVerificationError as error:
         plain.close()
-        raise Denied(
-            f"the certificate of {server.address} is not to be trusted: {error.verify_message}"
-        ) from error
+        reason = f"the certificate of {server.address} is not to be trusted: {error.verify_message}"
+        raise Denied(mended(reason, error, server.keys)) from error
     except (OSError, ValueError) as error:  # ValueError: the proxy does not speak HTTP
         plain.close()
-        raise Unavailable(f"no TLS with {server.address}: {deadline.reason(error)}") from error
+        reason = f"no TLS with {server.address}: {deadline.reason(error)}"
+        raise Unavailable(mended(reason, error, server.keys)) from error
     except BaseException:
         plain.close()
         raise

@@ -29,6 +29,7 @@ from artifactd.stores.base import (
     Store,
     StoreError,
     Unavailable,
+    Unseen,
     no_progress,
 )
 from artifactd.stores.http.messages import Unanswered
@@ -363,7 +364,7 @@ def _after(put: Put, error: StoreError, expected: Expected) -> Expected | StoreE
         return expected
     if isinstance(expected, Holds):
         return Absent()
-    return Refusal(f"{put.key} is taken, and this account may not look by what: let it read")
+    return Unseen(f"{put.key} is taken, and this account may not look by what: let it read")
 
 
 def _unreadable(put: Put, error: OSError) -> StoreError:

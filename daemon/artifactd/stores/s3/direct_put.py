@@ -14,6 +14,7 @@ from artifactd.stores.http.messages import Unanswered
 from artifactd.stores.s3 import checksums
 from artifactd.stores.s3.answers import FOREIGN, meaning, of_xml
 from artifactd.stores.s3.checksums import SHA256_HEADER, Checked
+from artifactd.stores.s3.sdk_errors import KEYS
 from artifactd.stores.s3.session import Opened
 from artifactd.stores.s3.sigv4 import path, query, signed
 
@@ -41,7 +42,7 @@ class DirectPut:
         throttle: Throttle | None,
     ) -> None:
         self._session, self._clock, self._sent = session, clock, sent
-        server = Server.at(session.url, session.tls, endpoint.connect_seconds, endpoint.read_seconds)
+        server = Server.at(session.url, session.tls, endpoint.connect_seconds, endpoint.read_seconds, KEYS)
         self._client = Client(server, throttle, clock.monotonic)
 
     def put(

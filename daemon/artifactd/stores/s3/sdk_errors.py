@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from artifactd.stores.base import Denied, StoreError, Unavailable
+from artifactd.stores.mends import Keys, mended
 from artifactd.stores.s3.answers import meaning
+
+KEYS: Final = Keys("aws_s3_endpoint_url", "s3_connector_cert_location")
 
 
 @contextmanager
@@ -30,7 +34,7 @@ def answered(what: str, lost: type[StoreError] = Unavailable) -> Iterator[None]:
             what,
         ) from error
     except botocore.SSLError as error:
-        raise Denied(f"no TLS that is to be trusted: {error}", what) from error
+        raise Denied(mended(f"no TLS that is to be trusted: {error}", error, KEYS), what) from error
     except (
         botocore.ReadTimeoutError,
         botocore.ConnectionClosedError,
@@ -39,6 +43,9 @@ def answered(what: str, lost: type[StoreError] = Unavailable) -> Iterator[None]:
     ) as error:
         raise lost(str(error), what) from error
     except (botocore.ConnectionError, botocore.HTTPClientError) as error:  # perhaps the proxy's fault
-        raise Unavailable(str(error), what) from error
+        raise Unavailable(mended(str(error), error, KEYS), what) from error
+    except OSError as error:  # botocore's own are none, and no source is read by it
+        where = f"{error.filename}: " if error.filename else ""
+        raise Denied(f"the credentials cannot be had: {where}{error.strerror or error}", what) from error
     except (botocore.BotoCoreError, ValueError) as error:
         raise Denied(str(error), what) from error

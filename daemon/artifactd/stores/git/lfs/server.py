@@ -28,6 +28,7 @@ from artifactd.stores.http.answers import pause
 from artifactd.stores.http.connect import trust
 from artifactd.stores.http.deadline import LEAST_RATE
 from artifactd.stores.http.messages import MOST_FIELDS
+from artifactd.stores.mends import mended
 
 JSON: Final = "application/vnd.git-lfs+json"
 _SECONDS: Final = 60.0
@@ -216,11 +217,11 @@ class LfsServer:
                 connection.request(method, path, body, self._signed(action.header, url.netloc))
                 yield connection.getresponse()
         except ssl.SSLCertVerificationError as error:
-            raise Denied(
-                f"The LFS server's certificate: {error.verify_message}. See ca_file of [git]"
-            ) from error
+            reason = f"The LFS server's certificate: {error.verify_message}"
+            raise Denied(mended(reason, error, answers.KEYS)) from error
         except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: no name of a host
-            raise Unavailable(f"The LFS server does not answer: {_failure(error, url, limit)}") from error
+            reason = f"The LFS server does not answer: {_failure(error, url, limit)}"
+            raise Unavailable(mended(reason, error, answers.KEYS)) from error
         finally:
             connection.close()
 
