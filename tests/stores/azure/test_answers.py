@@ -111,6 +111,21 @@ def test_blocks_that_cannot_be_put_together_are_forgotten(code: str) -> None:
     assert type(meaning(Response(400, code), Request("key", "PutBlockList"))) is Forgotten
 
 
+@pytest.mark.parametrize("code", ["", "InvalidInput", "InvalidOperation", "InvalidXmlDocument"])
+def test_a_list_of_blocks_that_is_none_was_damaged_on_its_way(code: str) -> None:
+    assert type(meaning(Response(400, code), Request("key", "PutBlockList"))) is Corrupt
+
+
+@pytest.mark.parametrize(
+    ("operation", "right"),
+    [("PutBlob", "create (c), or write (w)"), ("PutBlock", "write (w)"), ("HeadBlob", "read (r)")],
+)
+def test_the_right_that_is_missing_is_named(operation: str, right: str) -> None:
+    error = meaning(Response(403, "AuthorizationPermissionMismatch"), Request("key", operation))
+    assert isinstance(error, Denied)
+    assert f"lack the right to {right}; docs/azure.md" in str(error)
+
+
 def test_a_signature_that_may_only_create_finds_the_key_taken() -> None:
     response = Response(403, "UnauthorizedBlobOverwrite")
     assert type(meaning(response, Request("key", "PutBlob", creating=True))) is Taken

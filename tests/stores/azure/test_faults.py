@@ -191,6 +191,17 @@ def test_a_server_that_takes_copies_and_keeps_nothing_is_out(rig: Rig) -> None:
     assert "said that it took this copy, and does not have it" in str(result)
 
 
+def test_a_list_of_blocks_that_is_damaged_on_its_way_may_be_sent_again(rig: Rig, tmp_path: Path) -> None:
+    """Azurite looks at no checksum of it, and cannot read it."""
+    rig.proxy.checking = False
+    rig.fault(Flip(), "PutBlockList")
+    with (tmp_path / "source").open("w+b") as file:
+        put = put_file("k", tmp_path / "source", LARGE, file.fileno())
+        assert isinstance(only(rig.store.put([put])), Corrupt)
+        assert receipt(rig.store.put([put])).written
+    assert rig.content() == LARGE
+
+
 # --- busy ---
 
 

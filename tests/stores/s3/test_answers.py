@@ -79,6 +79,22 @@ def test_an_answer_has_one_meaning_and_says_what_to_do(
 
 
 @pytest.mark.parametrize(
+    ("operation", "permission"),
+    [
+        ("PutObject", "s3:PutObject"),
+        ("UploadPart", "s3:PutObject"),
+        ("HeadObject", "s3:GetObject (or s3:ListBucket"),
+        ("AbortMultipartUpload", "s3:AbortMultipartUpload"),
+        ("ListObjectsV2", "s3:ListBucket"),
+        ("PutObjectTagging", "a right"),
+    ],
+)
+def test_the_permission_that_is_missing_is_named(operation: str, permission: str) -> None:
+    error = meaning(403, "AccessDenied", "", {}, "k", operation)
+    assert f"the account lacks {permission}" in str(error)
+
+
+@pytest.mark.parametrize(
     ("wish", "pause"),
     [
         (None, PAUSE_SECONDS),

@@ -1,5 +1,6 @@
 """Servers that honour some conditions and not others: what is found out, told, and made of it."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from artifactd.stores.base import Put, Receipt, Refusal, Result
 from artifactd.stores.objects.store import ObjectStore
 from tests.servers.conditions import ignoring_completion, knowing_no_version, like_ceph
-from tests.servers.faults import Delay, Fault, Seen
+from tests.servers.faults import Answer, Delay, Fault, Seen
 from tests.servers.s3 import S3Server
 from tests.support.buckets import PART
 from tests.support.harness import a_put, only, outcome, pattern, put_file, receipt
@@ -91,6 +92,17 @@ def test_where_nobody_interferes_a_large_copy_is_made_and_replaced(lax: Through,
     assert outcome(replacing) == "written"
     assert lax.content("k") == pattern(LARGE)
     assert lax.operations.count("HeadObject") == 2, "one before the parts, one before they are put together"
+
+
+def test_who_may_not_look_there_is_refused_a_large_copy_and_no_other(lax: Through, tmp_path: Path) -> None:
+    ignoring_completion(lax.proxy)
+    lax.spoil(Answer(403), "HeadObject", times=math.inf)
+    store = lax.store()
+    refused = large(store, tmp_path)
+    assert type(refused) is Refusal
+    assert "ignores conditions where it puts parts together" in str(refused)
+    assert "UploadPart" not in lax.operations
+    assert receipt(store.put([a_put("small", b"new")])).written
 
 
 # --- If-Match ---

@@ -108,8 +108,8 @@ def test_an_upload_that_the_server_forgot_is_begun_anew_where_nothing_may_be_rea
     weed: Through, tmp_path: Path
 ) -> None:
     said = b"<Error><Code>NoSuchUpload</Code><Message>gone</Message></Error>"
-    weed.spoil(Answer(404, said, {"content-type": "application/xml"}), "CompleteMultipartUpload")
     store = weed.store(credentials=weed.server.limited)
+    weed.spoil(Answer(404, said, {"content-type": "application/xml"}), "CompleteMultipartUpload")
     with (tmp_path / "source").open("w+b") as file:
         large = put_file("large", tmp_path / "source", pattern(PART + 1), file.fileno())
         assert receipt(store.put([large])).written

@@ -128,7 +128,7 @@ _KINDS: Final[Mapping[str, type[StoreError]]] = {
     **dict.fromkeys(_REFUSED, Refusal),
     **dict.fromkeys(_BUSY, Unavailable),
     **dict.fromkeys(_TOO_MUCH, Unacceptable),
-    **dict.fromkeys(("InvalidMd5", "Md5Mismatch", "Crc64Mismatch"), Corrupt),
+    **dict.fromkeys(("InvalidMd5", "Md5Mismatch", "Crc64Mismatch", "InvalidOperation"), Corrupt),
     **dict.fromkeys(("BlobAlreadyExists", "BlobNotFound", "ConditionNotMet"), Taken),
     **dict.fromkeys(("TargetConditionNotMet", "ResourceAlreadyExists"), Taken),
     "InvalidBlockList": Forgotten,
@@ -136,6 +136,19 @@ _KINDS: Final[Mapping[str, type[StoreError]]] = {
 }
 _COMMITTING: Final = ("BlobNotFound", "InvalidBlockId", "InvalidBlobOrBlock")
 """What Put Block List says of blocks that are gone, besides InvalidBlockList."""
+
+_GARBLED: Final = ("HTTP 400", "InvalidInput", "InvalidXmlDocument", "InvalidXmlNodeValue")
+"""What Put Block List says of a list that is none. Ours was one, so it changed on its way."""
+
+_RIGHT: Final = {
+    "PutBlob": "create (c), or write (w)",
+    "PutBlock": "write (w)",
+    "PutBlockList": "write (w)",
+    "HeadBlob": "read (r)",
+    "GetBlob": "read (r)",
+    "ListBlobs": "list (l)",
+}
+"""What each operation needs."""
 
 _BY_STATUS: Final = {
     301: "MovedElsewhere",
@@ -166,7 +179,12 @@ def meaning(response: Response, request: Request) -> StoreError:
     if code in _UNBELIEVED:  # its own words tell what was signed, and perhaps the signature
         return Denied(f"{code}: {_unbelieved(code, response, request)}", request.what)
     said = _shown(response.said)
-    mend = _DENIED.get(code) or _REFUSED.get(code) or (_RIGHTS if kind is Denied else "")
+    mend = (
+        _lacks(code, request)
+        or _DENIED.get(code)
+        or _REFUSED.get(code)
+        or (_RIGHTS if kind is Denied else "")
+    )
     reason = code + (f" ({said})" if said else "") + (f": {mend}" if mend else "")
     if kind is Unavailable:
         return Unavailable(reason, request.what, retry_after=pause(response.headers.get("retry-after", "")))
@@ -180,8 +198,8 @@ def _shown(sentence: str) -> str:
 
 
 def _kind(code: str, status: int, request: Request) -> type[StoreError]:
-    if request.operation == "PutBlockList" and code in _COMMITTING:
-        return Forgotten
+    if request.operation == "PutBlockList" and code in (*_COMMITTING, *_GARBLED):
+        return Forgotten if code in _COMMITTING else Corrupt
     if code == "UnauthorizedBlobOverwrite" and request.creating:
         return Taken
     if code in _KINDS:
@@ -189,6 +207,12 @@ def _kind(code: str, status: int, request: Request) -> type[StoreError]:
     if status in {401, 403}:
         return Denied
     return Unavailable if status >= 500 else Refusal  # noqa: PLR2004 - RFC 9110, 15.6
+
+
+def _lacks(code: str, request: Request) -> str:
+    """Which right is missing, where that is what the server says."""
+    right = _RIGHT.get(request.operation) if code == "AuthorizationPermissionMismatch" else None
+    return f"the credentials lack the right to {right}; {_RIGHTS}" if right else ""
 
 
 def _unbelieved(code: str, response: Response, request: Request) -> str:

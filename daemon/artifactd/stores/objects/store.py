@@ -203,15 +203,14 @@ class ObjectStore(Store):
                 raise Denied(_NOTHING_KEPT, put.key)
             self._seen = True
 
-    def _before(self, put: Put, expected: Expected) -> Expected | Denied:
+    def _before(self, put: Put, expected: Expected) -> Expected | StoreError:
         """What counts where the key may not be looked at before the first write."""
         if self._conditional(put):
             return expected
-        return Denied(
-            "the server ignores conditions, so each key is looked at before it is written, which this "
-            "account may not: let it read, and list",
-            put.key,
-        )
+        of_all = not self._server.honours.of_puts
+        ignoring = "ignores conditions" if of_all else "ignores conditions where it puts parts together"
+        reason = f"the server {ignoring}, so the key is looked at before, which this account may not: let it"
+        return Denied(f"{reason} read, and list", put.key) if of_all else Refusal(f"{put.key}: {reason} read")
 
     def _conditional(self, put: Put) -> bool:
         """Whether the server honours the condition of this put."""

@@ -17,7 +17,7 @@ FOREIGN: Final = "the answer is none of S3's: is a proxy or another server in be
 _LONGEST: Final = 300  # characters of a server's own words
 
 _MENDS: Final = {
-    "AccessDenied": "the account may not do this; docs/s3.md has the policy that it needs",
+    "AccessDenied": "the account lacks {permission} there; docs/s3.md has the policy that it needs",
     "AllAccessDisabled": "the bucket is disabled",
     "AuthorizationHeaderMalformed": "the bucket is in another region: set region in [s3]",
     "BadRequest": "the server does not say why: have the credentials expired, or is region in [s3] wrong?",
@@ -84,10 +84,30 @@ _BY_STATUS: Final = {
 """What a status says where no code came with it, as after HEAD."""
 
 
-def meaning(status: int, code: str, sentence: str, headers: Mapping[str, str], what: str) -> StoreError:
+_PERMISSIONS: Final = {
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject (or s3:ListBucket, if there is no such object)",
+    "ListObjectsV2": "s3:ListBucket",
+}
+"""What each operation needs ("Actions, resources, and condition keys for Amazon S3")."""
+
+
+def meaning(  # noqa: PLR0917 - an answer's parts, and what was asked
+    status: int,
+    code: str,
+    sentence: str,
+    headers: Mapping[str, str],
+    what: str,
+    operation: str = "",
+) -> StoreError:
     """What it means that `what` was answered with this status and code (empty: none came).
 
-    `sentence` is the server's own; `headers` have names in lower case.
+    `sentence` is the server's own; `operation` is as PutObject; `headers` have names in lower case.
     """
     if code.isdigit():  # what boto3 makes of an answer to HEAD, which has no body to say more
         code = "BadRequest" if status == 400 else ""  # noqa: PLR2004 - RFC 9110, 15.5.1
@@ -98,7 +118,8 @@ def meaning(status: int, code: str, sentence: str, headers: Mapping[str, str], w
         return Denied(f"{answer}: the key in kms_key_id cannot be used", what)
     kind = _KINDS.get(code, Unavailable if status >= 500 else Refusal)  # noqa: PLR2004 - RFC 9110, 15.6
     if kind is Denied:
-        return Denied(f"{answer}: {_MENDS[code]}{_region(headers)}", what)
+        mend = _MENDS[code].format(permission=_PERMISSIONS.get(operation, "a right"))
+        return Denied(f"{answer}: {mend}{_region(headers)}", what)
     if kind is Unavailable and (code in _BUSY or code not in _KINDS):
         return Unavailable(answer, what, retry_after=pause(headers.get("retry-after", "")))
     return kind(answer, what)

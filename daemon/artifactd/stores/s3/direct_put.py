@@ -70,7 +70,7 @@ class DirectPut:
         answer = self._client.send("PUT", f"{target}?{asked}" if asked else target, signed_headers, body.body)
         if answer.status != _OK:
             code, sentence = of_xml(answer.body)
-            raise meaning(answer.status, code, sentence, answer.headers, key)
+            raise meaning(answer.status, code, sentence, answer.headers, key, operation)
         etag = answer.headers.get("etag")
         if not etag:
             raise Unanswered(FOREIGN, key)

@@ -124,8 +124,10 @@ def _version(server: Objects, key: str) -> str:
             "is one. If that does not help, the server, or a proxy before it, does not keep what it is given",
             key,
         )
-    head = server.head(key)
-    return "" if head is None else head.version
+    with suppress(Refusal):  # as above
+        if (head := server.head(key)) is not None:
+            return head.version
+    return ""
 
 
 def _start(chunks: Iterator[bytes]) -> bytes:

@@ -32,6 +32,7 @@ def answered(what: str, lost: type[StoreError] = Unavailable) -> Iterator[None]:
             str(details.get("Message", "")),
             metadata.get("HTTPHeaders", {}),
             what,
+            error.operation_name,
         ) from error
     except botocore.SSLError as error:
         raise Denied(mended(f"no TLS that is to be trusted: {error}", error, KEYS), what) from error
