@@ -104,7 +104,8 @@ def test_what_a_person_has_to_mend_is_said_and_the_daemon_stays_up(
 
 
 def test_check_says_what_the_container_does(contained: Contained) -> None:
-    assert "takes a put (server_checksum), reads it back, refuses to overwrite" in contained.site.ok("check")
+    said = contained.site.ok("check")
+    assert "takes a put (server_checksum), reads it back, leaves what is there alone" in said
 
 
 def test_who_may_write_and_not_read_is_told_so_by_each_check(contained: Contained) -> None:
@@ -113,4 +114,4 @@ def test_who_may_write_and_not_read_is_told_so_by_each_check(contained: Containe
         store = probed(load(contained.site.config, contained.site.environment), "azure", SYSTEM, 30.0)
         assert store.ok, store
         assert store.found.startswith(f"{taken}, does not let this account read")
-        assert store.found.endswith("refuses to overwrite")
+        assert store.found.endswith("leaves what is there alone")

@@ -109,7 +109,7 @@ def _probed(store: Store) -> tuple[bool, str, str]:
         read = _UNREAD
     if not isinstance(_put(store, _CONTENT + b"again"), Conflict | Unseen):
         return False, "it let a file be overwritten", "do not use this store"
-    found = f"{taken}, {read}, refuses to overwrite"
+    found = f"{taken}, {read}, leaves what is there alone"
     return True, "; but ".join((found, *store.doubts())), ""
 
 
