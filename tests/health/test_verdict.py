@@ -46,6 +46,7 @@ def test_a_daemon_that_is_well_is_live_and_ready() -> None:
         (replace(WELL, phase=Phase.STARTING), ("daemon", "it is starting")),
         (replace(WELL, phase=Phase.STOPPING), ("daemon", "it is stopping")),
         (replace(WELL, turned=NOW - STALLED_SECONDS - 1), ("daemon", "stands still for 121 s")),
+        (replace(WELL, elsewhere="/new"), ("scan", "data_directory leads to /new now, and another")),
         (replace(WELL, record=RecordFacts("the disk is full")), ("record", "the disk is full. Nothing is")),
         (replace(WELL, scan=None), ("scan", "the first scan has not ended yet")),
         (replace(WELL, scan=ScanFacts(NOW - 241, 1.0, 60.0)), ("scan", "ended 241 s ago, 240 s are")),

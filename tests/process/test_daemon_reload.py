@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from artifactd.service import control
 from tests.servers.faults import Fault, Slow, of
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import S3Server
@@ -141,6 +142,34 @@ def test_another_data_directory_is_watched_after_a_reload(site: Site) -> None:
         site.ok("reload")  # its scan would find what was written, if anybody still looked there
         daemon.hear("scan.finished", 3)
     assert site.exported() == {"bob/two/train_preds.csv": CSV}
+
+
+def pointed(site: Site, target: str) -> None:
+    """The data directory is a link to `target`, in one step."""
+    (site.base / "link").symlink_to(target)
+    (site.base / "link").rename(site.data)
+
+
+def test_a_link_to_the_data_directory_that_points_elsewhere_is_followed_or_told(site: Site) -> None:
+    site.data.rename(site.base / "first")
+    (site.base / "second").mkdir()
+    pointed(site, "first")
+    site.write("train_preds.csv")
+    with site.daemon() as daemon:
+        daemon.hear("artifact.exported", key=KEY)
+        pointed(site, "second")
+        site.write("test_preds.csv")
+        daemon.hear("config.reloaded", principal="the link data_directory")
+        daemon.hear("artifact.exported", key="alice/one/test_preds.csv")
+        pointed(site, ".")  # which holds the state directory, too
+        refused = daemon.hear("config.reload_failed", principal="the link data_directory")
+        assert "lies in the data directory" in refused["reason"]
+        status = next(control.ask(site.state, "status"))
+        assert not status["ready"]
+        assert any(f"data_directory leads to {site.base} now" in one["reason"] for one in status["reasons"])
+        pointed(site, "second")
+        until(lambda: site.json("status", "--json")[0]["ready"], "readiness")
+        assert len(daemon.heard("config.reload_failed")) == 1
 
 
 def test_the_log_level_is_taken_at_run_time(site: Site) -> None:

@@ -43,6 +43,7 @@ def assemble(found: Layer, *, touching: bool = True) -> Config:
     return Config(
         enabled=document.enable_artifacts_upload,
         data_directory=document.data_directory,
+        named=parsed.document.data_directory,
         destinations=tuple(store.destination() for store in stores.values()),
         state_directory=document.artifactd.state_directory,
         on_change=document.artifactd.on_change,
@@ -133,7 +134,7 @@ def _excerpt(value: object) -> str:
 
 
 def _resolved(document: Document) -> Document:
-    """`document` with the links of its data directory resolved: a link moved later changes nothing."""
+    """`document` with the links of its data directory resolved: one that is moved later changes nothing yet."""
     return document.model_copy(update={"data_directory": Path(os.path.realpath(document.data_directory))})
 
 

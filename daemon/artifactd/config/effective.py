@@ -33,6 +33,8 @@ class Config:
     """whether anything is exported at all"""
     data_directory: Path
     """absolute, links resolved once"""
+    named: Path
+    """the data directory by the name that it was given: absolute, and perhaps a link"""
     destinations: tuple[Destination, ...]
     state_directory: Path
     """absolute"""

@@ -74,6 +74,8 @@ class Gathered:
     watch: Watch
     turns: Turns = field(default_factory=Turns)
     """of the main loop, for it to tell"""
+    elsewhere: str = ""
+    """see `Facts`; for the main loop to tell"""
     _counts: CopyCounts = field(init=False)
     _watches: _Watches = field(init=False)
     _disks: Disks = field(init=False)
@@ -106,6 +108,7 @@ class Gathered:
             caught_up=self.engine.mirror.caught_up,
             watch=self._watch(),
             queue=self._queue(backlog),
+            elsewhere=self.elsewhere,
             record=self._record(),
             longest_turn=self.turns.longest(now),
             burdens=tuple(self._burdens(backlog)),

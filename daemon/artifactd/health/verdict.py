@@ -168,6 +168,8 @@ class Facts:
     """monotonic seconds at which a scan under way last waited only for users with too many files waiting"""
     watch: WatchFacts = WatchFacts()
     queue: QueueFacts = QueueFacts()
+    elsewhere: str = ""
+    """where the data directory's name leads now, while another directory is looked at; empty: it is that"""
     record: RecordFacts = RecordFacts()
     longest_turn: float = 0.0
     """seconds that the main loop was busy without a break, at most, in the last minute"""
@@ -226,6 +228,11 @@ def _troubles(facts: Facts, now: float) -> Iterator[Trouble]:
 def _running(facts: Facts, now: float) -> Iterator[Trouble]:
     if facts.record.unwritable:
         yield Trouble("record", f"{facts.record.unwritable}. Nothing is exported meanwhile")
+    if facts.elsewhere:
+        where = f"data_directory leads to {facts.elsewhere} now, and another directory is looked at"
+        yield Trouble(
+            "scan", f"{where}. It is followed as by a reload: `artifactd reload` says what hinders that"
+        )
     yield from _scan(facts.scan, facts.caught_up, now)
     if facts.watch.doubt is not None:
         yield Trouble("watcher", f"{facts.watch.doubt}. Scans find everything, later than events would")

@@ -5,11 +5,13 @@ told to stop.
 """
 
 import gc
+import os
 import queue
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from artifactd.artifact import printable
@@ -43,6 +45,13 @@ _DRAIN_SECONDS: Final = 20.0
 
 _IDLE_SECONDS: Final = 5.0
 """A signal that comes just as the daemon falls asleep does not wake it, and is heard when it next wakes."""
+
+_LED_ELSEWHERE: Final = "the link data_directory"
+"""Who asks for the configuration where that points elsewhere."""
+
+_LOOK_SECONDS: Final = 1.0
+_ASK_AGAIN_SECONDS: Final = 300.0
+"""From one look at where the data directory's name leads to the next; from a refusal to the next try."""
 
 _HINTS_A_SECOND: Final = 10.0
 _HINTS_AT_ONCE: Final = 100
@@ -85,6 +94,7 @@ class Service:
         self._asked: tuple[Asked, str] | None = None
         """who asked for the present configuration, until it is in force, and the digest of the one before"""
         self._pending: list[Unanswered] = []
+        self._look_at = self._ask_at = 0.0
         self._state, self._server = ExitStack(), ExitStack()
         self._held = self._listens = False
 
@@ -144,6 +154,7 @@ class Service:
                 seconds = self._daemon.turn(_TURN_SECONDS) - (engine.recorder.waited - waited)
                 began = self._clock.monotonic()
                 self._manager.alive()
+                self._follow(self._daemon, began)
                 self._published.turned(self._daemon.gathered)
                 self._manager.status(self._daemon.status())
                 engine.mirror.hold(closing=self._reload.asked is not None)
@@ -232,6 +243,21 @@ class Service:
     def _examine(self, principal: str, answer: Answer) -> None:
         self._manager.reloading()
         self._reload.ask(principal, answer)
+
+    def _follow(self, daemon: Daemon, now: float) -> None:
+        """Where the data directory is a link that points elsewhere by now, take the configuration anew."""
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_SECONDS
+        leads = Path(os.path.realpath(self._config.named))
+        before, elsewhere = (
+            daemon.gathered.elsewhere,
+            "" if leads == self._config.data_directory else str(leads),
+        )
+        daemon.gathered.elsewhere = elsewhere
+        if elsewhere and (elsewhere != before or now >= self._ask_at):
+            self._ask_at = now + _ASK_AGAIN_SECONDS
+            self._examine(_LED_ELSEWHERE, lambda _fields: None)
 
     def _in_flight(self) -> int:
         return 0 if self._daemon is None else self._daemon.engine.mirror.in_flight
