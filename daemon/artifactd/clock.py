@@ -28,6 +28,12 @@ SYSTEM: Final = Clock(time.monotonic, time.time, random.random)
 """The real clocks, and real chance: it spreads retries and guards no secret."""
 
 
+def steady(clock: Clock) -> Callable[[], float]:
+    """Seconds since the epoch that go on as they began, however the system's clock is set meanwhile."""
+    began = clock.now() - clock.monotonic()
+    return lambda: began + clock.monotonic()
+
+
 @lru_cache(maxsize=16)  # one commit stamps hundreds of entries with one time
 def rfc3339(at: float) -> str:
     """Seconds since the epoch as RFC 3339 in UTC, to the millisecond."""

@@ -234,6 +234,14 @@ def test_due_are_the_oldest_whose_time_has_come_at_the_stores_that_are_asked(led
     assert due(9.0, "file_system") == due(99.0) == []
 
 
+def test_a_try_that_is_to_come_later_than_any_is_due_because_the_clock_was_ahead(ledger: Ledger) -> None:
+    for number, at in enumerate((5.0, 615.0, 615.5, 1e9)):
+        record(ledger, a_row(number), Failed("disk", at))
+    found = ledger.due(15.0, ["file_system"], 9, longest=600.0)
+    assert [row.artifact.experiment_id for row in found] == ["e0", "e2", "e3"]
+    assert [row.retry_at for row in ledger.due(15.0, ["file_system"], 2, longest=600.0)] == [5.0, 615.5]
+
+
 def test_a_key_is_claimed_by_the_files_that_may_have_bytes_there(ledger: Ledger) -> None:
     key, store = "alice/e0/mojo.zip", "file_system"
     other = replace(a_row(1), key=key)
@@ -267,7 +275,7 @@ def test_the_questions_of_every_second_look_at_no_more_than_they_find(tmp_path: 
     """Without an index each would walk through a million rows."""
     seen: list[str] = []
     ledger._db.set_trace_callback(seen.append)  # noqa: SLF001 - the plan shows nowhere else
-    ledger.due(10.0, ["file_system", "s3"], 5)
+    ledger.due(10.0, ["file_system", "s3"], 5, longest=600.0)
     ledger.claimants("file_system", ["k", "l"])
     ledger.of_sources([b"a", b"b"])
     ledger.knows("file_system", "k")

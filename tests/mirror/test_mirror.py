@@ -197,6 +197,45 @@ def test_a_data_directory_that_cannot_be_seen_is_not_everything_deleted(
     assert rig.states(path) == {"live": State.PROVEN}
 
 
+# --- clocks ---
+
+
+@pytest.mark.parametrize("step", [-86_400.0, -100.0, 34_560_000.0])
+def test_a_clock_that_is_set_neither_hastens_nor_delays_a_try_and_makes_no_duration_absurd(
+    rig: Rig, live: FaultyStore, step: float
+) -> None:
+    path = rig.new("a.csv", b"one")
+    live.always = before(StoreError)
+    rig.settle()
+    [row] = rig.rows(path)
+    assert row.retry_at is not None
+    tries = len(live.tried)
+    wait = row.retry_at - rig.clock.now()
+    rig.time.epoch += step
+    rig.pass_time(wait / 2)
+    assert len(live.tried) == tries
+    live.always = None
+    rig.pass_time(wait / 2 + 1.0)
+    rig.pass_time(3.0)
+    assert rig.states(path) == {"live": State.PROVEN}
+    [seconds] = [one.entry.fields["seconds"] for one in rig.recorded if isinstance(one.event, Proven)]
+    assert isinstance(seconds, float)
+    assert 0.0 <= seconds < 60.0
+
+
+def test_a_next_try_that_was_written_down_with_the_clock_ahead_comes_at_the_next_start(
+    rig: Rig, live: FaultyStore
+) -> None:
+    path = rig.new("a.csv", b"one")
+    live.always = before(StoreError)
+    rig.settle()
+    rig.time.epoch -= 86_400.0
+    live.always = None
+    rig.again()
+    rig.finish()
+    assert rig.states(path) == {"live": State.PROVEN}
+
+
 # --- hints, scans, bounds ---
 
 

@@ -142,7 +142,7 @@ class FaultyStore(Store):
 
 @dataclass
 class ManualClock:
-    """Stands still until it is told to go on. `epoch` is what the wall says at the start."""
+    """Stands still until it is told to go on. `epoch` is what the wall says at the start, until it is set."""
 
     epoch: float
     seed: int = 0

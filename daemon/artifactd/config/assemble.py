@@ -134,7 +134,7 @@ def _excerpt(value: object) -> str:
 
 
 def _resolved(document: Document) -> Document:
-    """`document` with the links of its data directory resolved: one that is moved later changes nothing yet."""
+    """`document` with the links of its data directory resolved: to move one changes nothing by itself."""
     return document.model_copy(update={"data_directory": Path(os.path.realpath(document.data_directory))})
 
 

@@ -40,6 +40,8 @@ class Moment:
     """seconds that bound a wait for the next try, which was written down before the clock was set back"""
     refusals_since: float = 0.0
     """a refusal that is older was given under another configuration, or by another version of artifactd"""
+    steady: float | None = None
+    """now by the clock that times of next tries are by, which nobody sets while it runs; None: the same"""
 
     def holds(self, row: Row) -> bool:
         """Whether the refusal that `row` tells of needs no other try yet."""
@@ -100,7 +102,7 @@ def outlook(rows: Sequence[Row], store: str, wanted: Wanted, sighting: Sighting,
         for row in known:
             if row.state is state and (state in _FIRM or moment.holds(row)):
                 return Nothing(row)
-    now = moment.now
+    now = moment.now if moment.steady is None else moment.steady
     for row in known:
         if row.state is State.RETRYING and row.retry_at and now < row.retry_at <= now + moment.longest_wait:
             return Wait(row.retry_at, row.reason)

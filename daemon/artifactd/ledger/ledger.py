@@ -8,6 +8,7 @@ Whatever reads much reads in pages, and holds nothing between them: a reader tha
 `artifactd audit | less`, would keep the log from being taken up, and it would grow without a bound.
 """
 
+import math
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -279,13 +280,20 @@ class Ledger:
                     found.setdefault(row.key, []).append(row)
         return found
 
-    def due(self, now: float, stores: Sequence[str], limit: int, skip: int = 0) -> list[Row]:
+    def due(
+        self, now: float, stores: Sequence[str], limit: int, skip: int = 0, longest: float = math.inf
+    ) -> list[Row]:
         """Copies to these stores whose next try is due at `now` (seconds since the epoch), oldest first.
 
-        At most `limit`, after the first `skip`.
+        At most `limit`, after the first `skip`. So is one that is to come in more than `longest` seconds: the
+        clock was ahead when that was written down.
         """
-        where = f"WHERE {RETRYING} AND retry_at <= ? AND store IN ({', '.join('?' * len(stores))})"
-        return self._select(f"{where} ORDER BY retry_at LIMIT ? OFFSET ?", (now, *stores, limit, skip))
+        found: list[Row] = []
+        for bound, at in (("<=", now), (">", now + longest)):
+            where = f"WHERE {RETRYING} AND retry_at {bound} ? AND store IN ({', '.join('?' * len(stores))})"
+            rest = limit - len(found), skip if bound == "<=" else 0
+            found += self._select(f"{where} ORDER BY retry_at LIMIT ? OFFSET ?", (at, *stores, *rest))
+        return found
 
     def standing(self, state: State) -> Iterator[Row]:
         """The copies in this state that no next try is due for, in no order, read a page at a time."""

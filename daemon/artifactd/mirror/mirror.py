@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Final
 
 from artifactd.artifact import Artifact, Identity, Sighting, printable
-from artifactd.clock import Clock
+from artifactd.clock import Clock, steady
 from artifactd.config import Config
 from artifactd.decisions.allowance import Allowance, Versions
 from artifactd.decisions.assessment import Assessment, Subject, assess
@@ -73,7 +73,10 @@ class Mirror:
         inbox: Inbox | None = None,
     ) -> None:
         longest_wait = 0.0 if eager else config.retry.cap_seconds
-        self._moment: Callable[[], Moment] = lambda: Moment(clock.now(), longest_wait, refusals_since)
+        self._steady, self._retry_cap = steady(clock), config.retry.cap_seconds
+        self._moment: Callable[[], Moment] = lambda: Moment(
+            clock.now(), longest_wait, refusals_since, self._steady()
+        )
         self.selection = Selection(os.fsencode(config.data_directory), config.policy, config.user)
         self._settler = Settler(config.watch.quiet_seconds, config.watch.max_wait_seconds)
         self._pipeline = Pipeline(config, stores, recorder, clock, self, moment=self._moment, inbox=inbox)
@@ -421,7 +424,9 @@ class Mirror:
         lanes = {name: lane for name, lane in self._pipeline.lanes.items() if lane.state.room(now) > 0}
         if not lanes:
             return
-        due = self._recorder.ledger.due(self._clock.now(), list(lanes), BATCH_FILES, self._due_passed_over)
+        due = self._recorder.ledger.due(
+            self._steady(), list(lanes), BATCH_FILES, self._due_passed_over, self._retry_cap
+        )
         taken = [row for row in due if not self.attends_to(row.artifact.path) and self._has_room(row)]
         # Those that cannot be taken now must not stand in the way of the ones behind them.
         passed_over = self._due_passed_over + len(due) - len(taken)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, Protocol, TypeVar, assert_never
 
 from artifactd.artifact import Identity
-from artifactd.clock import Clock
+from artifactd.clock import Clock, steady
 from artifactd.config import Config
 from artifactd.decisions.assessment import Assessment, Copy, assess
 from artifactd.decisions.lifecycle import Change, Proven, Refused, Row, Started, Unchanged
@@ -137,7 +137,7 @@ class Pipeline:
         self._reading = self._reading_large = 0
         self._told: set[tuple[str, str]] = set()
         self._times = Times(
-            clock.monotonic, clock.now, lambda failures: config.retry.seconds(failures, clock.chance())
+            clock.monotonic, steady(clock), lambda failures: config.retry.seconds(failures, clock.chance())
         )
 
     @property

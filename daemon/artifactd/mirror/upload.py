@@ -78,7 +78,7 @@ class Times:
     monotonic: Callable[[], float]
     """seconds from anywhere, never set back"""
     now: Callable[[], float]
-    """seconds since the epoch"""
+    """seconds since the epoch, as they have gone on since the run began: nobody sets them"""
     retry_in: Callable[[int], float | None]
     """seconds to the next try after so many failures; None: give up"""
 
