@@ -3,6 +3,7 @@
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -161,6 +162,33 @@ def test_the_first_put_removes_what_a_crash_of_the_same_daemon_left_and_nobody_e
     (temporary / mine[0]).write_bytes(b"of a thread that is at work")
     receipt(store.put([a_put("l", NEW)]))
     assert mine[0] in leftovers(root)
+
+
+def test_the_first_put_removes_what_other_hosts_left_a_day_ago_and_nothing_that_may_be_at_work(
+    root: Path,
+) -> None:
+    temporary = root / ".artifactd/tmp"
+    temporary.mkdir(parents=True)
+    day = 86_400
+    ages = {
+        "gone-1-7f00-0": 2 * day,
+        "slow-1-7f00-0": day // 2,
+        "readme.txt": 9 * day,
+        "a-link-1-7f-0": 9 * day,
+    }
+    (root / "kept").write_bytes(b"")
+    for name, age in ages.items():
+        if "link" in name:
+            (temporary / name).symlink_to(root / "kept")
+        else:
+            (temporary / name).write_bytes(b"partial")
+        written = time.time() - age
+        os.utime(temporary / name, (written, written), follow_symlinks=False)
+    (temporary / "alien-1-7f00-0").write_bytes(b"of another account")
+    os.utime(temporary / "alien-1-7f00-0", (0, 0))
+    os.chown(temporary / "alien-1-7f00-0", 65534, -1)
+    receipt(a_store(root).put([a_put("k", NEW)]))
+    assert sorted(leftovers(root)) == ["a-link-1-7f-0", "alien-1-7f00-0", "readme.txt", "slow-1-7f00-0"]
 
 
 def test_no_result_leaves_a_temporary_file(root: Path, outside: Path) -> None:

@@ -13,6 +13,7 @@ read would find every copy gone.
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,6 +35,14 @@ OWN: Final = b".artifactd"
 """The store's own folder. No key starts with a dot, so none can lie in it."""
 
 _TEMPORARY: Final = b"tmp"
+_ABANDONED_SECONDS: Final = 86_400.0
+"""A temporary file is written, read back once and given its name. What nobody wrote for a day, by the clock
+of its own file system, is given none any more, whatever host began it: a container's changes its name with
+each start. Who goes on with one after all finds it gone, and puts the copy again: nothing is lost."""
+
+_OF_A_STORE: Final = re.compile(rb".+-\d+-[0-9a-f]+-\d+", re.DOTALL)
+"""The names of temporary files: see `_new_name`."""
+
 _NO_FILE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENXIO)  # nothing, a file as a folder, a socket
 _SHARED_BARRIER: Final = (
     4  # things from which one syncfs is cheaper than an fsync each (benchmarks/README.md)
@@ -158,10 +167,30 @@ class FileSystemStore(Store):
         with self._cleaning:  # or one thread would take what another has just written for a leftover
             if self._cleaned:
                 return
+            others = list[bytes]()
             for name in map(os.fsencode, os.listdir(temporary)):
                 if name.rsplit(b"-", 3)[:-3] == [self._owner]:
                     os.unlink(name, dir_fd=temporary)
+                elif _OF_A_STORE.fullmatch(name):
+                    others.append(name)
+            if others:
+                self._clean_others(temporary, others)
             self._cleaned = True
+
+    def _clean_others(self, temporary: int, names: Sequence[bytes]) -> None:
+        """Remove those of other daemons that nobody writes any more, as far as they are this account's."""
+        mine = self._new_name()
+        os.close(os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=temporary))
+        try:
+            now = os.stat(mine, dir_fd=temporary, follow_symlinks=False)
+            for name in names:
+                with suppress(FileNotFoundError):
+                    found = os.stat(name, dir_fd=temporary, follow_symlinks=False)
+                    ours = stat.S_ISREG(found.st_mode) and found.st_uid == now.st_uid
+                    if ours and now.st_mtime - found.st_mtime > _ABANDONED_SECONDS:
+                        os.unlink(name, dir_fd=temporary)
+        finally:
+            os.unlink(mine, dir_fd=temporary)
 
     # --- reads ---
 
