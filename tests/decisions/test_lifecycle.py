@@ -108,7 +108,18 @@ def test_a_start_says_what_is_meant_to_be_written_and_clears_the_last_failure() 
 def test_a_proof_ends_the_failures_and_settles_what_lies_at_the_key() -> None:
     row = step(step(step(a_row(), started(D1)), Failed("disk", 50.0)), started(D2))
     row = step(row, proven())
-    assert (row.ours, row.failures, row.proof, row.version) == ((D2,), 0, "read_back", "v1")
+    assert (row.there, row.failures, row.proof, row.version) == ((D2,), 0, "read_back", "v1")
+
+
+def test_a_few_earlier_versions_are_remembered_the_newest_first() -> None:
+    row, versions = a_row(), [digest(str(number)) for number in range(6)]
+    for version in versions:
+        row = step(step(row, started(version)), proven())
+    assert (row.there, row.earlier) == ((versions[5],), (versions[4], versions[3], versions[2]))
+    assert row.stands
+    begun = step(row, started(D1))
+    assert set(begun.there) == {D1, *versions[2:]}
+    assert not begun.stands
 
 
 def test_failures_count_up_and_a_postponed_try_is_none() -> None:
@@ -177,10 +188,12 @@ def test_whatever_may_be_in_the_store_is_known_as_ours(happened: list[Event]) ->
             may_be_there.add(event.digest)
         elif isinstance(event, Proven):
             may_be_there = {row.digest or ""}
-        assert set(row.ours) == may_be_there
-        assert len(row.ours) == len(may_be_there)
+        assert may_be_there <= set(row.there)
+        assert len(row.ours) == len(set(row.ours))
+        assert not row.stands or may_be_there == {row.digest}
         if row.state is State.PROVEN:
             assert row.digest is not None
             assert row.proof
-            assert row.ours == (row.digest,)
+            assert row.there == (row.digest,)
+            assert len(row.earlier) <= 3
         assert (row.retry_at is not None) == (row.state is State.RETRYING)

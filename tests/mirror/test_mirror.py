@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.decisions.lifecycle import Proven, State, Vanished
+from artifactd.decisions.lifecycle import Change, Lost, Proven, State, Vanished
 from artifactd.decisions.settle import ROOM
 from artifactd.stores.base import Conflict, StoreError
 from artifactd.stores.memory import MemoryStore
@@ -194,6 +194,41 @@ def test_a_data_directory_that_cannot_be_seen_is_not_everything_deleted(
     rig.data.unlink(missing_ok=True)
     away.rename(rig.data)
     rig.finish()
+    assert rig.states(path) == {"live": State.PROVEN}
+
+
+# --- a store that falls back ---
+
+
+def fallen_back(rig: Rig, live: FaultyStore) -> bytes:
+    """A copy of three versions, whose store holds the first one again."""
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    for content in (b"two", b"three"):
+        rig.write(path, content)
+        rig.finish()
+    assert isinstance(live.inner, MemoryStore)
+    live.inner.copies[rig.key("a.csv")] = b"one"
+    return path
+
+
+def test_a_store_that_fell_back_to_an_older_version_of_ours_gets_the_next_one(
+    rig: Rig, live: FaultyStore
+) -> None:
+    path = fallen_back(rig, live)
+    rig.write(path, b"four")
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"four"}
+    assert rig.states(path) == {"live": State.PROVEN}
+
+
+def test_a_copy_that_was_found_to_have_fallen_back_is_mended_by_a_retry(rig: Rig, live: FaultyStore) -> None:
+    path = fallen_back(rig, live)
+    [row] = rig.rows(path)
+    [lost] = rig.recorder.record([Change(row, Lost("the store has other bytes"))])
+    rig.replay([lost.row])
+    rig.finish()
+    assert copies(live) == {"alice/one/a.csv": b"three"}
     assert rig.states(path) == {"live": State.PROVEN}
 
 

@@ -6,6 +6,7 @@ A kind of store joins with a `Harness` and a subclass of `StoreConformance` that
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,14 @@ class StoreConformance:
         store.put([a_put("u/e/mojo.zip", OLD)])
         got = receipt(harness.store().put([a_put("u/e/mojo.zip", NEW, b"older", OLD)]))
         assert (got.digest, got.written) == (digest(NEW), True)
+        assert harness.contents() == {"u/e/mojo.zip": NEW}
+
+    def test_an_earlier_version_of_ours_that_came_back_is_replaced(
+        self, harness: Harness, store: Store
+    ) -> None:
+        store.put([a_put("u/e/mojo.zip", OLD)])
+        put = replace(a_put("u/e/mojo.zip", NEW, b"newer than that"), earlier=(digest(OLD),))
+        assert receipt(store.put([put])).written
         assert harness.contents() == {"u/e/mojo.zip": NEW}
 
     def test_what_replaces_itself_is_not_written_again(self, harness: Harness, store: Store) -> None:

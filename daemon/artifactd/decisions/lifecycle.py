@@ -31,6 +31,10 @@ class State(StrEnum):
 
 
 _UNFINISHED: Final = (State.UPLOADING, State.RETRYING)
+_REMEMBERED: Final = 3
+"""Earlier versions that are still recognised. A store falls back to what a disk had flushed last, or to the
+last snapshot; each costs 32 bytes of the ledger for a file that changes, and none for one that does not."""
+
 OPEN: Final = (*_UNFINISHED, State.REFUSED, State.KEPT)
 """States of copies that something or somebody is still to do something about. Lost ones wait for a person."""
 
@@ -59,7 +63,8 @@ class Row:
     size: int = 0
     """bytes"""
     ours: tuple[Digest, ...] = ()
-    """every digest that this daemon wrote, or may have written, at the key"""
+    """what this daemon wrote, or may have written, at the key; of a proven copy its digest, then the last few
+    that it replaced"""
     failures: int = 0
     """in a row"""
     retry_at: float | None = None
@@ -87,7 +92,17 @@ class Row:
     @property
     def stands(self) -> bool:
         """Whether the store holds what was proven: no put of other bytes was begun since."""
-        return bool(self.proof) and self.ours == (self.digest,) and self.state is not State.LOST
+        return bool(self.proof) and self.there == (self.digest,) and self.state is not State.LOST
+
+    @property
+    def there(self) -> tuple[Digest, ...]:
+        """What of ours may lie at the key, unless its store fell back to an older version."""
+        return self.ours[:1] if self.ours[:1] == (self.digest,) else self.ours
+
+    @property
+    def earlier(self) -> tuple[Digest, ...]:
+        """What lay at the key earlier, and lies there again where its store fell back."""
+        return self.ours[len(self.there) :]
 
     @property
     def claims(self) -> bool:
@@ -322,7 +337,9 @@ def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: C901, PLR0911 -
                 "digest": event.digest,
                 "size": event.size,
                 "evidence": event.evidence,
-                "ours": row.ours if event.digest in row.ours else (*row.ours, event.digest),
+                "ours": row.ours
+                if row.there == (event.digest,)
+                else (*_but(event.digest, row), event.digest),
                 # Whoever was refused, and is tried all the same, has all tries before it again.
                 "failures": row.failures if row.unfinished else 0,
                 "retry_at": None,
@@ -333,7 +350,7 @@ def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: C901, PLR0911 -
             return {
                 "proof": event.proof,
                 "version": event.version,
-                "ours": (row.digest,),
+                "ours": (row.digest, *_but(row.digest, row))[: 1 + _REMEMBERED],
                 "failures": 0,
                 "reason": "",
             }
@@ -361,6 +378,11 @@ def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: C901, PLR0911 -
             return {"reason": ""}
         case _:
             assert_never(event)
+
+
+def _but(digest: Digest, row: Row) -> tuple[Digest, ...]:
+    """What of ours may be, or was, at the key, this digest aside."""
+    return tuple(one for one in row.ours if one != digest)
 
 
 def _judged(row: Row, identity: Identity | None) -> dict[str, Any]:

@@ -178,7 +178,7 @@ def plan(  # noqa: PLR0917 - as outlook
     if claimant is not None and (claimant.digest != digest or claimant.key != wanted.key.text):
         return Refuse(row, _claimed(wanted, claimant))
     beside_it = on_change is OnChange.KEEP_BOTH and any(version.proof for version in known)
-    if digest in row.ours or not (row.proof or beside_it):
+    if digest in row.there or not (row.proof or beside_it):
         return Send(row)
     match on_change:
         case OnChange.REPLACE:

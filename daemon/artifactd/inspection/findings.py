@@ -77,7 +77,7 @@ def compare(row: Row, found: Digest | StoreError | None) -> Finding:
             return Finding(row, Condition.UNREADABLE, str(found))
         case None:
             return Finding(row, Condition.MISSING, "the store has nothing at this key")
-        case _ if found in row.ours and (row.state is not State.PROVEN or found == row.digest):
+        case _ if found in row.there and (row.state is not State.PROVEN or found == row.digest):
             return Finding(row, Condition.WHOLE)
         case _:
             return Finding(

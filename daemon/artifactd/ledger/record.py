@@ -147,7 +147,7 @@ def account(before: Row, after: Row, event: Event, by: str = "") -> dict[str, Va
     match event:
         case Started():
             fields["evidence"] = after.evidence
-            if replaced := [digest for digest in before.ours if digest != after.digest]:
+            if replaced := [digest for digest in before.there if digest != after.digest]:
                 fields["replaces"] = " ".join(replaced)
         case Proven():
             fields |= {

@@ -151,7 +151,8 @@ def _outages(batch: Sequence[Upload], results: Sequence[Result]) -> Iterator[Out
 def _put(one: Upload) -> Put:
     row, artifact = one.row, one.row.artifact
     about = About(printable(artifact.path), artifact.user, artifact.experiment_id, artifact.kind.value)
-    return Put(Key(row.key), one.reading.source, one.reading.digest, row.ours, row.version, about)
+    source, digest = one.reading.source, one.reading.digest
+    return Put(Key(row.key), source, digest, row.there, row.version, about, row.earlier)
 
 
 def _event(one: Upload, result: Result, store: Store, times: Times) -> Event:

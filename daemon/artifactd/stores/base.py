@@ -166,6 +166,13 @@ class Put:
     version: str = ""
     """the store's name for what this daemon last proved at the key, from its `Receipt`; empty: nothing yet"""
     about: About = About()
+    earlier: tuple[Digest, ...] = ()
+    """digests of what lay at the key before those: where the store fell back to one, it is replaced, too"""
+
+    @property
+    def replaceable(self) -> tuple[Digest, ...]:
+        """The digests that may be replaced."""
+        return self.ours + self.earlier
 
     @property
     def size(self) -> int:
@@ -220,8 +227,9 @@ class Store(ABC):
         """Make these copies; one result for each, in order. It never raises for what a store can meet.
 
         A key that holds nothing gets the bytes. A key that holds the same bytes is a success without writing.
-        A key that holds bytes listed in `ours` is replaced in one step. Any other key is a `Conflict`,
-        untouched. Puts of one key in one batch happen one after the other. Threads may put at the same time.
+        A key that holds bytes listed in `ours`, or in `earlier`, is replaced in one step. Any other key is a
+        `Conflict`, untouched. Puts of one key in one batch happen one after the other. Threads may put at the
+        same time.
 
         After a receipt the copy survives a power cut and has been proven to have the digest. After an error,
         the key holds what it held, or all of the new bytes; putting again is safe.

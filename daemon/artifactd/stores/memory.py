@@ -36,7 +36,7 @@ class MemoryStore(Store):
             digest = self.digest(put.key)
             if digest == put.digest:
                 return Receipt(digest, len(self.copies[put.key]), Proof.READ_BACK, written=False)
-            if digest is not None and digest not in put.ours:
+            if digest is not None and digest not in put.replaceable:
                 return Conflict(
                     f"{put.key} holds other bytes (sha256 {digest}), which artifactd did not write"
                 )

@@ -81,7 +81,7 @@ class FileDelivery:
         digest, size = checksum.of_file(fd)
         if digest == put.digest:
             self.result = Receipt(digest, size, Proof.READ_BACK, written=False)
-        elif digest in put.ours:
+        elif digest in put.replaceable:
             self.replaced = identity_of(status)
         else:
             raise Conflict(f"{put.key} holds other bytes (sha256 {digest}), which artifactd did not write")

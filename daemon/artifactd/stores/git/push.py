@@ -145,7 +145,7 @@ class Push:
             return StoreError(digest.reason, one.put.key)
         if digest == one.put.digest:
             return Receipt(digest, one.put.size, Proof.READ_BACK, blob, written=False)
-        if digest in one.put.ours:
+        if digest in one.put.replaceable:
             return None
         what = f"sha256 {digest}" if digest else "a pointer to a large file that is gone"
         return Conflict(f"{one.put.key} holds other bytes ({what}), which artifactd did not write")

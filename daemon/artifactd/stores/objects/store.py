@@ -242,13 +242,13 @@ class ObjectStore(Store):
             return Holds(head.version)  # what was proven last: it need not be read to be known
         sent = head.attempt == attempt and self._server.proof is Proof.SERVER_CHECKSUM
         known = put.digest if sent else head.digest
-        if known is None and (head.size == put.size or put.ours not in ((), (put.digest,))):
+        if known is None and (head.size == put.size or put.replaceable not in ((), (put.digest,))):
             digest, proof = self.digest(put.key), Proof.READ_BACK
         else:
             digest, proof = known, self._server.proof
         if digest == put.digest:
             return Receipt(put.digest, head.size, proof, head.version, written=head.attempt == attempt)
-        if digest in put.ours or head.attempt == attempt:
+        if digest in put.replaceable or head.attempt == attempt:
             return Holds(head.version)
         what = f"(sha256 {digest})" if digest else f"({head.size} bytes)"
         raise Conflict(f"{put.key} holds other bytes {what}, which artifactd did not write")
