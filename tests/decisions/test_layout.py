@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from artifactd.artifact import Artifact, Kind
@@ -52,6 +52,7 @@ def test_a_neighbour_has_no_place(path: bytes) -> None:
     assert place(path) is None
 
 
+@example([b"a", FOLDER, b"a"])
 @given(st.lists(st.sampled_from([b"a", FOLDER, b"h2oai_experiment_", b"\xff"]), min_size=1, max_size=5))
 def test_a_place_puts_together_to_the_path_it_came_from(parts: list[bytes]) -> None:
     path = b"/".join(parts)

@@ -223,9 +223,14 @@ def test_values_of_labels_that_alerts_and_dashboard_choose_are_ones_that_there_a
         for name, value in pairs:
             if name in known:
                 known[name].add(value)
-    for query in (*(rule["expr"] for rule in rules()), *queries()):
-        for label, chosen in re.findall(r'\b(state|event)\s*[!=]~?\s*"([^"]*)"', query):
-            assert set(chosen.split("|")) <= known[label], query
+    choices = [
+        (label, chosen, query)
+        for query in (*(rule["expr"] for rule in rules()), *queries())
+        for label, chosen in re.findall(r'\b(state|event)\s*[!=]~?\s*"([^"]*)"', query)
+    ]
+    assert {label for label, _, _ in choices} == {*known}
+    for label, chosen, query in choices:
+        assert set(chosen.split("|")) <= known[label], query
 
 
 def test_promtool_finds_nothing_wrong_with_the_metrics_the_alerts_and_their_tests() -> None:

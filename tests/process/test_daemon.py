@@ -303,11 +303,13 @@ def test_commands_read_the_ledger_while_the_daemon_writes_it(site: Site) -> None
             time.sleep(0.01)
 
     writer = threading.Thread(target=churn)
-    with site.daemon():
+    with site.daemon() as daemon:
         writer.start()
         try:
             for command in ("list", "plan", "audit", "verify"):
+                before = len(daemon.heard("artifact.exported"))
                 site.ok(command)
+                daemon.hear("artifact.exported", before + 1)
         finally:
             stop.set()
             writer.join()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from artifactd.artifact import Key
@@ -43,6 +43,7 @@ def test_a_prefix_is_a_key_without_slashes_at_its_ends(written: object, meant: s
     assert meant is None or objects.prefix(written) == meant
 
 
+@example("driverless-ai/prod")
 @given(st.text())
 def test_a_prefix_that_is_taken_makes_keys(written: str) -> None:
     if written and taken(objects.prefix, written):

@@ -178,11 +178,16 @@ def echo(status: int, token: str) -> Answer:
     return Answer(status, said.encode(), {"content-type": "application/xml", "x-ms-error-code": "InvalidUri"})
 
 
-@pytest.mark.parametrize("ask", ASK.values(), ids=ASK.keys())
-@pytest.mark.parametrize("fault", ["refuse", "reset", "silent", "truncate", "echo", "down"])
-def test_no_error_shows_the_signature(
-    azurite: AzureServer, ask: Callable[[ObjectStore], object], fault: str
-) -> None:
+@pytest.mark.parametrize(
+    ("fault", "ask"),
+    [
+        (fault, ask)
+        for fault in ("refuse", "reset", "silent", "truncate", "echo", "down")
+        for ask in ASK
+        if (fault, ask) not in {("truncate", "put"), ("truncate", "stat")}  # answers without a body
+    ],
+)
+def test_no_error_shows_the_signature(azurite: AzureServer, fault: str, ask: str) -> None:
     token = azurite.sas("rcwl")
     faults: dict[str, What] = {
         "refuse": Refuse(),
@@ -197,10 +202,11 @@ def test_no_error_shows_the_signature(
         with opened(azurite, AzureAccess(sas_token=token), url=proxy.url) as store:
             if fault == "down":
                 with proxy.down():
-                    told = result_of(ask, store)
+                    told = result_of(ASK[ask], store)
             else:
-                told = result_of(ask, store)
+                told = result_of(ASK[ask], store)
             assert "sig" not in store.uri(Key("k"))
+    assert told, "there was no error"
     assert "sig=" not in told
     assert token[-20:] not in told
 
