@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 DAEMON = ROOT / "daemon"
 TESTS = ROOT / "tests"
@@ -126,16 +128,18 @@ def broken(mutant: Mutant) -> str:
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
-def tests_of(file: Path) -> list[Path]:
-    """Those that bear the module's name, then all of its room."""
+def tests_of(file: Path) -> Iterator[list[Path]]:
+    """Those that bear the module's name, those that import it, then the rest of its room."""
     inside = file.relative_to(DAEMON / "artifactd")
     room = TESTS / inside.parent
     while not room.is_dir():
         room = room.parent
-    named = TESTS / inside.parent / f"test_{file.stem}.py"
-    if room == TESTS:
-        return [named] if named.exists() else [TESTS / "test_architecture.py"]
-    return [*([named] if named.exists() else []), room]
+    files = sorted(room.glob("test_*.py") if room == TESTS else room.rglob("test_*.py"))
+    module = ".".join(("artifactd", *inside.with_suffix("").parts)).removesuffix(".__init__")
+    named = [one for one in files if one.name == f"test_{file.stem}.py"]
+    importing = [one for one in files if one not in named and f"from {module} import" in one.read_text()]
+    rest = [] if room == TESTS else [one for one in files if one not in named + importing]
+    yield from filter(None, (named, importing, rest))
 
 
 def survives(mutant: Mutant, copy: Path) -> bool:
@@ -148,11 +152,11 @@ def survives(mutant: Mutant, copy: Path) -> bool:
         path.write_text(mutant.file.read_text())
 
 
-def passes(tests: Path, copy: Path) -> bool:
+def passes(tests: list[Path], copy: Path) -> bool:
     """Whether these tests pass, in time, on the code in `copy`."""
-    pytest = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
+    run = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
     with subprocess.Popen(
-        [*pytest, "--basetemp", str(copy.parent / "tests"), str(tests)],
+        [*run, "--basetemp", str(copy.parent / "tests"), *map(str, tests)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.DEVNULL,
@@ -160,7 +164,7 @@ def passes(tests: Path, copy: Path) -> bool:
         start_new_session=True,
     ) as process:
         try:
-            return process.wait(SECONDS) == 0
+            return process.wait(SECONDS) in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return False
