@@ -309,6 +309,13 @@ def test_a_file_that_is_held_is_not_given_before_its_time_whatever_is_said_of_it
     assert rungs(settler, 50.0) == ["quiet"]
 
 
+def test_a_file_that_is_held_no_longer_than_it_waits_anyway_is_due_when_it_was() -> None:
+    settler = a_settler()
+    settler.feed(seen(1), 10.0)
+    settler.hold(A, 11.0)
+    assert settler.next_due() == 12.0
+
+
 # --- whose files ---
 
 
@@ -468,6 +475,11 @@ def test_what_stays_as_it_was_looked_into_is_parked_until_its_next_look() -> Non
     assert (settler.backlog(14.0).parked, settler.backlog(14.0).incomplete) == (1, 1)
     settler.feed(seen(2), 14.0)
     assert (settler.backlog(14.0).parked, settler.backlog(14.0).incomplete) == (0, 1)
+    given_at(settler, 17.0)
+    settler.postpone(A, seen(2).identity, BUSY, 17.0)
+    assert settler.backlog(18.0).parked == 1
+    given_at(settler, 30.0)
+    assert settler.backlog(30.0).parked == 0, "it is being looked into"
 
 
 def test_what_is_forgotten_or_done_with_is_parked_no_more() -> None:
@@ -545,7 +557,7 @@ class World:
         path = one.sighting.path
         assert path not in self.looked_at
         assert one.sighting.identity.size == self.version[path]
-        assert self.now - self.changed[path] >= QUIET or path in self.hinted
+        assert self.now >= self.changed[path] + QUIET or path in self.hinted
         self.looked_at[path] = self.version[path]
 
     def check(self) -> None:
@@ -589,3 +601,15 @@ def test_the_queue_stays_in_proportion_to_the_files() -> None:
     assert len(settler) == 500
     assert len(settler._queue) <= 2 * 500 + 1001  # noqa: SLF001 - memory shows nowhere else
     assert len(given_at(settler, 100.0)) == 500
+
+
+def test_what_is_due_first_is_known_when_the_queue_was_made_anew() -> None:
+    settler = a_settler()
+    for turn in range(10):
+        for number in range(500):
+            before = len(settler._queue)  # noqa: SLF001 - as above
+            settler.feed(seen(turn, b"%d" % number), turn + (500 - number) / 1000)
+            if len(settler._queue) <= before:  # noqa: SLF001
+                assert settler.next_due() == turn - 1 + 1 / 1000 + QUIET, "the last one of the turn before"
+                return
+    pytest.fail("it was never made anew")
