@@ -96,7 +96,7 @@ def test_a_crowd_at_the_control_socket_delays_neither_status_nor_another_users_a
         alone = seconds(daemon, 0)
         with stranger(site, script):
             for number in range(1, 4):
-                assert seconds(daemon, number) < 3 * alone + 3.0
+                assert seconds(daemon, number) < 10.0 * alone + 20.0, "without its share it never ends"
                 assert site.ok("status").startswith("ready\n"), "it has five seconds to answer"
 
 

@@ -377,21 +377,18 @@ class StoreConformance:
         assert not version or changed != version
 
     @by_server
-    @pytest.mark.parametrize(
-        ("prefix", "found"),
-        [
-            ("", {"a", "b/a", "b/ab", "b/b/c", "ba/d"}),
-            ("b", {"b/a", "b/ab", "b/b/c", "ba/d"}),
-            ("b/", {"b/a", "b/ab", "b/b/c"}),
-            ("b/a", {"b/a", "b/ab"}),
-            ("b/b/c", {"b/b/c"}),
-            ("a/", set()),
-            ("unknown/folder/", set()),
-        ],
-    )
-    def test_keys_are_listed_by_prefix(self, store: Store, prefix: str, found: set[str]) -> None:
+    def test_keys_are_listed_by_prefix(self, store: Store) -> None:
         store.put([a_put(key, NEW) for key in ("a", "b/a", "b/ab", "b/b/c", "ba/d")])
-        assert sorted(key.text for key in store.keys(prefix)) == sorted(found)
+        expected = {
+            "": ["a", "b/a", "b/ab", "b/b/c", "ba/d"],
+            "b": ["b/a", "b/ab", "b/b/c", "ba/d"],
+            "b/": ["b/a", "b/ab", "b/b/c"],
+            "b/a": ["b/a", "b/ab"],
+            "b/b/c": ["b/b/c"],
+            "a/": [],
+            "unknown/folder/": [],
+        }
+        assert {prefix: sorted(key.text for key in store.keys(prefix)) for prefix in expected} == expected
 
     def test_a_new_destination_has_no_keys(self, store: Store) -> None:
         assert list(store.keys()) == []
