@@ -98,17 +98,13 @@ def test_a_store_that_answers_one_thread_is_not_silent_because_of_another(
 
     live.scripted.append(hangs)
     rig.new("a.csv", b"one")
-    rig.mirror.rescan("test")
-    rig.mirror.turn(0.0)
-    rig.until(lambda: not rig.mirror.scanning)
+    rig.scan()
     rig.time.advance(3.0)
     rig.until(hung.is_set)
     rig.time.advance(100.0)
     later = rig.clock.monotonic()
     rig.new("b.csv", b"two")
-    rig.mirror.rescan("test")
-    rig.mirror.turn(0.0)
-    rig.until(lambda: not rig.mirror.scanning)
+    rig.scan()
     rig.time.advance(3.0)
     rig.until(lambda: "alice/one/b.csv" in copies(live) and state.under_way == 1)
     assert state.silent_since is not None
@@ -172,8 +168,7 @@ def test_what_a_store_missed_is_sent_without_another_scan(
     shaky.gate.shut()
     for number in range(1200):
         pair.new(f"{number}.csv", b"%d" % number)
-    pair.mirror.rescan("test")
-    pair.mirror.turn(0.0)
+    pair.scan()
     pair.time.advance(3.0)
     pair.until(lambda: len(copies(live)) == 1200 and not pair.mirror.scanning)
     scans = len(pair.told("scan.finished"))
@@ -213,8 +208,7 @@ def test_small_files_never_wait_for_large_ones_of_the_same_moment(
     for number in range(20):
         rig.new(f"small{number}.csv", b"%d" % number)
     rig.time.advance(30.0)  # writing that much takes its time
-    rig.mirror.rescan("test")
-    rig.mirror.turn(0.0)
+    rig.scan()
     rig.time.advance(3.0)
     rig.until(lambda: len(store.copies) == 20 and store.large > 0)
     assert {key.name[:5] for key in store.copies} == {"small"}

@@ -62,8 +62,7 @@ def test_a_file_that_is_held_open_for_writing_is_waited_for_and_shown(rig: Rig, 
 def test_a_change_while_it_is_being_uploaded_is_exported_afterwards(rig: Rig, live: FaultyStore) -> None:
     path = rig.new("a.csv", b"one")
     live.gate.shut()
-    rig.mirror.rescan("test")
-    rig.mirror.turn(0.0)
+    rig.scan()
     rig.time.advance(3.0)
     rig.until(lambda: live.gate.waiting == 1)
     rig.write(path, b"another")
@@ -79,8 +78,7 @@ def test_a_large_file_that_changes_under_the_upload_is_never_published_as_a_mixt
 ) -> None:
     path = rig.new("a.csv", LARGE)
     live.gate.shut()
-    rig.mirror.rescan("test")
-    rig.mirror.turn(0.0)
+    rig.scan()
     rig.time.advance(3.0)
     rig.until(lambda: live.gate.waiting == 1)
     with rig.file(path).open("r+b") as file:
@@ -100,8 +98,7 @@ def test_a_file_deleted_and_made_again_during_its_upload_ends_with_its_last_byte
     rig.settle()
     rig.write(path, b"second")
     live.gate.shut()
-    rig.mirror.rescan("test")
-    rig.mirror.turn(0.0)
+    rig.scan()
     rig.time.advance(3.0)
     rig.until(lambda: live.gate.waiting == 1)
     rig.file(path).unlink()
@@ -123,8 +120,7 @@ def test_a_file_that_vanishes_during_its_upload_is_on_record_as_exported_only(
 ) -> None:
     path = rig.new("a.csv", b"one")
     live.gate.shut()
-    rig.mirror.rescan("test")
-    rig.mirror.turn(0.0)
+    rig.scan()
     rig.time.advance(3.0)
     rig.until(lambda: live.gate.waiting == 1)
     rig.file(path).unlink()
@@ -344,8 +340,7 @@ def test_an_upload_that_a_crash_interrupted_is_repeated_before_anything_is_scann
 ) -> None:
     path = rig.new("a.csv", b"one")
     live.gate.shut()
-    rig.mirror.rescan("test")
-    rig.mirror.turn(0.0)
+    rig.scan()
     rig.time.advance(3.0)
     rig.until(lambda: live.gate.waiting == 1)
     live.gate.open()

@@ -140,8 +140,7 @@ def test_an_unfinished_copy_that_the_policy_stops_wanting_is_given_up(
     live.always = fault
     if fault is None:
         live.gate.shut()
-    rig.mirror.rescan("test")
-    rig.mirror.turn(0.0)
+    rig.scan()
     rig.time.advance(3.0)
     rig.until(lambda: bool(rig.rows(path)))
     live.gate.open()

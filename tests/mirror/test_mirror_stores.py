@@ -76,8 +76,7 @@ def test_the_pauses_between_probes_grow_to_the_cap(rig: Rig, live: FaultyStore) 
 def test_a_hanging_store_delays_nothing_in_another(pair: Rig, live: FaultyStore, shaky: FaultyStore) -> None:
     shaky.gate.shut()
     first = pair.new("first.csv", b"first")
-    pair.mirror.rescan("test")
-    pair.mirror.turn(0.0)
+    pair.scan()
     pair.time.advance(3.0)
     pair.until(lambda: pair.states(first) == {"live": State.PROVEN, "shaky": State.UPLOADING})
     second = pair.new("second.csv", b"second")
@@ -97,8 +96,7 @@ def test_more_than_fits_into_a_hanging_store_is_exported_elsewhere_and_found_whe
     shaky.gate.shut()
     for number in range(1200):
         pair.new(f"{number}.csv", b"%d" % number)
-    pair.mirror.rescan("test")
-    pair.mirror.turn(0.0)
+    pair.scan()
     pair.time.advance(3.0)
     pair.until(lambda: len(copies(live)) == 1200)
     assert max(one.under_way for one in pair.mirror.stores()) <= FILES_AT_ONCE

@@ -58,8 +58,7 @@ def test_no_more_files_are_under_way_or_open_than_a_lane_takes(
         store.gate.shut()
     for number in range(FILES_AT_ONCE + 100):
         rig.new(f"{number}.csv", LARGE[:300_000])
-    rig.mirror.rescan("test")
-    rig.mirror.turn(0.0)
+    rig.scan()
     rig.time.advance(3.0)
     rig.until(lambda: rig.mirror.due is None and rig.mirror.inbox.empty())
     for _ in range(20):
@@ -78,8 +77,7 @@ def test_a_file_stays_open_until_the_last_store_has_it_and_no_longer(
 ) -> None:
     path = rig.new("a.csv", LARGE)
     stores["shaky"].gate.shut()
-    rig.mirror.rescan("test")
-    rig.mirror.turn(0.0)
+    rig.scan()
     rig.time.advance(3.0)
     rig.until(lambda: rig.states(path).get("live") is State.PROVEN)
     assert open_artifacts(rig) == 1

@@ -139,6 +139,12 @@ class Rig:
         self.mirror.turn(0.0)
         self.until(lambda: self.idle, "idleness")
 
+    def scan(self) -> None:
+        """Look at everything; time stands still, so that all of it is waited for from now on."""
+        self.mirror.rescan("test")
+        self.mirror.turn(0.0)
+        self.until(lambda: not self.mirror.scanning)
+
     @property
     def idle(self) -> bool:
         mirror, now = self.mirror, self.clock.monotonic()
