@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -150,6 +151,10 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         self.passed += seconds
+
+    def catch_up(self) -> None:
+        """No file is from the future, however long it took to write them."""
+        self.passed = max(self.passed, time.time() - self.epoch)
 
     @property
     def clock(self) -> Clock:

@@ -141,6 +141,7 @@ class Rig:
 
     def scan(self) -> None:
         """Look at everything; time stands still, so that all of it is waited for from now on."""
+        self.time.catch_up()
         self.mirror.rescan("test")
         self.mirror.turn(0.0)
         self.until(lambda: not self.mirror.scanning)
