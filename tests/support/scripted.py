@@ -8,7 +8,8 @@ from typing import Final, NoReturn
 
 from tests.servers.ports import LOCALHOST
 
-PATIENCE: Final = 120.0
+PATIENCE: Final = 30.0
+"""Seconds that a request may take: what drips here comes for longer than that by the time of the test."""
 
 Script = Callable[[socket.socket], None]
 
