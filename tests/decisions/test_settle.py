@@ -450,6 +450,7 @@ def test_the_shares_are_counted_right_whatever_happens(acts: list[tuple[str, str
 def test_a_file_that_is_waited_for_too_long_is_told_once_and_kept() -> None:
     settler = a_settler()
     settler.feed(seen(1), 0.0)
+    settler.hold(A, MAX_WAIT + 10)
     assert not list(settler.overdue(MAX_WAIT))
     (told,) = settler.overdue(MAX_WAIT + 1)
     assert (told.path, told.size, told.seconds, told.overdue) == (A, 1, MAX_WAIT + 1, True)
@@ -458,6 +459,17 @@ def test_a_file_that_is_waited_for_too_long_is_told_once_and_kept() -> None:
     assert A in settler
     (waiting,) = settler.waiting(5.0)
     assert (waiting.reason, waiting.overdue) == ("within the quiet period", False)
+
+
+@pytest.mark.parametrize(("now", "turn"), [(1.0, False), (5.0, True), (MAX_WAIT + 1, True)])
+def test_a_file_whose_quiet_period_is_over_is_told_to_wait_for_its_turn(now: float, *, turn: bool) -> None:
+    settler = a_settler()
+    settler.feed(seen(1), 0.0)
+    (waiting,) = settler.waiting(now)
+    assert (waiting.turn, waiting.reason) == (
+        turn,
+        "it waits for its turn" if turn else "within the quiet period",
+    )
 
 
 def test_the_reason_of_the_last_look_is_told() -> None:

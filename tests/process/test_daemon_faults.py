@@ -29,12 +29,21 @@ def test_a_destination_that_is_missing_at_the_start_and_appears_later_gets_every
     with site.daemon() as daemon:
         told = daemon.hear("store.unavailable")
         assert "does not exist" in told["reason"]
-        time.sleep(1.0)
+        # But while the store is tried:
+        until(lambda: each_is_listed_once_with_what_it_waits_for(site), "a true list")
+        due = "next try  due: at its turn"
+        until(lambda: due in site.ok("list", "-l", "--state", "retrying"), "a next try that is due")
         assert len(daemon.heard("store.unavailable")) == 1
         site.exports.mkdir()
         daemon.hear("store.recovered")
         daemon.hear("artifact.exported", 5)
     assert len(site.exported()) == 5
+
+
+def each_is_listed_once_with_what_it_waits_for(site: Site) -> bool:
+    listed = site.json("list", "--json")
+    once = len(listed) == len({one["source"] for one in listed}) == 5
+    return once and all("does not exist" in one["reason"] for one in listed)
 
 
 def test_a_full_destination_is_told_once_and_gets_everything_when_space_returns(

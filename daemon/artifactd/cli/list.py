@@ -17,7 +17,8 @@ from artifactd.cli.state import reading
 from artifactd.cli.terminal import NAME, AsJson, age_of, columns, lines, on_terminal, style, table
 from artifactd.clock import SYSTEM, moment, rfc3339
 from artifactd.config import Config
-from artifactd.decisions.lifecycle import Row, State
+from artifactd.decisions.lifecycle import DUE, Row, State
+from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.statements import Listing, Order
 from artifactd.mirror.wanted import Selection
 from artifactd.service import control
@@ -79,13 +80,14 @@ def list_copies(
     states = {State(one.value) for one in chosen if one is not Shown.WAITING}
     listing = Listing(user, experiment, store, rule, kind or None, states, since, until, limit, _ORDERS[sort])
     with reading(settings) as ledger:
-        waiting = _waiting(settings, listing) if Shown.WAITING in chosen else []
+        waiting = _waiting(settings, listing, ledger) if Shown.WAITING in chosen else []
         shown = islice(chain(waiting, map(_fields, ledger.listed(listing))), limit)
         if as_json:
             lines(shown)
         elif details:
+            now = SYSTEM.now()
             for one in takewhile(lambda _one: heard(), shown):
-                _details(one)
+                _details(one, now)
         elif on_terminal():
             _one_line_each(shown)
         else:
@@ -151,12 +153,13 @@ def _name(one: Fields) -> str:
     return str(one.get("key") or one["source"]).rsplit("/", 1)[-1]
 
 
-def _details(one: Fields) -> None:
+def _details(one: Fields, now: float) -> None:
     """All of it, each thing under its name."""
     state = style(one["state"], fg=_COLOURS.get(one["state"]))
     typer.echo(f"{style(printable(_name(one)), bold=True)}  {state}")
     to = f"{one['store']}:{one['key']}" if one.get("key") else None
     waited = f"{one['waited_seconds']:.0f} s" if "waited_seconds" in one else None
+    again = one.get("next_attempt")
     for title, value in (
         ("because", one["reason"]),
         ("source", one["source"]),
@@ -170,7 +173,7 @@ def _details(one: Fields) -> None:
         ("since", one.get("time")),
         ("waited", waited),
         ("tries", one.get("attempts")),
-        ("next try", one.get("next_attempt")),
+        ("next try", DUE if again and moment(again, now) <= now else again),
     ):
         if value:
             typer.echo(f"  {title:<8}  {printable(str(value))}")
@@ -213,8 +216,11 @@ def _cells(one: Fields) -> tuple[str, ...]:
     )
 
 
-def _waiting(settings: Config, listing: Listing) -> Iterator[Fields]:
-    """The files that the running daemon waits for; none where none runs, or where it does not say."""
+def _waiting(settings: Config, listing: Listing, ledger: Ledger) -> Iterator[Fields]:
+    """The files that the running daemon waits for; none where none runs, or where it does not say.
+
+    One that is tried again, and waits for nothing but that, is listed as its copy is, and not twice.
+    """
     chosen: dict[str, Any] = {"user": listing.user, "experiment": listing.experiment_id}
     try:
         answer = next(control.ask(settings.state_directory, "waiting", **chosen))
@@ -229,6 +235,8 @@ def _waiting(settings: Config, listing: Listing) -> Iterator[Fields]:
     selection = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
     for one in answer.get("waiting", []):
         found = selection.artifact(os.fsencode(one["path"]))
+        if found is not None and one.get("turn") and _listed(listing, ledger, found.path):
+            continue
         if found is None or not _chosen(listing, found, selection, now, one):
             continue
         yield {
@@ -241,6 +249,12 @@ def _waiting(settings: Config, listing: Listing) -> Iterator[Fields]:
             "reason": one["reason"],
             "waited_seconds": one["waited_seconds"],
         }
+
+
+def _listed(listing: Listing, ledger: Ledger, path: bytes) -> bool:
+    """Whether an unfinished copy of the file is listed already."""
+    rows = ledger.of_sources([path]).get(path, ())
+    return any(row.unfinished and (listing.states is None or row.state in listing.states) for row in rows)
 
 
 def _chosen(listing: Listing, found: Artifact, selection: Selection, now: float, one: Fields) -> bool:

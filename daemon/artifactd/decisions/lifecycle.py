@@ -38,6 +38,9 @@ last snapshot; each costs 32 bytes of the ledger for a file that changes, and no
 OPEN: Final = (*_UNFINISHED, State.REFUSED, State.KEPT)
 """States of copies that something or somebody is still to do something about. Lost ones wait for a person."""
 
+DUE: Final = "due: at its turn, as soon as the store takes it"
+"""What to say of a next try whose time has come."""
+
 Name = tuple[bytes, str, str, str]
 """source, store, key, wanted key"""
 

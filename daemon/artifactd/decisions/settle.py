@@ -43,6 +43,9 @@ LARGE: Final = 16 << 20
 _QUIET: Final = "within the quiet period"
 """why a file is waited for that was not looked into yet"""
 
+_TURN: Final = "it waits for its turn"
+"""why a file is waited for whose quiet period is over"""
+
 _SPARE: Final = 1000
 """Outdated entries of the queue that are not worth sweeping."""
 
@@ -105,6 +108,8 @@ class Waiting:
     """whether it has been waited for longer than `max_wait_seconds`"""
     quiet: bool
     """whether, as far as is known, it only has to be seen unchanged for longer"""
+    turn: bool
+    """whether it only waits for its turn, or for a store"""
 
 
 @dataclass(slots=True)
@@ -453,10 +458,16 @@ class Settler:
 
     def _waiting(self, path: bytes, candidate: _Candidate, now: float) -> Waiting:
         seconds = now - candidate.first_seen
-        overdue = seconds > self.max_wait_seconds
-        reason = f"still changing: {candidate.reason}" if overdue else candidate.reason
-        quiet = candidate.quieting or candidate.reason == _QUIET
-        return Waiting(path, candidate.identity.size, seconds, reason, overdue, quiet)
+        overdue, reason = seconds > self.max_wait_seconds, candidate.reason
+        new = reason == _QUIET
+        turn = new and (candidate.probed is not None or candidate.due <= now)
+        if turn:
+            reason = _TURN
+        elif overdue:
+            reason = f"still changing: {reason}"
+        return Waiting(
+            path, candidate.identity.size, seconds, reason, overdue, candidate.quieting or new, turn
+        )
 
     # --- the queue of those whose time has not come ---
 

@@ -9,7 +9,7 @@ from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.clock import rfc3339
 from artifactd.config import Config
 from artifactd.decisions.assessment import admitted
-from artifactd.decisions.lifecycle import Row
+from artifactd.decisions.lifecycle import DUE, Row
 from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
 from artifactd.decisions.settle import Writers
 from artifactd.discovery import scan
@@ -45,7 +45,7 @@ def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict
                 said["policy"] = f"rule {rule!r} wants it, but {reason}"
             case other:
                 assert_never(other)
-    said["copies"] = [_copy(row) for row in rows] or "none on record"
+    said["copies"] = [_copy(row, now) for row in rows] or "none on record"
     return said
 
 
@@ -99,7 +99,7 @@ _WRITERS: Final = {
 }
 
 
-def _copy(row: Row) -> str:
+def _copy(row: Row, now: float) -> str:
     parts = [f"{row.store}:{row.key} is {row.state}"]
     if row.digest:
         parts.append(f"sha256 {row.digest}")
@@ -108,7 +108,7 @@ def _copy(row: Row) -> str:
     if row.failures:
         parts.append(f"{row.failures} failed tries")
     if row.retry_at is not None:
-        parts.append(f"next try {rfc3339(row.retry_at)}")
+        parts.append(f"next try {DUE if row.retry_at <= now else rfc3339(row.retry_at)}")
     if row.reason:
         parts.append(f"because: {row.reason}")
     return "; ".join((*parts, f"since {rfc3339(row.changed_at)}, rule {row.rule!r}"))

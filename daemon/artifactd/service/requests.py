@@ -58,19 +58,22 @@ def _waiting(engine: Engine, watch: Watch, user: object, experiment: object) -> 
         return user in (None, owner.user) and experiment in (None, owner.experiment)
 
     shown = list(islice(engine.mirror.waiting(chosen), MOST_WAITING))
+    out = {one.store: one.reason for one in engine.mirror.stores() if one.out_since is not None}
+    why = "; ".join(f"it waits for {store}, which is out: {reason}" for store, reason in out.items())
     return {
         "waiting": [
             {
                 "path": os.fsdecode(one.path),
                 "source": printable(one.path),
                 "size": one.size,
-                "reason": one.reason,
+                "reason": (why if one.turn else "") or one.reason,
+                "turn": one.turn,
                 "waited_seconds": round(one.seconds, 1),
                 "overdue": one.overdue,
             }
             for one in shown
         ],
         "more": engine.mirror.count_waiting(chosen) - len(shown),
-        "out": {one.store: one.reason for one in engine.mirror.stores() if one.out_since is not None},
+        "out": out,
         "watcher": watch.reason,
     }
