@@ -52,7 +52,9 @@ def sync(
     for (source, store), reason in sorted(report.left.items()):
         typer.echo(f"not proven: {source}{f' in {store}' if store else ''}: {reason}", err=True)
     if report.stuck:
-        typer.echo(f"{report.stuck} copies need a person: artifactd list --state refused", err=True)
+        typer.echo(
+            f"{report.stuck} copies need a person: artifactd list --state refused --state kept", err=True
+        )
     if report.unobservable:
         typer.echo(f"{report.unobservable} directories could not be looked into: artifactd check", err=True)
     if report.in_flight:

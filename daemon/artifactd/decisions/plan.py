@@ -200,13 +200,15 @@ def _beside(key: Key, row: Row, known: Sequence[Row], digest: Digest) -> Action:
 
 
 def _claimed(wanted: Wanted, claimant: Row) -> str:
-    other = printable(claimant.artifact.path)
     same = claimant.key == wanted.key.text
-    return (
-        f"{wanted.key} {'already' if same else f'differs only in case from {claimant.key}, which'}"
-        f" holds another file, {other}. "
-        f"Give one of them another name with `as` in rule {wanted.rule!r}"
+    holder = "already" if same else f"differs only in case from {claimant.key}, which"
+    asked = wanted.rule == BY_HAND
+    mend = (
+        "it another name with --as"
+        if asked
+        else f"one of them another name with `as` in rule {wanted.rule!r}"
     )
+    return f"{wanted.key} {holder} holds another file, {printable(claimant.artifact.path)}. Give {mend}"
 
 
 # --- a source that is damaged ---
