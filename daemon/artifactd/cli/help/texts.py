@@ -23,7 +23,7 @@ EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "list": {
         "artifactd list --since 2h": "what happened in the last two hours",
-        "artifactd list --state refused --state kept --state lost -l": "what needs a person, and all that is known of it",
+        "artifactd list --state refused --state kept --state lost -l": "what needs a person, in full",
         "artifactd list --user alice --sort size --limit 10": "the ten largest of a user",
         "artifactd list --json": "for a script",
     },
