@@ -62,3 +62,35 @@ def test_a_key_that_another_file_has_on_record_is_not_to_be_had(site: Site) -> N
     assert "two files want one key" in done.stderr
     assert done.stderr.startswith("nothing to send")
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(("ours", "would"), [("", Would.EXPORT), ("ignore_case = true", Would.REFUSE)])
+@pytest.mark.parametrize("on_record", [False, True])
+def test_names_that_differ_only_in_case_are_foreseen_as_the_daemon_takes_them(
+    site: Site, ours: str, would: Would, *, on_record: bool
+) -> None:
+    site.configure('[[policy]]\nname = "all"\nmatch = "*.csv"', ours=ours)
+    first = site.write("a/preds.csv", b"a")
+    if on_record:
+        site.ok("sync")
+        first.unlink()
+    site.write("b/PREDS.csv", b"b")
+    ledger = Ledger.open(site.state, context(settings(site)))
+    assert would in {one for one, _ in foreseen(site, ledger).values()}
+    assert (Would.REFUSE in {one for one, _ in foreseen(site, ledger).values()}) == bool(ours)
+    ledger.close()
+
+
+def test_a_file_whose_put_was_refused_holds_no_key(site: Site) -> None:
+    site.configure('[[policy]]\nname = "all"\nmatch = "*.csv"')
+    first = site.write("a/preds.csv", b"a")
+    foreign = site.exports / "alice/one/preds.csv"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_bytes(b"somebody else's")
+    assert site.command("sync").returncode == 5
+    first.unlink()
+    foreign.unlink()
+    site.write("b/preds.csv", b"b")
+    ledger = Ledger.look(site.state)
+    assert foreseen(site, ledger) == {"b": (Would.EXPORT, None)}
+    ledger.close()

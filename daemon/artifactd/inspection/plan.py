@@ -64,6 +64,8 @@ class Forecaster:
     stores: Sequence[str]
     ledger: Ledger
     now: float
+    ignore_case: bool = False
+    """whether two keys that differ only in case are one at the destination"""
     _owner: Owner | None = None
     _claims: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """store and key → the file that is to have them. A key names its user and experiment, so that no more is
@@ -78,7 +80,7 @@ class Forecaster:
             for sighting in sightings
             if (subject := self.selection.subject(sighting)) is not None
         ]
-        held = self._held([copy for one in assessed for copy in one.unread])
+        held = self._held(assessed)
         for one in assessed:
             if one.subject.owner != self._owner:
                 self._owner = one.subject.owner
@@ -86,20 +88,34 @@ class Forecaster:
             for foreseen in _of_file(one):
                 yield self._beside(foreseen, held)
 
-    def _held(self, copies: Sequence[Copy]) -> dict[tuple[str, str], list[bytes]]:
-        """Store and key → the files on record that have them."""
+    def _held(self, assessed: Sequence[Assessment]) -> dict[tuple[str, str], list[bytes]]:
+        """Store and key → the files on record that have them, or may yet get them."""
+        held: dict[tuple[str, str], list[bytes]] = {}
+        for row in self._neighbours([one for one in assessed if one.unread]):
+            if row.claims:
+                held.setdefault(self._name(row.store, row.key), []).append(row.artifact.path)
+        return held
+
+    def _neighbours(self, assessed: Sequence[Assessment]) -> Iterator[Row]:
+        """The rows that may claim these files' keys: where case tells none apart, all of an experiment's."""
+        if self.ignore_case:
+            for owner in dict.fromkeys(one.subject.owner for one in assessed):
+                yield from self.ledger.rows(user=owner.user, experiment_id=owner.experiment)
+            return
         keys: dict[str, set[str]] = {}
-        for copy in copies:
+        for copy in (copy for one in assessed for copy in one.unread):
             keys.setdefault(copy.store, set()).add(copy.wanted.key.text)
-        return {
-            (store, key): [row.artifact.path for row in rows]
-            for store, wanted in keys.items()
-            for key, rows in self.ledger.claimants(store, list(wanted)).items()
-        }
+        for store, wanted in keys.items():
+            for rows in self.ledger.claimants(store, list(wanted)).values():
+                yield from rows
+
+    def _name(self, store: str, key: str) -> tuple[str, str]:
+        """What tells a place in a store from every other."""
+        return store, key.casefold() if self.ignore_case else key
 
     def _beside(self, one: Forecast, held: Mapping[tuple[str, str], Sequence[bytes]]) -> Forecast:
         """The forecast, in view of the other files that want its key, or have it."""
-        path, name = one.artifact.path, (one.store, one.key)
+        path, name = one.artifact.path, self._name(one.store, one.key)
         if one.would not in (Would.EXPORT, Would.COMPARE):
             return one
         claims = (*held.get(name, ()), self._claims.setdefault(name, path))
@@ -154,7 +170,8 @@ def whole_tree(config: Config, ledger: Ledger, now: float) -> Iterator[Forecast 
     `now` is seconds since the epoch.
     """
     selection = Selection(os.fsencode(config.data_directory), config.policy, config.user)
-    forecaster = Forecaster(selection, [name for name, _ in named(config)], ledger, now)
+    stores = [name for name, _ in named(config)]
+    forecaster = Forecaster(selection, stores, ledger, now, config.ignore_case)
     for one in scan.scan(config.data_directory):
         match one:
             case scan.Seen(sightings):
