@@ -188,6 +188,7 @@ def test_a_damaged_ledger_is_set_aside_and_rebuilt_and_the_copies_are_recognised
     site.write("mojo_pipeline/mojo.zip", a_zip())
     site.ok("sync")
     copies = stands(site)
+    (before,) = (site.exports / "_artifactd" / "anchors").iterdir()
     damaged(site)
     assert site.command("list").returncode == 6
     with site.daemon() as daemon:
@@ -195,7 +196,8 @@ def test_a_damaged_ledger_is_set_aside_and_rebuilt_and_the_copies_are_recognised
         daemon.hear("artifact.exported", 2, written=False)
     assert Path(told["set_aside"]).exists()
     assert stands(site) == copies
-    site.ok("verify")
+    assert site.command("verify").returncode == 15, "the anchors of the damaged one are another record's"
+    site.ok("verify", "--expect", before.name)
 
 
 def test_damage_in_what_nobody_reads_is_found_while_there_is_nothing_else_to_do(site: Site) -> None:
