@@ -34,6 +34,8 @@ class GitServer:
     seen: list[str] = field(default_factory=list)
     """the requests: method and path"""
     on_request: Callable[[], None] = field(default=lambda: None)
+    knows_shallow: bool = True
+    """whether it understands that a pusher's history is cut off; dulwich's server hangs up on that"""
     dropped: set[str] = field(default_factory=set)
     """of requests with such a part in their path, the answer is lost after the work is done"""
 
@@ -108,6 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if not self._known():
             self._send(401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")
+            return
+        if not served.knows_shallow and self.path.endswith("/git-receive-pack") and body[4:11] == b"shallow":
+            self.close_connection = True
             return
         status, headers, content = self._backend(body)
         if any(part in self.path for part in served.dropped):

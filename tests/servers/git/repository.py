@@ -7,6 +7,9 @@ from pathlib import Path
 
 BRANCH = "dev"
 
+RULE = b"* -text -ident -filter -working-tree-encoding\n"
+"""A `.gitattributes` of artifactd's."""
+
 PLAIN = {
     "PATH": os.environ["PATH"],
     "LC_ALL": "C",
@@ -57,7 +60,11 @@ class Repository:
         return {line.partition("\t")[2]: line.split()[2] for line in listed}
 
     def contents(self, branch: str = BRANCH) -> dict[str, bytes]:
-        """Every file."""
+        """Every file, but those with nothing but the rule that artifactd writes into its own folders."""
+        found = self._contents(branch)
+        return {path: content for path, content in found.items() if content != RULE}
+
+    def _contents(self, branch: str) -> dict[str, bytes]:
         blobs = self.blobs(branch)
         asked = "".join(f"{blob}\n" for blob in blobs.values()).encode()
         told = git(self.path, "cat-file", "--batch", stdin=asked)

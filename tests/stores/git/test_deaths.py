@@ -35,7 +35,7 @@ after) {git} "$@"; kill -9 $PPID ;;
 esac
 """
 
-COMMANDS = 15
+COMMANDS = 16
 """of git in the put of two experiments to an empty repository, from `git version` to `git update-ref`"""
 
 

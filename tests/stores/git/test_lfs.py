@@ -17,7 +17,7 @@ from artifactd.stores.git.lfs.pointer import Pointer, parse
 from artifactd.stores.git.store import GitStore
 from tests.servers.git.giftless import Giftless, giftless
 from tests.servers.git.https import PASSWORD, USER, GitServer, https
-from tests.servers.git.repository import BRANCH, PLAIN, Repository
+from tests.servers.git.repository import BRANCH, PLAIN, RULE, Repository
 from tests.servers.git.sshd import sshd
 from tests.servers.git.stores import RemoteOptions, StoreOptions, store_on
 from tests.servers.tls import Authority
@@ -137,7 +137,7 @@ def test_rules_of_others_stay(repository: Repository, store: GitStore) -> None:
     repository.write({"u/e/.gitattributes": b"# theirs\n*.txt text"})
     receipt(store.put([a_put("u/e/large", LARGE)]))
     assert repository.contents()["u/e/.gitattributes"] == (
-        b'# theirs\n*.txt text\n"/large" filter=lfs diff=lfs merge=lfs -text\n'
+        b"# theirs\n*.txt text\n" + RULE + b'"/large" filter=lfs diff=lfs merge=lfs -text\n'
     )
 
 
@@ -310,10 +310,15 @@ def test_a_pointer_is_no_artifact(repository: Repository, store: GitStore) -> No
 def test_rules_are_edited_only_where_they_have_to_be() -> None:
     theirs = b"*.txt text"
     once = edited(theirs, large=["a b"], plain=[])
-    assert once == b'*.txt text\n"/a b" filter=lfs diff=lfs merge=lfs -text\n'
+    line = b'"/a b" filter=lfs diff=lfs merge=lfs -text\n'
+    assert once == b"*.txt text\n" + RULE + line
     assert edited(once, large=["a b"], plain=["c"]) == once
-    assert edited(once, large=[], plain=["a b"]) == b"*.txt text\n"
-    assert edited(theirs, large=[], plain=["a b"]) == theirs
+    assert edited(once, large=[], plain=["a b"]) == b"*.txt text\n" + RULE
+    assert edited(once + theirs, large=[], plain=[]) == b"*.txt text\n*.txt text\n" + RULE + line
+    assert edited(line, large=[], plain=["c"]) == line
+    assert edited(line, large=[], plain=["c"], own=True) == RULE + line
+    assert edited(b"", large=[], plain=["c"]) == b""
+    assert edited(RULE[:-1], large=[], plain=["c"], own=True) == RULE[:-1]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from artifactd.artifact import Key
 from artifactd.config.destinations.git import Identity
 from artifactd.config.destinations.git_address import Address
-from artifactd.stores.base import About, Conflict, Put, Receipt, Source, StoreError, Unacceptable
+from artifactd.stores.base import About, Conflict, Put, Receipt, Source, StoreError, Unacceptable, Unavailable
 from artifactd.stores.git import plumbing, transport
 from artifactd.stores.git.clone import Clone
 from artifactd.stores.git.process import Running
@@ -19,7 +19,7 @@ from artifactd.stores.git.remote import Remote
 from artifactd.stores.git.store import GitStore
 from tests.servers.git.repository import BRANCH, Repository, git
 from tests.servers.git.stores import store_on
-from tests.support.harness import a_put, digest, may_pass, only, outcome, pattern, receipt
+from tests.support.harness import a_put, digest, may_pass, only, outcome, pattern, put_file, receipt
 
 
 @pytest.fixture
@@ -126,6 +126,50 @@ def test_planted_attributes_change_no_byte(repository: Repository, store: GitSto
     assert store.digest(Key("u/e/k")) == digest(content)
 
 
+@pytest.mark.parametrize("prefix", ["", "exports/of dai"])
+def test_a_plain_checkout_has_the_very_bytes_whatever_others_rules_and_settings_are(
+    repository: Repository, tmp_path: Path, prefix: str
+) -> None:
+    rules = b"* text=auto eol=crlf ident filter=evil\n*.csv text working-tree-encoding=UTF-16\n"
+    repository.write({".gitattributes": rules})
+    home = tmp_path / "person"
+    home.mkdir()
+    (home / ".gitconfig").write_text('[core]\nautocrlf = true\n[filter "evil"]\nsmudge = tr a b\n')
+    store = store_on(str(repository.path), tmp_path / "home", prefix=prefix)
+    content = b"a\r\nb\n$Id$\n"
+    for key in ("u/e/k.csv", "u/e/l.txt", "v/f/k.csv"):
+        receipt(store.put([a_put(key, content)]))
+    store.close()
+    env = {"GIT_CONFIG_GLOBAL": str(home / ".gitconfig")}
+    git(tmp_path, "clone", "--quiet", f"--branch={BRANCH}", str(repository.path), "work", env=env)
+    below = tmp_path / "work" / prefix
+    for key in ("u/e/k.csv", "u/e/l.txt", "v/f/k.csv"):
+        assert (below / key).read_bytes() == content
+        assert git(tmp_path / "work", "status", "--porcelain", "--", str(below / key), env=env) == b""
+    written = [path for path in repository.blobs() if path.endswith("/.gitattributes")]
+    assert written == ([f"{prefix}/.gitattributes"] if prefix else ["u/.gitattributes", "v/.gitattributes"])
+
+
+@pytest.mark.parametrize("source", ["content", "file"])
+def test_a_full_disk_of_the_clone_is_called_that_and_ends_with_its_cause(
+    repository: Repository, tmp_path: Path, tmpfs: Callable[[Path, str], Path], source: str
+) -> None:
+    home, content = tmpfs(tmp_path / "disk", "4m"), os.urandom(2 << 20)
+    store = store_on(str(repository.path), home)
+    receipt(store.put([a_put("u/e/k", b"new")]))
+    (home / "filler").write_bytes(bytes(3 << 20))
+    with (tmp_path / "source").open("w+b") as file:
+        put = put_file("u/e/large", tmp_path / "source", content, file.fileno())
+        result = only(store.put([put if source == "file" else a_put("u/e/large", content)]))
+        assert isinstance(result, Unavailable), result
+        assert f"no room: the file system of {home} has " in str(result)
+        assert "free of 4" in str(result)
+        (home / "filler").unlink()
+        receipt(store.put([put]))
+    store.close()
+    assert repository.contents() == {"u/e/k": b"new", "u/e/large": content}
+
+
 PLANTED = {
     "a file in place of a folder": {"u/e": b"a file"},
     "a file in place of the user's folder": {"u": b"a file"},
@@ -165,12 +209,22 @@ def test_a_symbolic_link_is_neither_followed_nor_replaced(
     assert store.stat(Key("u/e/k")) is None
 
 
-def test_keys_of_one_batch_that_exclude_each_other_are_conflicts(
+@pytest.mark.parametrize("keys", [["k.csv", "k.csv/below/it"], ["k.csv/below/it", "k.csv"]])
+def test_of_keys_of_one_batch_that_exclude_each_other_the_first_lands(
+    repository: Repository, store: GitStore, keys: list[str]
+) -> None:
+    results = store.put([*(a_put(key, key.encode()) for key in keys), a_put("l", b"l")])
+    assert [outcome(result) for result in results] == ["written", "Conflict", "written"]
+    assert repository.contents() == {keys[0]: keys[0].encode(), "l": b"l"}
+
+
+def test_of_such_keys_the_second_lands_where_the_first_cannot(
     repository: Repository, store: GitStore
 ) -> None:
-    results = store.put([a_put("k", b"file"), a_put("k/below", b"deep"), a_put("l", b"l")])
-    assert sorted(outcome(result) for result in results) == ["Conflict", "Conflict", "written"]
-    assert repository.contents() == {"l": b"l"}
+    repository.write({"u/k/theirs": b"theirs"})
+    results = store.put([a_put("u/k", b"file"), a_put("u/k/below", b"deep")])
+    assert [outcome(result) for result in results] == ["Conflict", "written"]
+    assert repository.contents() == {"u/k/theirs": b"theirs", "u/k/below": b"deep"}
 
 
 def test_a_name_that_git_keeps_for_itself_is_refused_alone(repository: Repository, store: GitStore) -> None:

@@ -219,6 +219,22 @@ def test_an_answer_that_was_lost_after_the_push_is_found_again(
     store.close()
 
 
+def test_a_server_that_hangs_up_on_a_cut_history_gets_pushes_that_say_nothing_of_it(
+    server: GitServer, repository: Repository, known: RemoteOptions, tmp_path: Path
+) -> None:
+    repository.write({"theirs": b"theirs"})
+    repository.write({"later": b"later"})
+    server.knows_shallow = False
+    store = store_on(server.url(), tmp_path / "home", known)
+    receipt(store.put([a_put("u/e/k", b"new")]))
+    server.seen.clear()
+    receipt(store.put([a_put("u/e/l", b"new")]))
+    assert sum(seen.endswith("POST /repository.git/git-receive-pack") for seen in server.seen) == 1
+    store.close()
+    assert repository.contents().keys() == {"theirs", "later", "u/e/k", "u/e/l"}
+    repository.fsck()
+
+
 # --- what a server does not want ---
 
 HOOKS = {

@@ -249,6 +249,14 @@ _REJECTED: Final = re.compile(
     re.IGNORECASE,
 )
 
+_FULL_HERE: Final = re.compile(
+    r"^(?!.*\bremote\b).*(No space left on device|Disk quota exceeded|Out of diskspace)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HUNG_UP: Final = re.compile(
+    r"hung up|unexpected disconnect|early EOF|Empty reply|error: 5\d\d", re.IGNORECASE
+)
+
 _SHOWN: Final = 300
 """characters of git's own words that are passed on"""
 
@@ -264,6 +272,16 @@ def rejected(said: str) -> bool:
     Where nobody else's came, the same words are the server's last.
     """
     return bool(_REJECTED.search(said))
+
+
+def full_here(said: str) -> bool:
+    """Whether it is this host's disk, and not the server's, that has no room."""
+    return bool(_FULL_HERE.search(said))
+
+
+def hung_up(said: str) -> bool:
+    """Whether the server broke off without a word, as some do at what they do not know."""
+    return bool(_HUNG_UP.search(said))
 
 
 def last_word(said: str) -> StoreError:

@@ -54,6 +54,8 @@ class Clone:
         self.git = Runner(self._repository, remote.seconds, running, held=(self._lock,))
         self.indexed: str | None = None
         """the commit that the private index is of; None: it is of none"""
+        self.shallow: bool | None = None
+        """whether a push tells the server which history is missing here; None: it was not tried yet"""
         self._fresh = 0
         try:
             self._prepare()

@@ -39,6 +39,15 @@ class CommitDelivery:
         return self.path[: self.path.rfind("/") + 1]
 
     @property
+    def own_folder(self) -> str:
+        """The uppermost folder that is artifactd's, with the slash at its end: the prefix, else the user's.
+
+        Empty where the copy lies in no folder.
+        """
+        prefix = self.path.removesuffix(self.put.key.text)
+        return prefix or self.path[: self.path.find("/") + 1]
+
+    @property
     def name(self) -> str:
         """The copy's name in its folder."""
         return self.put.key.name

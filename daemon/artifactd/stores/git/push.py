@@ -1,5 +1,6 @@
 """One push: look at the head, build on it, push, read it back. Again where somebody else was quicker."""
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -7,6 +8,7 @@ from typing import Final
 
 from artifactd.artifact import Digest
 from artifactd.clock import SYSTEM
+from artifactd.linux.room import FULL
 from artifactd.stores.base import Conflict, Corrupt, Proof, Receipt, Result, StoreError, Unacceptable
 from artifactd.stores.git import answers, plumbing, transport
 from artifactd.stores.git.clone import Clone
@@ -15,6 +17,9 @@ from artifactd.stores.git.lfs import attributes
 from artifactd.stores.git.message import QUESTION, Line, Signature, message
 from artifactd.stores.git.plumbing import FILE, Entry
 from artifactd.stores.git.remote import Remote
+
+_RULE: Final = blob_name(attributes.RULE + b"\n")
+"""Git's name for a `.gitattributes` with nothing but our rule: it need not be read to be known."""
 
 _TRIES: Final = 50
 """How often a push that came too late is built again. Each time somebody else's got through."""
@@ -165,6 +170,8 @@ class Push:
                 paths[one], needed = as_file(one.source, spool)
                 fds += needed
             except OSError as error:
+                if error.errno in FULL:  # the clone's disk
+                    raise
                 verdicts[one] = StoreError(f"the source cannot be read: {error.strerror}", one.put.key)
         blobs = plumbing.store(self.clone, list(paths.values()), fds)
         for one, blob in zip(paths, blobs, strict=True):
@@ -178,11 +185,12 @@ class Push:
         """The commit with all of `wanted` that can be in it, and the verdicts on the rest."""
         refused: Verdicts = {}
         while rest := [one for one in wanted if one not in refused]:
-            rules = self._rules(base, rest)
-            new = self._chain(base, rest, rules)
-            met = self._objections(base, new, rest, rules)
+            chosen, excluded = _beside_each_other(rest)
+            rules = self._rules(base, chosen)
+            new = self._chain(base, chosen, rules)
+            met = self._objections(base, new, chosen, rules)
             if not met:
-                return new, refused
+                return new, refused | excluded
             refused |= met
             self.clone.indexed = None
         return base, refused
@@ -198,8 +206,9 @@ class Push:
         new, left = base, dict(rules)
         for (user, experiment_id), group in groups.items():
             text = message(self.signature.subject, user, experiment_id, [_line(one) for one in group])
-            folders = {one.folder + attributes.NAME for one in group}
-            blobs = {path: left.pop(path) for path in folders & left.keys()}
+            folders = {folder for one in group for folder in (one.folder, one.own_folder)}
+            ruled = {folder + attributes.NAME for folder in folders}
+            blobs = {path: left.pop(path) for path in ruled & left.keys()}
             blobs |= {one.path: one.blob for one in group}
             new = plumbing.commit(
                 self.clone, new, blobs, text, self.signature.author, self.signature.committer
@@ -223,8 +232,9 @@ class Push:
         return met
 
     def _rules(self, base: str, wanted: Sequence[CommitDelivery]) -> dict[str, str]:
-        """The `.gitattributes` to write so that a plain clone gets these files, by path: the blobs' names."""
-        folders: dict[str, list[CommitDelivery]] = {}
+        """The `.gitattributes` to write so that a plain clone gets these bytes, by path: the blobs' names."""
+        own = {one.own_folder for one in wanted} - {""}
+        folders: dict[str, list[CommitDelivery]] = {folder: [] for folder in own}
         for one in wanted:
             folders.setdefault(one.folder, []).append(one)
         entries = plumbing.entries(self.clone, base, [folder + attributes.NAME for folder in folders])
@@ -233,11 +243,13 @@ class Push:
             path = folder + attributes.NAME
             entry = entries.get(path)
             large = [one.name for one in group if one.pointer]
-            if (entry is None and not large) or (entry is not None and not entry.is_file):
+            if entry is None and not large and folder not in own:
+                continue
+            if entry is not None and (not entry.is_file or (entry.blob == _RULE and not large)):
                 continue
             before = self.read(entry.blob) if entry else b""
             plain = [one.name for one in group if not one.pointer]
-            after = attributes.edited(before, large=large, plain=plain)
+            after = attributes.edited(before, large=large, plain=plain, own=folder in own)
             if after != before:
                 blobs[path] = self._stored_text(after)
         return blobs
@@ -258,6 +270,26 @@ def _receipt(one: CommitDelivery, *, written: bool) -> Receipt:
     return Receipt(one.put.digest, one.put.size, proof, one.blob, written)
 
 
+def _beside_each_other(wanted: Sequence[CommitDelivery]) -> tuple[list[CommitDelivery], Verdicts]:
+    """Those that can lie in one tree, the first of each two; the verdicts on the rest."""
+    chosen: list[CommitDelivery] = []
+    files, folders = set[str](), set[str]()
+    excluded: Verdicts = {}
+    for one in wanted:
+        above = {one.path[: match.start()] for match in re.finditer("/", one.path)}
+        if one.path in folders or above & files:
+            excluded[one] = _in_the_way(one)
+            continue
+        chosen.append(one)
+        files.add(one.path)
+        folders |= above
+    return chosen, excluded
+
+
+def _in_the_way(one: CommitDelivery) -> Conflict:
+    return Conflict("a file stands where it needs a folder, or a folder where it is to lie", one.put.key)
+
+
 def _is_error(result: Result | None) -> bool:
     return isinstance(result, StoreError)
 
@@ -269,7 +301,7 @@ def _as_meant(entry: Entry | None, meant: Entry | None) -> bool:
 def _objection(one: CommitDelivery, astray: Collection[str], taken: Collection[str]) -> StoreError | None:
     """What is wrong with this one, by the paths that did not come out as meant, and all that were."""
     if any(path.startswith(f"{one.path}/") or one.path.startswith(f"{path}/") for path in taken):
-        return Conflict("a file stands where it needs a folder, or a folder where it is to lie", one.put.key)
+        return _in_the_way(one)
     if one.path in astray:
         return Unacceptable("git does not take such a name", one.put.key)
     return None

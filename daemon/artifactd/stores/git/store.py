@@ -10,6 +10,7 @@ That name is proof: git sends bytes without names, and the server gives them the
 has the bytes.
 """
 
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,6 +20,7 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 from artifactd.artifact import Digest, InvalidKey, Key
+from artifactd.linux.room import FULL, no_room
 from artifactd.stores.base import (
     Denied,
     Put,
@@ -31,7 +33,7 @@ from artifactd.stores.base import (
     no_progress,
 )
 from artifactd.stores.git import plumbing, transport
-from artifactd.stores.git.answers import excerpt
+from artifactd.stores.git.answers import excerpt, full_here
 from artifactd.stores.git.bisect import apart
 from artifactd.stores.git.clone import Clone
 from artifactd.stores.git.delivery import CommitDelivery, Verdicts, named_blob
@@ -180,16 +182,26 @@ class GitStore(Store):
             try:
                 return work(self._cloned())
             except (GitFailed, OSError):
+                if self._closed:  # it was killed, and so would the next one be
+                    raise
                 self._discard()
                 return work(self._cloned())
         except NoGit as error:
             raise Denied(str(error)) from error
         except GitFailed as failed:
             self._discard()
+            if full_here(failed.said):
+                raise self._no_room(errno.ENOSPC) from failed
             raise Unavailable(f"git does not do its work: {excerpt(str(failed))}") from failed
         except OSError as error:
             self._discard()
+            if error.errno in FULL:
+                raise self._no_room(error.errno) from error
             raise Unavailable(f"{self._home}: {error.strerror}. The clone is kept there") from error
+
+    def _no_room(self, number: int) -> Unavailable:
+        mend = "The clone is kept there, and what is pushed or read back meanwhile: make room"
+        return Unavailable(f"{no_room(number, self._home)}. {mend}")
 
     def _cloned(self) -> Clone:
         if self._clone is None:

@@ -19,6 +19,8 @@ _QUIET: Final = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-mai
 _SHALLOW: Final = ("--depth=1", "--filter=blob:none")
 _UP_TO_DATE: Final = b"[up to date]"
 _NO_BRANCH: Final = "couldn't find remote ref"
+_WHOLE: Final = {"GIT_SHALLOW_FILE": ""}
+"""Lets git take the clone for one with all of its history."""
 _DURABLE: Final = "--receive-pack=git -c core.fsync=all receive-pack"
 """A server syncs as it was told to; a directory on this machine is synced by us (core.fsync)."""
 
@@ -59,17 +61,43 @@ def push(clone: Clone, remote: Remote, commit: str, base: str) -> str | None:
     back. As the commit follows `base`, nothing is ever forced. Where the branch has this very commit already,
     somebody else made it: in the same second, of the same bytes.
     """
-    durable = (_DURABLE,) if remote.address.protocol is Protocol.FILE else ()
     with _answered(clone):
         try:
-            output = clone.git.run(
-                "push", "--porcelain", "--no-verify", *durable, f"--force-with-lease={remote.ref}:{base}",
-                "origin", f"{commit}:{remote.ref}", env=clone.online(), fds=remote.credential(),
-            )  # fmt: skip
+            said = _pushed(clone, remote, commit, base)
         except GitFailed as failed:
-            if answers.rejected(failed.said):
-                return failed.said
-            raise
+            if not base or clone.shallow is not None or not answers.hung_up(failed.said):
+                raise
+            said = _unknowing(clone, remote, commit, base)
+        else:
+            clone.shallow = clone.shallow is not False if base else None
+    return said
+
+
+def _unknowing(clone: Clone, remote: Remote, commit: str, base: str) -> str | None:
+    """Push without a word of the history that is missing here: some servers hang up on that (dulwich does).
+
+    They have the history themselves. Where that is not it, the next push is as before.
+    """
+    clone.shallow = False
+    try:
+        return _pushed(clone, remote, commit, base)
+    except GitFailed:
+        clone.shallow = None
+        raise
+
+
+def _pushed(clone: Clone, remote: Remote, commit: str, base: str) -> str | None:
+    durable = (_DURABLE,) if remote.address.protocol is Protocol.FILE else ()
+    env = clone.online() | (_WHOLE if clone.shallow is False else {})
+    try:
+        output = clone.git.run(
+            "push", "--porcelain", "--no-verify", *durable, f"--force-with-lease={remote.ref}:{base}",
+            "origin", f"{commit}:{remote.ref}", env=env, fds=remote.credential(),
+        )  # fmt: skip
+    except GitFailed as failed:
+        if answers.rejected(failed.said):
+            return failed.said
+        raise
     return "the very same commit is there" if _UP_TO_DATE in output else None
 
 
@@ -88,7 +116,7 @@ def read(clone: Clone, remote: Remote, blobs: Collection[str], begin: Callable[[
             )  # fmt: skip
         except GitFailed as failed:
             # Servers that know no filters also give no single blobs: then the whole head, without history.
-            met = answers.meaning(failed.said)
+            met = None if answers.full_here(failed.said) else answers.meaning(failed.said)
             if met is not None and "not our ref" not in failed.said:
                 raise met from failed
             with _answered(clone):
@@ -109,6 +137,6 @@ def _answered(clone: Clone) -> Iterator[None]:
         raise Denied(str(error)) from error
     except GitFailed as failed:
         met = answers.meaning(failed.said)
-        if met is None or not clone.intact:
+        if met is None or not clone.intact or answers.full_here(failed.said):
             raise
         raise met from failed

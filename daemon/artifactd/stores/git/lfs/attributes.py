@@ -1,7 +1,9 @@
-"""The lines of a `.gitattributes` that make a plain clone fetch LFS files. Pure.
+"""The lines of a `.gitattributes` that give a plain clone the very bytes, and make it fetch LFS files. Pure.
 
-Each folder with LFS files has a `.gitattributes` of its own, one line for each such file, so that nobody
-else's rules are touched. Lines that artifactd did not write stay where they are (gitattributes(5)).
+The uppermost folder that is artifactd's has a rule for all below it: nothing is converted at a checkout,
+whatever others' rules or a person's settings (core.autocrlf) say. Each folder with LFS files has one line
+for each such file. Lines that artifactd did not write stay; among two that speak of one file the last counts,
+and a folder's own count more than those of a folder above it (gitattributes(5)).
 """
 
 import re
@@ -9,19 +11,29 @@ from collections.abc import Collection
 from typing import Final
 
 NAME: Final = ".gitattributes"
+RULE: Final = b"* -text -ident -filter -working-tree-encoding"
+"""For all in a folder, and below it."""
 _ATTRIBUTES: Final = b" filter=lfs diff=lfs merge=lfs -text"
 _GLOB: Final = re.compile(r"([\\*?\[\]])")
 
 
-def edited(content: bytes, *, large: Collection[str], plain: Collection[str]) -> bytes:
-    """`content` with a line for each name in `large` and none of ours for the names in `plain`."""
-    ours = {_line(name) for name in (*large, *plain)}
-    kept = [line for line in content.split(b"\n") if line and line not in ours]
-    lines = [*kept, *sorted(_line(name) for name in large)]
+def edited(content: bytes, *, large: Collection[str], plain: Collection[str], own: bool = False) -> bytes:
+    """`content` with a line for each name in `large` and none of ours for the names in `plain`.
+
+    The rule for all stands there, too, where the folder is the uppermost `own` one or others have rules.
+    """
+    there = [line for line in content.split(b"\n") if line]
+    others = [line for line in there if line != RULE and not _is_line(line)]
+    named = {line for line in there if _is_line(line)} - {_line(name) for name in plain}
+    rule = [RULE] if own or others else []
+    lines = [*others, *rule, *sorted(named | {_line(name) for name in large})]
     # Nothing of ours to change: not even a missing last newline is mended.
-    if sorted(lines) == sorted(line for line in content.split(b"\n") if line):
-        return content
-    return b"".join(line + b"\n" for line in lines)
+    return content if lines == there else b"".join(line + b"\n" for line in lines)
+
+
+def _is_line(line: bytes) -> bool:
+    """Whether it is one of ours for one file."""
+    return line.startswith(b'"/') and line.endswith(_ATTRIBUTES)
 
 
 def _line(name: str) -> bytes:
