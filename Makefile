@@ -76,7 +76,8 @@ conformance: $(STAMP) $(AZURITE) ## every store held to its contract, on every s
 		echo "It starts Ceph: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd ceph-common"; exit 1; }; done
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m 'not torture and not system' tests/stores tests/servers
 
-torture: $(STAMP) $(AZURITE) ## kill -9 at every durable step, a churning tree, a hostile neighbour: minutes
+torture: $(STAMP) $(AZURITE) ## kill -9 and power cuts at every durable step, a churning tree, a hostile neighbour: minutes
+	@.ci/packages torture
 	$(BIN)/pytest -m torture --timeout 1800 --numprocesses 2
 
 mutants: $(STAMP) $(AZURITE) ## break the code at 100 random places and show what no test notices: an hour
