@@ -1,12 +1,12 @@
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from artifactd.discovery.named import experiments
 from artifactd.mirror.answers import Principal
-from artifactd.mirror.by_hand import Place, experiments, hint, relative
+from artifactd.mirror.by_hand import Place, hint
 from artifactd.stores.base import Conflict, StoreError, Unavailable
 from artifactd.stores.memory import MemoryStore
 from tests.support.faults import FaultyStore, before
@@ -284,40 +284,3 @@ def test_the_principal_stays_with_the_copy_when_another_mirror_takes_it_over(rig
     requested, *entries = [one for one in on_record(rig) if one["key"] == "alice/one/mine.csv"]
     assert requested["action"] == "export.requested"
     assert [one["principal"] for one in entries] == ["tester", "tester"]
-
-
-# --- paths ---
-
-
-@pytest.mark.parametrize(
-    ("path", "found"),
-    [
-        ("data/alice/a", b"alice/a"),
-        ("data/./alice/../bob", b"bob"),
-        ("link/alice/a", b"alice/a"),
-        ("data/..hidden/a", b"..hidden/a"),
-        ("data/alice/to_outside", b"alice/to_outside"),
-        ("data/alice/to_outside/a", None),
-        ("data", None),
-        ("data/", None),
-        ("data2/a", None),
-        ("data/../outside/a", None),
-        ("/etc/passwd", None),
-        ("", None),
-    ],
-)
-def test_a_path_is_named_relative_to_the_data_directory_whichever_way_it_leads_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, found: bytes | None
-) -> None:
-    base = Path(os.path.realpath(tmp_path))
-    for directory in ("data/alice", "data2", "outside"):
-        (base / directory).mkdir(parents=True)
-    (base / "link").symlink_to("data")
-    (base / "data/alice/to_outside").symlink_to(base / "outside")
-    monkeypatch.chdir(base)
-    assert relative(base / "data", path) == found
-
-
-def test_a_name_of_any_bytes_has_a_relative_path(tmp_path: Path) -> None:
-    base = Path(os.path.realpath(tmp_path))
-    assert relative(base, os.fsdecode(os.fsencode(base) + b"/\xff\n")) == b"\xff\n"

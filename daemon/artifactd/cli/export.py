@@ -17,8 +17,7 @@ from artifactd.clock import SYSTEM
 from artifactd.config import Config
 from artifactd.inspection.plan import NothingWanted, wanted
 from artifactd.linux.files import account
-from artifactd.mirror.answers import DISABLED, Principal
-from artifactd.mirror.by_hand import NO_PART
+from artifactd.mirror.answers import DISABLED, NO_PART, Principal
 from artifactd.service import control
 from artifactd.service.control import NoDaemon
 from artifactd.service.process_log import log_of

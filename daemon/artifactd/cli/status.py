@@ -10,9 +10,8 @@ from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit
 from artifactd.cli.state import reading
 from artifactd.cli.terminal import AsJson, fail, lines, style, table
-from artifactd.config import Config
+from artifactd.config import Config, named
 from artifactd.mirror.answers import DISABLED
-from artifactd.mirror.engine import named
 from artifactd.service import control
 from artifactd.service.control import NoDaemon, Silent
 

@@ -5,7 +5,7 @@ they may hold, `assemble` checks the whole, `effective` is what the daemon uses.
 kind of destination stands in its file of `destinations`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -89,3 +89,8 @@ def state_directories(path: Path | None, environ: Mapping[str, str]) -> tuple[Pa
 def chosen(path: Path | None, environ: Mapping[str, str]) -> Path:
     """The configuration file that is meant; see `load`."""
     return path or Path(environ.get("ARTIFACTD_CONFIG") or DEFAULT_PATH)
+
+
+def named(config: Config) -> Iterator[tuple[str, Destination]]:
+    """The configured destinations with their stores' names."""
+    return ((destination.kind.value, destination) for destination in config.destinations)

@@ -23,7 +23,7 @@ from artifactd.config.problem import nearest
 class Table(BaseModel):
     """A table of the configuration: frozen, and a key it does not have is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class Mode(int):

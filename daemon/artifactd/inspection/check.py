@@ -10,7 +10,7 @@ from typing import Final
 from artifactd.artifact import printable, size_of
 from artifactd.aside import aside
 from artifactd.clock import Clock, rfc3339
-from artifactd.config import Config
+from artifactd.config import Config, named
 from artifactd.decisions.watched import shares
 from artifactd.discovery import exports, scan
 from artifactd.discovery.watch_selftest import self_test
@@ -27,7 +27,6 @@ from artifactd.ledger.schema import LedgerError, Missing
 from artifactd.linux.files import account, as_account
 from artifactd.linux.inotify import limits, remote_file_system
 from artifactd.linux.room import room
-from artifactd.mirror.engine import named
 
 _RELEASED: Final = 1_790_000_000.0
 """Seconds since the epoch: September 2026. A clock before this program was made is wrong."""

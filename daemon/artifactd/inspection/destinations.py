@@ -5,9 +5,8 @@ from contextlib import suppress
 from functools import partial
 
 from artifactd.aside import aside
-from artifactd.config import Config, FileSystem
+from artifactd.config import Config, FileSystem, named
 from artifactd.linux.room import Room, room
-from artifactd.mirror.engine import named
 
 
 def rooms(config: Config, seconds: float) -> Mapping[str, Room]:

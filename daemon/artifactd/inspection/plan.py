@@ -9,17 +9,16 @@ from enum import StrEnum
 from typing import assert_never
 
 from artifactd.artifact import Artifact, Sighting, printable
-from artifactd.config import Config
+from artifactd.config import Config, named
 from artifactd.decisions.assessment import Assessment, Copy, assess
 from artifactd.decisions.lifecycle import Row
 from artifactd.decisions.plan import Moment, Nothing, Read, SourceDamaged, Wait, family
 from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
 from artifactd.decisions.shares import Owner
 from artifactd.discovery import scan
+from artifactd.discovery.named import experiments
 from artifactd.discovery.reading import OTHER_NAMES
 from artifactd.ledger.ledger import Ledger
-from artifactd.mirror.by_hand import experiments
-from artifactd.mirror.engine import named
 from artifactd.mirror.wanted import Selection
 
 

@@ -11,10 +11,9 @@ from artifactd import checksum
 from artifactd.artifact import Key
 from artifactd.aside import aside
 from artifactd.clock import Clock
-from artifactd.config import Config, Destination, FileSystem
+from artifactd.config import Config, Destination, FileSystem, named
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import LedgerError
-from artifactd.mirror.engine import named
 from artifactd.stores.base import Conflict, Denied, Put, Receipt, Result, Source, Store, StoreError, Unseen
 from artifactd.stores.objects.unfinished import InMemory
 from artifactd.stores.open import open_store

@@ -25,6 +25,8 @@ class Principal(NamedTuple):
         return {"principal": self.account, "principal_uid": self.uid, **claim}
 
 
+NO_PART: Final = "it is no part of an experiment in the data directory"
+
 DISABLED: Final = "enable_artifacts_upload is false: nothing is exported"
 
 

@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple, assert_never
 
 from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.decisions.assessment import Subject
-from artifactd.decisions.layout import EXPERIMENT
 from artifactd.decisions.lifecycle import (
     Event,
     Kept,
@@ -26,14 +25,12 @@ from artifactd.decisions.policy import Wanted
 from artifactd.discovery import scan
 from artifactd.ledger.ledger import Recorded
 from artifactd.ledger.record import Value
-from artifactd.mirror.answers import Answer, Principal, final
+from artifactd.mirror.answers import NO_PART, Answer, Principal, final
 from artifactd.mirror.mirror import Mirror
 from artifactd.mirror.recorder import Recorder
 from artifactd.mirror.scanning import Done
 
 _FINAL: Final[tuple[type[Event], ...]] = (Proven, Unchanged, Refused, Kept, Upheld, Skipped, Vanished)
-
-NO_PART: Final = "it is no part of an experiment in the data directory"
 
 
 class Pending(NamedTuple):
@@ -62,11 +59,6 @@ class Hinted(NamedTuple):
 
 Unanswered = Pending | Hinted
 """What a mirror was asked, and its successor goes on with."""
-
-
-def experiments(data_directory: Path, experiment_id: bytes) -> list[bytes]:
-    """The folders of this experiment, of whichever users, relative to the data directory."""
-    return list(scan.experiments_called(data_directory, EXPERIMENT + experiment_id.removeprefix(EXPERIMENT)))
 
 
 class Place(NamedTuple):
@@ -307,15 +299,3 @@ class ByHand:
 
 def _final(path: bytes, *, ok: bool, reason: str) -> dict[str, Any]:
     return final(ok=ok, source=printable(path), reason=reason)
-
-
-def relative(data_directory: Path, path: str) -> bytes | None:
-    """`path` relative to the data directory, whose links are resolved; None where it does not lie below.
-
-    Links on the way to `path` are followed, so that it may be named by any of them; its last part never is.
-    """
-    folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - Path.absolute() leaves ".." in it
-    inside = Path(os.path.realpath(folder), name)
-    if inside == data_directory or not inside.is_relative_to(data_directory):
-        return None
-    return os.fsencode(inside.relative_to(data_directory))

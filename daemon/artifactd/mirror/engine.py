@@ -8,7 +8,7 @@ from typing import Final
 
 from artifactd import __version__
 from artifactd.clock import Clock, rfc3339
-from artifactd.config import Config, Destination
+from artifactd.config import Config, named
 from artifactd.ledger import anchors
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import lock
@@ -188,11 +188,6 @@ def open_stores(config: Config, ledger: Ledger, upload_log: UploadLog, clock: Cl
         name: open_store(destination, Surroundings(owner, ledger.used(name), upload_log, clock))
         for name, destination in named(config)
     }
-
-
-def named(config: Config) -> Iterator[tuple[str, Destination]]:
-    """The configured destinations with their stores' names."""
-    return ((destination.kind.value, destination) for destination in config.destinations)
 
 
 def context(config: Config) -> dict[str, str]:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from artifactd.discovery.named import experiments
 from artifactd.mirror.answers import final
-from artifactd.mirror.by_hand import Place, experiments
+from artifactd.mirror.by_hand import Place
 from artifactd.service.control import Request
 
 _AT_ONCE: Final = 1_000

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from artifactd.artifact import printable
 from artifactd.decisions.shares import Owner
+from artifactd.discovery.named import relative
 from artifactd.discovery.watch import Watch
-from artifactd.mirror.answers import Principal, final
-from artifactd.mirror.by_hand import NO_PART, Place, hint, relative
+from artifactd.mirror.answers import NO_PART, Principal, final
+from artifactd.mirror.by_hand import Place, hint
 from artifactd.mirror.engine import Engine
 from artifactd.service.control import Request
 from artifactd.service.lookup import hinted

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from artifactd.artifact import printable
-from artifactd.mirror.by_hand import relative
+from artifactd.discovery.named import relative
 
 HELP: Final = (
     "Absolute, below the data directory, or below the working directory. Where a file is at both, the data"
