@@ -119,5 +119,8 @@ sbom: ## sbom.json (CycloneDX): what an installation consists of, with versions,
 	build/sbom/tool/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
 		--output-file sbom.json build/sbom/installed
 
+man: $(STAMP) ## the pages of the manual, in build/man
+	$(BIN)/artifactd manual build/man
+
 clean: ## forget the virtual environment and everything that was made
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
