@@ -9,10 +9,9 @@ from typing import Final
 
 from artifactd.aside import aside
 from artifactd.clock import Clock
-from artifactd.config import Config, FileSystem
+from artifactd.config import Config, FileSystem, named
 from artifactd.health.verdict import DiskFacts
 from artifactd.linux.room import room
-from artifactd.mirror.engine import named
 
 STATE: Final = "state"
 
