@@ -15,7 +15,7 @@ def exporting_to(directory: Path, base: Path) -> Config:
         data_directory = "{base / "data"}"
         artifacts_file_system_directory = "{directory}"
         [artifactd]
-        state_directory = "{base / "state"}"
+        state_directory = "{base}-state"
         """
     )
     return load(path, {})

@@ -400,9 +400,7 @@ def test_a_sink_that_raises_costs_one_hint_and_brings_a_doubt(data: Path, experi
         (experiment / "good").touch()
         heard.wait(Touched(IN + b"good", closed=True))
         watch.check(0.0)
-        assert heard.doubts == [
-            "listening anew, after: a hint could not be delivered: RuntimeError('no room')"
-        ]
+        assert heard.doubts == ["listening anew, after: a hint could not be delivered: RuntimeError: no room"]
 
 
 def end(kind: type[BaseThread]) -> None:
