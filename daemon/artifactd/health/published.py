@@ -57,7 +57,11 @@ class Published:
 
     def phase(self, phase: Phase) -> None:
         """The daemon goes over to this phase."""
-        self._facts = replace(self._facts, phase=phase, turned=self._clock.monotonic())
+        self._facts = replace(self._facts, phase=phase, turned=self._clock.monotonic(), doing="")
+
+    def works(self, doing: str) -> None:
+        """A start that takes long goes on, and is at this. Called as often as it does."""
+        self._facts = replace(self._facts, turned=self._clock.monotonic(), doing=doing)
 
     def turned(self, source: Source | None = None) -> None:
         """The main loop went on. The facts are gathered where it is a second since they were.

@@ -176,6 +176,8 @@ class Facts:
     burdens: tuple[Burden, ...] = ()
     disks: tuple[DiskFacts, ...] = ()
     """those that are known"""
+    doing: str = ""
+    """what a start that takes long is at; empty: nothing that takes long"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,8 @@ def _troubles(facts: Facts, now: float) -> Iterator[Trouble]:
         case Phase.DISABLED:
             pass  # nothing gets anywhere, as it was told
         case Phase.STARTING | Phase.STOPPING:
-            yield Trouble("daemon", f"it is {facts.phase.value}")
+            doing = f": {facts.doing}" if facts.doing else ""
+            yield Trouble("daemon", f"it is {facts.phase.value}{doing}")
         case Phase.RUNNING:
             yield from _running(facts, now)
         case _:

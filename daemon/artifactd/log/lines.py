@@ -39,6 +39,7 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
     "config.warning": ("reason",),
     "config.reloaded": ("config_digest", "previous_config_digest", "principal", "seconds"),
     "config.reload_failed": ("config_digest", "refused_config_digest", "reason", "principal"),
+    "ledger.migrating": (),
     "ledger.opened": ("seq", "hash", "copies"),
     "ledger.damaged": ("reason", "set_aside"),
     "ledger.unwritable": ("reason",),

@@ -122,14 +122,31 @@ def open_engine_locked(
         raise
 
 
+@dataclass(slots=True)
+class _Migrating:
+    """Tells the log once that an older ledger is migrated, where that takes long enough to be heard of."""
+
+    log: Log
+    working: Working
+    _told: bool = False
+
+    def goes_on(self) -> None:
+        """As a `Working`."""
+        if not self._told:
+            self._told = True
+            self.log.info("ledger.migrating")
+        self.working()
+
+
 def open_ledger(config: Config, log: Log, clock: Clock, working: Working) -> Ledger:
     """The ledger. A damaged one is set aside and a new one begun, which fills again from source and store.
 
     Raises:
         Newer, Unwritable: see `Ledger.open`.
     """
+    migrating = _Migrating(log, working)
     try:
-        ledger = Ledger.open(config.state_directory, context(config), working=working)
+        ledger = Ledger.open(config.state_directory, context(config), working=migrating.goes_on)
     except Damaged as error:
         ledger = _rebuilt(config, log, clock, error)
     if ledger.head().seq == 0:

@@ -53,6 +53,8 @@ _LOOK_SECONDS: Final = 1.0
 _ASK_AGAIN_SECONDS: Final = 300.0
 """From one look at where the data directory's name leads to the next; from a refusal to the next try."""
 
+_MIGRATES: Final = "the ledger is brought to a newer schema: minutes for a million copies"
+
 _HINTS_A_SECOND: Final = 10.0
 _HINTS_AT_ONCE: Final = 100
 """Of each account; and whatever else those ask for that may only hint. Driverless AI's hooks are five for an
@@ -128,7 +130,7 @@ class Service:
                 self._stopping,
                 eager=False,
                 inbox=self._inbox,
-                working=self._manager.working,
+                working=self._migrates,
             ) as engine:
                 return self._exported(engine)
         except Damaged:  # the engine has set the ledger aside: a loop only if the disk is dying
@@ -170,6 +172,12 @@ class Service:
             engine.anchor()
             engine.mirror.drain(_DRAIN_SECONDS)
         return engine.mirror.in_flight
+
+    def _migrates(self) -> None:
+        """The ledger is migrated to a newer schema, and that goes on."""
+        self._manager.working()
+        self._manager.status(_MIGRATES)
+        self._published.works(_MIGRATES)
 
     def _waits(self, engine: Engine) -> None:
         """The record cannot be written, and everything waits for it."""
