@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.record import Entry, Head, breaks
 from artifactd.ledger.rows import COLUMNS, encoded
 from artifactd.ledger.schema import FILE, MIGRATIONS, Damaged, Unwritable, version_of
+from artifactd.linux.room import room
 from benchmarks.ledger import as_schema_2
 from tests.ledger.test_ledger_faults import check_all, environment, python, strace
 from tests.support.copies import CONTEXT, copy, proven, started
@@ -177,6 +178,24 @@ def test_what_breaks_off_on_the_way_leaves_the_old_one(tmp_path: Path, old: Old)
         ledger = Ledger.open(directory)
         assert_says_the_same(ledger, old)
         ledger.close()
+
+
+def test_on_a_full_disk_the_old_one_stays_and_the_room_is_told(
+    tmp_path: Path, tmpfs: Callable[[Path, str], Path]
+) -> None:
+    directory = tmpfs(tmp_path / "small", "4m")
+    made = Old(directory)
+    made.record(many(300))
+    made.write()
+    (directory / "ballast").write_bytes(bytes(room(directory).free - (100 << 10)))
+    with pytest.raises(
+        Unwritable, match=rf"no room: the file system of {directory} has .* of 4\.0 MiB\. Make room"
+    ):
+        Ledger.open(directory)
+    (directory / "ballast").unlink()
+    ledger = Ledger.open(directory)
+    assert_says_the_same(ledger, made)
+    ledger.close()
 
 
 @pytest.mark.parametrize("name", ["fdatasync", "pwrite64"])

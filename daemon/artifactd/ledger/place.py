@@ -34,7 +34,10 @@ def refused(directory: Path) -> str | None:
     except FileNotFoundError:
         return None
     if found.st_mode & stat.S_IWOTH:
-        return f"every account may write in {directory}, and so forge the record: chmod o-w {directory}"
+        below = "or, where that is a volume which stays open, let artifactd.state_directory lie below it"
+        return (
+            f"every account may write in {directory}, and so forge the record: chmod o-w {directory}; {below}"
+        )
     if os.geteuid() == 0 != found.st_uid:
         owner, command = account(found.st_uid), f"{as_account(found.st_uid)} artifactd …"
         return f"{directory} is {owner}'s, and what root makes would lock {owner} out. Run it so: {command}"
