@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.operator import on_a_terminal, plain
 from tests.support.process import CONFINED, Site, a_zip
 
 
@@ -40,6 +41,9 @@ def test_a_refused_file_is_explained_with_its_cause(busy: Site) -> None:
     copies = explained(busy, path)["copies"]
     assert "is refused" in copies
     assert "artifactd did not write" in copies
+    shown = plain(on_a_terminal(busy, "explain", str(path)))
+    assert "artifactd did not write" in " ".join(" ".join(shown).split())
+    assert max(map(len, shown)) <= 100
 
 
 def test_a_file_that_failed_is_explained_with_its_tries_and_its_next_one(site: Site) -> None:

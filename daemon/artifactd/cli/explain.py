@@ -1,5 +1,6 @@
 """`artifactd explain`: all that is known of one file."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from artifactd.cli.configuration import ConfigPath, configuration
 from artifactd.cli.exits import Exit
 from artifactd.cli.options import paths
 from artifactd.cli.state import reading
-from artifactd.cli.terminal import AsJson, fail, lines
+from artifactd.cli.terminal import AsJson, fail, lines, on_terminal, width
 from artifactd.clock import SYSTEM
 from artifactd.inspection.explain import explanation
 from artifactd.ledger.ledger import Ledger
@@ -40,7 +41,15 @@ def explain(
 
 
 def _told(said: Mapping[str, Any]) -> None:
-    width = max(len(key) for key in said)
+    margin = max(len(key) for key in said) + 2
     for key, value in said.items():
         for number, line in enumerate(value if isinstance(value, list) else [value]):
-            typer.echo(f"{key if number == 0 else '':<{width}}  {line}")
+            typer.echo(f"{key if number == 0 else '':<{margin}}{_broken(line, margin)}")
+
+
+def _broken(line: str, margin: int) -> str:
+    """The line, on a terminal broken where that ends, what follows a little further in than its beginning."""
+    if not on_terminal():
+        return line
+    room = max(width() - margin - 2, 20)
+    return f"\n{'':<{margin + 2}}".join(textwrap.wrap(line, room, break_on_hyphens=False))
