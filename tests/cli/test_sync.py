@@ -71,6 +71,7 @@ def test_another_configuration_ends_a_refusal_that_the_last_one_gave(site: Site)
     assert site.command("sync").returncode == 5
     assert site.ok("audit").count("\n") == entries, "the same one tries nothing again"
     site.configure()
+    site.ok("verify")  # puts the other configuration on record, and ends no refusal
     site.ok("sync")
     assert site.exported() == {"alice/one/train_preds.csv": CSV}
 

@@ -271,10 +271,11 @@ def test_killed_in_the_middle_of_a_large_upload_the_next_run_repeats_it_and_clea
 
 
 def test_told_to_stop_while_the_store_hangs_it_stops_all_the_same(site: Site) -> None:
-    """As in a dead mount: the flush of the copy does not return."""
+    """As in a dead mount: the flush of the copy's directory does not return."""
     site.write("train_preds.csv")
     log = site.base / "trace"
-    hanging = ["strace", "-f", "-o", str(log), "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=8s"]
+    copied = str(site.exports / "alice/one")
+    hanging = ["strace", "-f", "-P", copied, "-o", str(log), "-etrace=fsync", "-einject=fsync:delay_enter=8s"]
     with subprocess.Popen(
         [*hanging, *site.arguments("sync", "--wait", "1")], env=site.environment, stderr=subprocess.PIPE
     ) as process:

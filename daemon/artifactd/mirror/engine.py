@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from artifactd import __version__
-from artifactd.clock import Clock, rfc3339
+from artifactd.clock import Clock, moment, rfc3339
 from artifactd.config import Config, named
 from artifactd.ledger import anchors
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import lock
-from artifactd.ledger.record import Value
+from artifactd.ledger.record import Entry, Value
 from artifactd.ledger.schema import Damaged, Working, set_aside
 from artifactd.ledger.unfinished_uploads import LedgerUploadLog
 from artifactd.linux.files import account
@@ -106,8 +106,7 @@ def open_engine_locked(
         with ExitStack() as stack:
             ledger = open_ledger(config, log, clock, working)
             stack.callback(ledger.close)
-            since = 0.0 if _goes_on(ledger, config) else clock.now()
-            take(ledger, config, clock.now())
+            since = take(ledger, config, clock.now())
             upload_log = LedgerUploadLog(config.state_directory)
             stack.callback(upload_log.close)
             stores = open_stores(config, ledger, upload_log, clock)
@@ -166,13 +165,6 @@ def _rebuilt(config: Config, log: Log, clock: Clock, error: Damaged) -> Ledger:
     return ledger
 
 
-def _goes_on(ledger: Ledger, config: Config) -> bool:
-    """Whether this artifactd made the newest entry of the record, under the same configuration."""
-    (newest,) = ledger.entries(ledger.head().seq - 1)
-    ours = context(config)
-    return all(newest.fields.get(name) == ours[name] for name in ("version", "config_digest"))
-
-
 _LOOKED_AT: Final = 1_000
 """Newest entries among which a configuration is looked for: some milliseconds. Else it is told again."""
 
@@ -181,21 +173,31 @@ _MOST_SETTINGS: Final = 256 << 10
 still tells whether a file that somebody kept is the one."""
 
 
-def take(ledger: Ledger, config: Config, now: float) -> None:
-    """Have on record what this configuration says, unless it is the last one there.
+def take(ledger: Ledger, config: Config, now: float) -> float:
+    """Have on record what this configuration says, unless it is the last one there; since when it holds.
 
-    `now` is in seconds since the epoch. Every entry names its configuration's digest, so each can be tied to
-    the rules of its day.
+    Times are in seconds since the epoch; 0: for longer than the newest entries tell. It holds anew under
+    another version of artifactd. Every entry names its configuration's digest, so each can be tied to the
+    rules of its day.
 
     Raises:
         Unwritable: it cannot be on record.
     """
     last = ledger.last("config.taken", _LOOKED_AT)
-    if last is not None and f'"config_digest":"{config.digest}"' in last.line:
-        return
+    if last is not None and _of(last, config):
+        return moment(str(last.fields["time"]), now)
+    newest = next(ledger.entries(max(0, ledger.head().seq - 1)), None)
+    since = 0.0 if last is None and newest is not None and _of(newest, config) else now
     settings = config.canonical()
     said: dict[str, Value] = {"settings": settings[:_MOST_SETTINGS], "settings_size": len(settings)}
     ledger.note(now, {"action": "config.taken", "outcome": "success", **said})
+    return since
+
+
+def _of(entry: Entry, config: Config) -> bool:
+    """Whether this artifactd made it, under this configuration."""
+    ours = context(config)
+    return all(entry.fields.get(name) == ours[name] for name in ("version", "config_digest"))
 
 
 def open_stores(config: Config, ledger: Ledger, upload_log: UploadLog, clock: Clock) -> dict[str, Store]:
