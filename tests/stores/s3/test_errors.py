@@ -2,7 +2,7 @@
 
 import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +90,28 @@ def test_a_bucket_in_another_region_is_named_with_its_region(weed: Through) -> N
     assert "set region in [s3]" in str(result)
     assert "eu-west-1" in str(result)
     assert weed.operations == ["PutObject"], "no redirect is followed"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_without_end_is_told_as_one_by_every_request(weed: Through, status: int) -> None:
+    store = weed.store()
+    weed.spoil(Answer(status, headers={"location": f"{weed.proxy.url}/elsewhere"}), times=math.inf)
+    asked: list[Callable[[], object]] = [
+        lambda: only(store.put([a_put("k", b"new")])),
+        lambda: store.stat(Key("k")),
+        lambda: store.digest(Key("k")),
+        lambda: list(store.keys()),
+    ]
+    for ask in asked:
+        weed.proxy.seen.clear()
+        try:
+            answer = ask()
+        except StoreError as error:
+            answer = error
+        assert isinstance(answer, Denied)
+        assert "Redirect" in str(answer)
+        assert "aws_s3_endpoint_url" in str(answer)
+        assert len(weed.proxy.seen) == 1, "none is followed, nor is another place looked for"
 
 
 def test_a_key_that_is_too_long_concerns_itself_alone(weed: Through) -> None:

@@ -34,6 +34,7 @@ _MENDS: Final = {
     "ObjectLockConfigurationNotFoundError": "the bucket has no Object Lock: remove object_lock_mode",
     "PermanentRedirect": "the bucket is in another region: set region in [s3]",
     "ProxyAuthenticationRequired": "the proxy wants a name and a password: put them into its URL",
+    "Redirect": "it is not followed: mend aws_s3_endpoint_url, or set region in [s3]",
     "RequestTimeTooSkewed": "this host's clock differs from the server's: set it (timedatectl set-ntp true)",
     "SignatureDoesNotMatch": "the secret key does not fit the access key: mend aws_secret_access_key",
     "TemporaryRedirect": "the bucket is in another region, or new: set region in [s3]",
@@ -64,8 +65,7 @@ _KINDS: Final[Mapping[str, type[StoreError]]] = {
 }
 
 _BY_STATUS: Final = {
-    301: "PermanentRedirect",
-    307: "TemporaryRedirect",
+    **dict.fromkeys((301, 302, 303, 307, 308), "Redirect"),
     401: "AccessDenied",
     403: "AccessDenied",
     404: "NoSuchKey",

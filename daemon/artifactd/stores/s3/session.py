@@ -61,6 +61,7 @@ def opened(access: S3Access, endpoint: S3Endpoint, sent: Callable[[str], None]) 
         )
         _found(session)
         sample = _sample(client, endpoint.bucket)
+    client.meta.events.register("before-call.s3", _stays)
     client.meta.events.register("before-send.s3", lambda event_name, **_: sent(event_name.rpartition(".")[2]))
     return Opened(
         client,
@@ -90,6 +91,14 @@ def _sample(client: Any, bucket: str) -> SplitResult:  # noqa: ANN401 - as in Op
     finally:
         client.meta.events.unregister("before-sign.s3", caught)
     raise AssertionError("nothing is sent unsigned")
+
+
+def _stays(context: dict[str, Any], **_: object) -> None:
+    """Have the client take a redirect for the answer, as our own requests do.
+
+    It would look for the bucket's region, meet the redirect again there, and so on for ever.
+    """
+    context["s3_redirect"]["redirected"] = True
 
 
 def _settings(endpoint: S3Endpoint) -> Any:  # noqa: ANN401 - botocore's Config, which is not imported yet
