@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.artifact import KEY_BYTES, Key
-from artifactd.stores.base import CHUNK, Conflict, Proof, Put, Refusal, Source, Unavailable
+from artifactd.stores.base import CHUNK, Conflict, Proof, Put, Source, Unavailable
 from artifactd.stores.filesystem.delivery import FileDelivery
 from artifactd.stores.filesystem.store import FileSystemStore
 from tests.stores.conformance import StoreConformance
@@ -314,10 +314,10 @@ def test_a_missing_destination_is_unavailable_and_the_mend_is_told(root: Path) -
         a_store(root).stat(Key("k"))
 
 
-def test_a_destination_that_is_no_folder_is_refused(root: Path) -> None:
+def test_a_destination_that_is_no_folder_takes_nothing(root: Path) -> None:
     root.rmdir()
     root.write_bytes(FOREIGN)
-    assert isinstance(only(a_store(root).put([a_put("k", NEW)])), Refusal)
+    assert isinstance(only(a_store(root).put([a_put("k", NEW)])), Unavailable)
     assert root.read_bytes() == FOREIGN
 
 
