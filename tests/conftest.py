@@ -1,14 +1,16 @@
 """What tests of the real process share."""
 
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.process import Site
+from tests.support.process import Site, until
 
 pytest_plugins = ("tests.servers.fixtures",)
 
@@ -41,6 +43,26 @@ def tmpfs() -> Iterator[Callable[[Path, str], Path]]:
     yield mount
     for path in reversed(mounted):
         subprocess.run(["umount", "--lazy", path], capture_output=True, check=False)
+
+
+@pytest.fixture
+def folding() -> Iterator[Callable[[Path], Path]]:
+    """Mounts at a path a file system that takes names which differ only in case for one.
+
+    It gives the directory that it serves, where nothing is folded.
+    """
+    with ExitStack() as stack:
+
+        def mount(path: Path) -> Path:
+            path.mkdir(exist_ok=True)
+            behind = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            command = (sys.executable, "-m", "tests.support.folding_disk", behind, path)
+            process = stack.enter_context(subprocess.Popen(command))
+            stack.callback(lambda: subprocess.run(["umount", "--lazy", path], check=True))
+            until(lambda: path.is_mount() or process.poll() is not None, "the file system is mounted")
+            return behind
+
+        yield mount
 
 
 @pytest.fixture

@@ -247,6 +247,18 @@ def test_rules_that_match_nothing_are_a_warning(site: Site) -> None:
     ]
 
 
+@pytest.mark.parametrize(("known", "told"), [("false", True), ("true", False)])
+def test_a_destination_that_folds_case_is_told_unless_that_is_known(
+    site: Site, folding: Callable[[Path], Path], known: str, *, told: bool
+) -> None:
+    folding(site.exports)
+    site.configure(ours=f"ignore_case = {known}")
+    ok, found = checked(site, code=0)["store file_system"]
+    assert ok
+    said = "it takes names that differ only in case for one, and artifactd.ignore_case is off"
+    assert (said in found) is told
+
+
 def test_a_full_state_directory_is_told_with_its_room(site: Site, tmpfs: Callable[[Path, str], Path]) -> None:
     with (tmpfs(site.state, "1m") / "ballast").open("wb", buffering=0) as file, suppress(OSError):
         while True:

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 from tests.support.operator import CONFLICT, on_a_terminal, planted
 from tests.support.process import CSV, Site
@@ -106,3 +108,20 @@ def test_on_a_terminal_sync_tells_what_it_did_in_a_sentence(site: Site) -> None:
     assert any("1 copies proven now (22 B), 0 before" in line for line in shown)
     assert any(line.startswith("1 not complete, 1 copies done (22 B)") for line in shown)
     assert max(map(len, shown)) < 100
+
+
+def test_where_the_destination_folds_case_no_artifact_takes_the_place_of_another(
+    site: Site, folding: Callable[[Path], Path]
+) -> None:
+    folding(site.exports)
+    site.configure('[[policy]]\nname = "all"\nmatch = "*.csv"')
+    first, second = site.write("train_preds.csv"), site.write("Train_preds.csv")
+    assert site.command("sync").returncode == 5
+    (proven,) = site.exported().items()
+    refused = second if proven[0].endswith(first.name) else first
+    site.write(refused.name, b"newer")
+    done = site.command("sync")
+    assert done.returncode == 5
+    assert "this destination takes the name for " in done.stderr
+    assert proven == next(iter(site.exported().items()))
+    site.ok("verify")

@@ -56,7 +56,8 @@ def probed(config: Config, name: str, clock: Clock, seconds: float) -> Check:
 def _probe_of(config: Config, destination: Destination, name: str, clock: Clock) -> Check:
     owner = f"check-{socket.gethostname()}-{os.getpid()}"
     used = _used(config, name)  # else the probe would make what tells a share that is not mounted
-    store = open_store(destination, Surroundings(owner, used_before=used, upload_log=InMemory(), clock=clock))
+    around = Surroundings(owner, used, InMemory(), clock, config.ignore_case)
+    store = open_store(destination, around)
     warnings = () if used or not isinstance(destination, FileSystem) else _unmounted(destination.directory)
     try:
         return Check(f"store {name}", *_probed(store), warnings)

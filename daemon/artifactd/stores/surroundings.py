@@ -10,7 +10,7 @@ from artifactd.stores.objects.unfinished import UploadLog
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is not configured, and the same for whatever kind of store."""
+    """What is not the store's own configuration, and the same for whatever kind of store."""
 
     owner: str
     """tells this daemon's unfinished business in the store from another's"""
@@ -18,6 +18,8 @@ class Surroundings:
     """whether copies are on record there"""
     upload_log: UploadLog
     clock: Clock
+    ignore_case: bool = False
+    """whether whoever puts lets no two keys of an experiment differ only in case"""
 
     def throttle(self, bandwidth: int | None) -> Throttle | None:
         """What keeps a store to so many bytes per second; None: nothing does."""

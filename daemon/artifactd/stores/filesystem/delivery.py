@@ -26,6 +26,7 @@ from artifactd.stores.base import (
 )
 from artifactd.stores.filesystem.answers import meaning
 from artifactd.stores.filesystem.copying import copy
+from artifactd.stores.filesystem.spelling import demand
 
 _TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put
 
@@ -39,6 +40,8 @@ class FileDelivery:
     """None while it is on its way"""
     folder: int = -1
     """the open folder of the key"""
+    folds_case: bool = False
+    """whether that may find another artifact's copy at the name"""
     temporary: bytes = b""
     """the name of the new copy while it has no other"""
     replaced: Identity | None = None
@@ -58,7 +61,7 @@ class FileDelivery:
         """Decide by what the key holds now: nothing, the same bytes, bytes of ours, or somebody else's.
 
         Raises:
-            Conflict: somebody else's, or no file.
+            Conflict: somebody else's, another artifact's, or no file.
             OSError: it cannot be read.
         """
         self.replaced = None
@@ -67,6 +70,8 @@ class FileDelivery:
         except FileNotFoundError:
             return
         try:
+            if self.folds_case:
+                demand(self.folder, self.name, self.put.key.text)
             self._judge(fd)
             if flush and self.delivered:
                 os.fsync(fd)

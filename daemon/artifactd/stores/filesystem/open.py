@@ -13,4 +13,5 @@ def file_system(destination: FileSystem, around: Surroundings) -> FileSystemStor
         used_before=around.used_before,
         file_mode=destination.file_mode,
         directory_mode=destination.directory_mode,
+        ignore_case=around.ignore_case,
     )

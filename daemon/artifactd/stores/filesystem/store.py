@@ -30,6 +30,7 @@ from artifactd.linux.open_beneath import DIRECTORY, READ, directory, open_beneat
 from artifactd.stores.base import Put, Result, Stat, Store, StoreError, Unavailable, no_progress
 from artifactd.stores.filesystem.answers import meaning
 from artifactd.stores.filesystem.delivery import FileDelivery
+from artifactd.stores.filesystem.spelling import demand, folds_case
 
 OWN: Final = b".artifactd"
 """The store's own folder. No key starts with a dot, so none can lie in it."""
@@ -43,6 +44,11 @@ each start. Who goes on with one after all finds it gone, and puts the copy agai
 _OF_A_STORE: Final = re.compile(rb".+-\d+-[0-9a-f]+-\d+", re.DOTALL)
 """The names of temporary files: see `_new_name`."""
 
+_FOLDS_CASE: Final = (
+    "it takes names that differ only in case for one, and artifactd.ignore_case is off: the second of two "
+    "such artifacts is refused, and nothing foresees it. Set artifactd.ignore_case = true, and `plan` does"
+)
+
 _NO_FILE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENXIO)  # nothing, a file as a folder, a socket
 _SHARED_BARRIER: Final = (
     4  # things from which one syncfs is cheaper than an fsync each (benchmarks/README.md)
@@ -54,7 +60,8 @@ class FileSystemStore(Store):
 
     `used_before` says that copies were exported here earlier, so a missing `.artifactd` means a missing
     mount. `owner` starts the names of this daemon's temporary files: what a crash left of them is removed at
-    the first put. The process's umask is taken from `directory_mode`, not from `file_mode`.
+    the first put. The process's umask is taken from `directory_mode`, not from `file_mode`. `ignore_case`
+    says that whoever puts lets no two keys of an experiment differ only in case.
     """
 
     def __init__(
@@ -65,6 +72,7 @@ class FileSystemStore(Store):
         used_before: bool = False,
         file_mode: int = 0o444,
         directory_mode: int = 0o755,
+        ignore_case: bool = False,
         name: str = "file_system",
     ) -> None:
         self.name = name
@@ -73,6 +81,8 @@ class FileSystemStore(Store):
         self._used_before = used_before
         self._file_mode = file_mode
         self._directory_mode = directory_mode
+        self._ignore_case = ignore_case
+        self._folds_case = False
         self._numbers = count()
         self._cleaning = Lock()
         self._cleaned = False
@@ -85,7 +95,9 @@ class FileSystemStore(Store):
             with self._open() as root, self._workshop(root) as temporary, ExitStack() as opened:
                 for delivery in deliveries:
                     opened.callback(delivery.discard, temporary)
-                self._deliver(deliveries, temporary, _Folders(root, self._directory_mode, opened))
+                self._folds_case = folds_case(root, OWN)
+                folders = _Folders(root, self._directory_mode, opened, folds_case=self._folds_case)
+                self._deliver(deliveries, temporary, folders)
         except (OSError, StoreError) as error:
             met = meaning(error, str(self._root)) if isinstance(error, OSError) else error
             for delivery in deliveries:
@@ -102,6 +114,7 @@ class FileSystemStore(Store):
         for delivery in deliveries:
             with delivery.own_errors():
                 delivery.folder = folders.open(delivery.put.key.text.encode().rpartition(b"/")[0])
+                delivery.folds_case = folders.folds_case
                 delivery.look(flush=not shared)
                 if delivery.result is None:
                     delivery.write(temporary, self._new_name(), self._file_mode, flush=not shared)
@@ -231,12 +244,17 @@ class FileSystemStore(Store):
                     if key.text.startswith(prefix):
                         yield key
 
+    def doubts(self) -> Sequence[str]:
+        """As `Store.doubts`."""
+        return (_FOLDS_CASE,) if self._folds_case and not self._ignore_case else ()
+
 
 class _Folders:
     """The folders of one batch, each open as long as the batch lasts."""
 
-    def __init__(self, root: int, mode: int, opened: ExitStack) -> None:
+    def __init__(self, root: int, mode: int, opened: ExitStack, *, folds_case: bool) -> None:
         self.root = root
+        self.folds_case = folds_case
         self._mode = mode
         self._opened = opened
         self._descriptors = {b"": root}
@@ -246,6 +264,7 @@ class _Folders:
         """The folder at `path` below the root, made where it is missing.
 
         Raises:
+            Conflict: another one is there, whose name differs only in case: another user's, perhaps.
             OSError: as `open_beneath` and mkdir(2).
         """
         try:
@@ -257,6 +276,9 @@ class _Folders:
         if path not in self._descriptors:
             here = open_beneath(self.root, path, DIRECTORY)
             self._opened.callback(os.close, here)
+            if self.folds_case:
+                parent, _, name = path.rpartition(b"/")
+                demand(self._found(parent), name, path.decode())
             self._descriptors[path] = here
         return self._descriptors[path]
 
