@@ -9,11 +9,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from artifactd.ledger.schema import FILE
 from tests.support.process import CSV, Site, a_zip, until
+from tests.support.tampering import rewrite
 
 KEY = "alice/one/train_preds.csv"
 
@@ -198,6 +201,20 @@ def test_a_damaged_ledger_is_set_aside_and_rebuilt_and_the_copies_are_recognised
     assert stands(site) == copies
     assert site.command("verify").returncode == 15, "the anchors of the damaged one are another record's"
     site.ok("verify", "--expect", before.name)
+
+
+def test_damage_in_the_configuration_on_record_stops_nobody(site: Site) -> None:
+    for number in range(100):  # more than are checked before the ledger is used
+        site.write("train_preds.csv", experiment=f"e{number:03}")
+    site.ok("sync")
+    rewrite(
+        site.state / FILE, lambda one: replace(one, line=one.line[:-9]) if one.tells("config.taken") else one
+    )
+    assert site.command("verify").returncode == 10
+    with site.daemon() as daemon:
+        daemon.hear("ledger.damaged")
+        daemon.hear("daemon.started")
+    assert json.loads(site.ok("audit").splitlines()[0])["action"] == "ledger.rebuilt"
 
 
 def test_damage_in_what_nobody_reads_is_found_while_there_is_nothing_else_to_do(site: Site) -> None:

@@ -379,10 +379,18 @@ class Ledger:
         """The end of the record."""
         return self._entries.head()
 
-    def last(self, action: str, among: int) -> Entry | None:
-        """The last entry of this action among so many of the newest; None where there is none."""
+    def last(self, action: str = "", among: int = 1) -> Entry | None:
+        """The last entry (of this action) among so many of the newest; None where there is none.
+
+        Raises:
+            Damaged: its line is not the one that was hashed.
+        """
         newest = self.entries(max(0, self.head().seq - among))
-        return max((one for one in newest if one.tells(action)), key=lambda one: one.seq, default=None)
+        chosen = (one for one in newest if not action or one.tells(action))
+        last = max(chosen, key=lambda one: one.seq, default=None)
+        if last is not None and record.hash_of(last.line) != last.hash:
+            raise Damaged(f"the ledger: entry {last.seq} of the record is not the one that was hashed")
+        return last
 
     def _select(self, where: str, values: Sequence[object]) -> list[Row]:
         with sqlite_errors():

@@ -181,12 +181,12 @@ def take(ledger: Ledger, config: Config, now: float) -> float:
     rules of its day.
 
     Raises:
-        Unwritable: it cannot be on record.
+        Unwritable, Damaged: it cannot be on record.
     """
     last = ledger.last("config.taken", _LOOKED_AT)
     if last is not None and _of(last, config):
         return moment(str(last.fields["time"]), now)
-    newest = next(ledger.entries(max(0, ledger.head().seq - 1)), None)
+    newest = ledger.last()
     since = 0.0 if last is None and newest is not None and _of(newest, config) else now
     settings = config.canonical()
     said: dict[str, Value] = {"settings": settings[:_MOST_SETTINGS], "settings_size": len(settings)}
