@@ -263,6 +263,16 @@ def test_a_store_is_used_once_a_copy_was_proven_there(ledger: Ledger) -> None:
     assert not ledger.knows("s3", row.key)
 
 
+def test_a_store_is_used_once_an_anchor_lies_there(ledger: Ledger) -> None:
+    """Else a share that is not mounted after the first day would be taken for one that was never used."""
+    ledger.note(1.0, {"action": "audit.anchored", "outcome": "success", "store": "file_system"})
+    assert ledger.used("file_system")
+    assert not ledger.used("s3")
+    assert ledger.count_by_store() == {}
+    record(ledger, a_row(), started(), proven())
+    assert ledger.count_by_store() == {("file_system", State.PROVEN): 1}
+
+
 def test_the_record_is_given_from_any_number_on(ledger: Ledger) -> None:
     record(ledger, a_row(), started(), proven(), Unchanged(identity(2)))
     assert [entry.seq for entry in ledger.entries(1)] == [2, 3]

@@ -68,7 +68,7 @@ def _probe_of(config: Config, destination: Destination, name: str, clock: Clock)
 
 
 def _used(config: Config, name: str) -> bool:
-    """Whether copies were ever proven there, as far as the ledger can be read."""
+    """Whether copies or anchors were ever put there, as far as the ledger can be read."""
     try:
         ledger = Ledger.look(config.state_directory)
     except LedgerError:

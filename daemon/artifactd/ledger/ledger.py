@@ -59,6 +59,7 @@ from artifactd.ledger.statements import (
     STAND,
     STANDING,
     UPDATE,
+    USED,
     Listing,
     check_row,
     row_of,
@@ -357,7 +358,7 @@ class Ledger:
             return {(store, State(state)): n for store, state, n in found}
 
     def used(self, store: str) -> bool:
-        """Whether a copy was ever proven in `store`."""
+        """Whether a copy was ever proven in `store`, or an end of the record anchored there."""
         with sqlite_errors():
             query = "SELECT 1 FROM counts WHERE store = ? AND state = 'proven'"  # 0 where none is any more
             return self._db.execute(query, (store,)).fetchone() is not None
@@ -492,6 +493,8 @@ class Ledger:
         with self._transaction() as head:
             entry = record.append(head, at, {**self._context, **fields})
             self._entries.append(head, [entry])
+            if entry.tells("audit.anchored"):
+                self._db.execute(USED, (fields["store"],))
         return entry
 
     def in_place(self) -> None:

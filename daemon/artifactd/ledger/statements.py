@@ -41,6 +41,8 @@ _UNPROVEN: Final = (
     " WHERE c.state <> 'proven' AND c.state = copies.state AND c.retry_at IS copies.retry_at"
     " AND c.id = copies.id))"
 )
+USED: Final = "INSERT OR IGNORE INTO counts VALUES (?, 'proven', 0)"
+"""A store has something of ours, though no copy may be proven there yet."""
 RETRYING: Final = "state <> 'proven' AND state = 'retrying'"  # the index is for the unproven
 NUMBERED: Final = f"SELECT copies.id, {PLACE}, {FIXED}, {CHANGING} FROM {_PLACED} WHERE copies.id"  # noqa: S608 - constants
 STANDING: Final = (

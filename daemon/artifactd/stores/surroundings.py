@@ -15,7 +15,7 @@ class Surroundings:
     owner: str
     """tells this daemon's unfinished business in the store from another's"""
     used_before: bool
-    """whether copies are on record there"""
+    """whether copies or anchors are on record there"""
     upload_log: UploadLog
     clock: Clock
     ignore_case: bool = False

@@ -58,7 +58,7 @@ _SHARED_BARRIER: Final = (
 class FileSystemStore(Store):
     """Copies as files below `root`, read-only once they are there.
 
-    `used_before` says that copies were exported here earlier, so a missing `.artifactd` means a missing
+    `used_before` says that copies or anchors were put here earlier, so a missing `.artifactd` means a missing
     mount. `owner` starts the names of this daemon's temporary files: what a crash left of them is removed at
     the first put. The process's umask is taken from `directory_mode`, not from `file_mode`. `ignore_case`
     says that whoever puts lets no two keys of an experiment differ only in case.
@@ -154,7 +154,7 @@ class FileSystemStore(Store):
         try:
             if self._used_before and not _exists(root, OWN):
                 raise Unavailable(
-                    f"{self._root} has no folder {OWN.decode()}, though copies were exported to it before. "
+                    f"{self._root} has no folder {OWN.decode()}, though artifactd has written to it before. "
                     f"Is it mounted? If it was emptied on purpose: mkdir {self._root}/{OWN.decode()}"
                 )
             yield root
