@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from artifactd.artifact import printable
 from artifactd.cli.configuration import ConfigPath, state_of
 from artifactd.cli.options.loudness import remark
 from artifactd.service import control
@@ -31,6 +32,6 @@ def hint(
     if reason := answer.get("reason"):
         remark(f"{reason}. A scan will find the artifacts.")
     elif answer.get("artifacts") is None:
-        remark(f"unknown experiment {experiment}: nothing to do")
+        remark(f"unknown experiment {printable(experiment)}: nothing to do")
     else:
         typer.echo(f"{answer['artifacts']} artifacts are looked at now")

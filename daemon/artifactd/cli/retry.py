@@ -65,7 +65,7 @@ def _why_not(settings: Config, one: _Named) -> Iterator[str]:
     if one.path is None:
         yield f"not tried again: {files.outside(settings.data_directory, one.given)}"
     elif not one.rows:
-        hint = f"what is known of it: artifactd explain {one.given}"
+        hint = f"what is known of it: artifactd explain {printable(one.given)}"
         yield f"not tried again: {printable(one.path)} is not on record; {hint}"
     for row in one.rows:
         reason = f", {row.reason}" if row.reason else ""

@@ -53,7 +53,8 @@ def sync(
         typer.echo(f"not proven: {source}{f' in {store}' if store else ''}: {reason}", err=True)
     if report.stuck:
         typer.echo(
-            f"{report.stuck} copies need a person: artifactd list --state refused --state kept", err=True
+            f"{report.stuck} copies need a person: artifactd list --state refused --state kept --state lost",
+            err=True,
         )
     if report.unobservable:
         typer.echo(f"{report.unobservable} directories could not be looked into: artifactd check", err=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.artifact import printable
-from artifactd.cli.options.paths import located
+from artifactd.cli.options.paths import located, outside
 
 FILE = "alice/h2oai_experiment_one/train_preds.csv"
 GONE = "alice/h2oai_experiment_one/gone.csv"
@@ -72,3 +72,7 @@ def test_a_file_with_a_name_that_nobody_can_type_is_found_by_how_it_is_printed(
     assert located(data, printable(path)) == path
     monkeypatch.chdir(data / "alice/h2oai_experiment_one")
     assert located(data, printable(name)) == path
+
+
+def test_a_path_that_lies_elsewhere_does_nothing_to_a_terminal() -> None:
+    assert "\x1b" not in outside(Path("/data"), "\x1b[31mred")

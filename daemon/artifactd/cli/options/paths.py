@@ -39,7 +39,7 @@ def located(
 
 def outside(data_directory: Path, path: str) -> str:
     """What to say of a path that cannot lie below the data directory."""
-    return f"{path or 'an empty path'} does not lie below the data directory {data_directory}"
+    return f"{printable(path) or 'an empty path'} does not lie below the data directory {data_directory}"
 
 
 def _as_printed(top: bytes, path: bytes) -> bytes | None:

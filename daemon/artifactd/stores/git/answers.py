@@ -68,6 +68,22 @@ _WHO_THE_SERVER_IS: Final = (
     ),
 )
 
+_MAY_NOT_WRITE: Final = _Rule(
+    Denied,
+    "The account may not write there: give it the right to push",
+    (
+        "error: 403",
+        "access denied",
+        "not permitted",
+        "read[- ]only",
+        "insufficient permission",
+        "forbidden",
+        "Permission .*denied",
+        "not allowed to push",
+        "service not enabled",
+    ),
+)
+
 _WHO_WE_ARE: Final = (
     _Rule(
         Denied,
@@ -126,21 +142,7 @@ _WHO_WE_ARE: Final = (
             r"exceed.*\brepository('s)? size limit",
         ),
     ),
-    _Rule(
-        Denied,
-        "The account may not write there: give it the right to push",
-        (
-            "error: 403",
-            "access denied",
-            "not permitted",
-            "read[- ]only",
-            "insufficient permission",
-            "forbidden",
-            "Permission .*denied",
-            "not allowed to push",
-            "service not enabled",
-        ),
-    ),
+    _MAY_NOT_WRITE,
     _Rule(Denied, "The repository belongs to another account than the daemon's", ("dubious ownership",)),
 )
 
@@ -249,6 +251,9 @@ _REJECTED: Final = re.compile(
     re.IGNORECASE,
 )
 
+_JUDGED: Final = re.compile(r"hook declined|\[remote rejected\]", re.IGNORECASE)
+"""The server has looked at what was pushed: its words may be about one file of it."""
+
 _FULL_HERE: Final = re.compile(
     r"^(?!.*\bremote\b).*(No space left on device|Disk quota exceeded|Out of diskspace)",
     re.IGNORECASE | re.MULTILINE,
@@ -295,9 +300,13 @@ def last_word(said: str) -> StoreError:
 
 def meaning(said: str) -> StoreError | None:
     """What it means that git said this of the remote: the advice first, then git's words. None: unknown."""
+    judged = bool(_JUDGED.search(said))
     for rule in _RULES:
+        if judged and rule is _MAY_NOT_WRITE:
+            continue  # who may push is settled by then: a hook says such words of a file
         if (cause := rule.cause(said)) is not None:
-            return rule.kind(f"{rule.advice}. git said: {excerpt(said, cause)}")
+            kind = Declined if judged and rule.advice == _NO_ROOM else rule.kind
+            return kind(f"{rule.advice}. git said: {excerpt(said, cause)}")
     return None
 
 
