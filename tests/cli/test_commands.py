@@ -126,7 +126,7 @@ def test_the_version_is_told(site: Site, arguments: list[str]) -> None:
 
 def test_a_quiet_command_has_no_remarks_and_a_verbose_one_says_what_it_works_with(site: Site) -> None:
     normal, quiet, verbose = (site.command("hint", "one", *more) for more in ((), ("-q",), ("-v",)))
-    assert normal.stderr.endswith("Its scan at start will find the artifacts.\n")
+    assert normal.stderr.endswith("A scan will find the artifacts.\n")
     assert quiet.stderr == ""
     assert f"configuration: {site.config}" in verbose.stderr
     assert f"state: {site.state}" in verbose.stderr

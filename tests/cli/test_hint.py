@@ -1,5 +1,7 @@
 """artifactd hint, as a real command."""
 
+import pytest
+
 from tests.support.process import Site
 
 
@@ -23,3 +25,18 @@ def test_a_hint_without_a_daemon_is_told_and_not_fatal(site: Site) -> None:
     done = site.command("hint", "one")
     assert done.returncode == 0
     assert "no daemon answers" in done.stderr
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o710])
+def test_a_hint_by_an_account_that_may_not_pass_the_state_directory_says_what_to_do(
+    open_site: Site, mode: int
+) -> None:
+    open_site.state.mkdir()
+    open_site.state.chmod(mode)
+    done = open_site.command(
+        "hint", "one", under=("setpriv", "--reuid=23456", "--regid=23456", "--clear-groups")
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert f"uid 23456 does not get to the daemon's socket in {open_site.state}" in done.stderr
+    assert f"chgrp GROUP {open_site.state} && chmod 2710 {open_site.state}" in done.stderr
+    assert "A scan will find the artifacts" in done.stderr

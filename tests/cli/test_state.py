@@ -1,5 +1,6 @@
 """What every command says of a state directory that it cannot use, or must not."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def test_where_nothing_was_ever_exported_a_command_that_reads_ends_with_6_and_ma
 
 def test_status_without_a_ledger_says_that_no_daemon_runs_too(site: Site) -> None:
     assert "no daemon answers" in site.command("status").stdout
+
+
+def test_where_the_state_directory_was_deleted_nobody_is_told_that_nothing_was_exported(site: Site) -> None:
+    site.write("train_preds.csv")
+    site.ok("sync")
+    shutil.rmtree(site.state)
+    done = site.command("list")
+    assert done.returncode == 6
+    assert "or the directory was deleted or is not mounted" in done.stderr
+    assert "A daemon that runs has stopped publishing then: its log says so" in done.stderr
 
 
 def test_a_state_directory_that_every_account_may_write_is_refused(site: Site) -> None:

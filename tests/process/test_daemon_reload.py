@@ -92,6 +92,35 @@ def test_a_file_that_is_no_toml_at_all_is_refused_by_the_daemon_too(site: Site) 
         daemon.hear("config.reload_failed")
 
 
+@pytest.mark.parametrize("broken", ["quiet_seconds = 2s", "[watch", "level = “info”"])
+def test_the_daemon_is_found_by_what_can_be_made_out_in_a_file_that_is_no_toml(
+    site: Site, broken: str
+) -> None:
+    with site.daemon() as daemon:
+        site.config.write_text(f"{site.config.read_text()}{broken}\n")
+        done = site.command("reload")
+        assert (done.returncode, "not taken, the old configuration is kept" in done.stderr) == (3, True)
+        daemon.hear("config.reload_failed")
+
+
+def test_where_a_file_that_is_no_toml_hides_the_daemon_nobody_is_told_to_restart_it(site: Site) -> None:
+    with site.daemon() as daemon:
+        site.config.write_text("[artifactd\nstate_directory = 'state'\n[watch\n")
+        done = site.command("reload")
+        assert (done.returncode, "line 1" in done.stderr) == (3, True)
+        assert "was not asked and goes on with its old configuration" in done.stderr
+        assert "`systemctl reload` or SIGHUP reaches it" in done.stderr
+        assert "restart" not in done.stderr
+        assert not daemon.heard("config.reload_failed")
+
+
+def test_a_status_with_a_bad_configuration_says_that_the_daemon_goes_on(site: Site) -> None:
+    site.configure("[watch")
+    done = site.command("status")
+    assert done.returncode == 3
+    assert done.stderr.endswith("A daemon that runs goes on with the configuration that it last took\n")
+
+
 def test_another_state_directory_is_refused_because_it_needs_a_restart(site: Site) -> None:
     site.environment["STATE_DIRECTORY"] = str(site.state)
     with site.daemon() as daemon:

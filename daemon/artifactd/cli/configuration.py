@@ -30,18 +30,21 @@ _SECONDS: Final = 30.0
 """For a look at the directories that the configuration names: a dead mount hangs for ever."""
 
 
-def configuration(path: Path | None, *, touching: bool = True, seconds: float = _SECONDS) -> Config:
+def configuration(
+    path: Path | None, *, touching: bool = True, seconds: float = _SECONDS, besides: str = ""
+) -> Config:
     """The configuration; where it is wrong, or takes longer than `seconds`, the command ends and says so.
 
-    `touching`: see `load`.
+    `touching`: see `load`. `besides`: what is said after the problems.
     """
     load = partial(load_beside, path, os.environ, touching=touching)
     try:
         found = aside(load, "configuration").result(seconds)
     except ConfigError as error:
-        fail(Exit.CONFIGURATION, str(error))
+        fail(Exit.CONFIGURATION, "\n".join(filter(None, (str(error), besides))))
     except TimeoutError:
-        fail(Exit.CONFIGURATION, f"artifactd: {unexamined(seconds)}")
+        problem = f"artifactd: {unexamined(seconds)}"
+        fail(Exit.CONFIGURATION, "\n".join(filter(None, (problem, besides))))
     detail(f"configuration: {chosen(path, os.environ)}, digest {found.digest[:12]}")
     detail(f"data: {found.data_directory}")
     detail(f"state: {found.state_directory}")
@@ -54,7 +57,15 @@ def state_of(path: Path | None) -> Path:
     It may hold secrets that this account cannot read, or be changed badly while a daemon runs on it.
     """
     likely = state_directories(path, os.environ)
-    found = next((one for one in likely if (one / control.FILE).exists()), likely[0])
+    found = next(filter(_may_have_a_daemon, likely), likely[0])
     detail(f"configuration: {chosen(path, os.environ)}")
     detail(f"state: {found}")
     return found
+
+
+def _may_have_a_daemon(state_directory: Path) -> bool:
+    """Whether a daemon's socket is there, or this account may not look."""
+    try:
+        return (state_directory / control.FILE).exists()
+    except PermissionError:
+        return True

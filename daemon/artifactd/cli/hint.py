@@ -27,7 +27,7 @@ def hint(
         remark("the daemon is busy, and looks at it when it can")
         return
     except NoDaemon as error:
-        remark(f"{error}. Its scan at start will find the artifacts.")
+        remark(f"{error}. A scan will find the artifacts.")
         return
     if reason := answer.get("reason"):
         remark(f"{reason}. A scan will find the artifacts.")

@@ -1,10 +1,10 @@
 """`artifactd reload`: the configuration, taken by the running daemon."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from artifactd.cli.configuration import ConfigPath, state_of
+from artifactd.cli.configuration import ConfigPath, configuration, state_of
 from artifactd.cli.exits import Exit
 from artifactd.cli.options.loudness import remark
 from artifactd.cli.terminal import fail
@@ -40,8 +40,15 @@ def reload(
     except Silent:
         fail(Exit.FAILED, f"not taken yet after {wait:g} s: {said}. The daemon's log says when it is")
     except NoDaemon as error:
+        configuration(config, touching=False, besides=f"{error}. {_NOT_ASKED}")
         moved = "Where artifactd.state_directory was changed, the daemon is on the old one: restart it"
         fail(Exit.FAILED, f"artifactd: {error}. {moved}")
+
+
+_NOT_ASKED: Final = (
+    "One that runs elsewhere was not asked and goes on with its old configuration: once this is mended,"
+    " `systemctl reload` or SIGHUP reaches it"
+)
 
 
 def _refusal(problems: list[str]) -> str:

@@ -1,7 +1,7 @@
 """`artifactd status`: how the running daemon is."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -26,7 +26,7 @@ def status(
     It ends with 0 if artifacts get to their stores, with 7 if they do not or the daemon does not answer in
     time, with 1 if no daemon runs; then it shows what is on record, or ends with 6 if there is none.
     """
-    settings = configuration(config, touching=False)
+    settings = configuration(config, touching=False, besides=_GOES_ON)
     try:
         said = next(control.ask(settings.state_directory, "status", timeout))
     except Silent as error:
@@ -45,6 +45,9 @@ def status(
         table(("store", "how it is", "copies"), _stores(said["stores"]))
     if not said["ready"]:
         raise typer.Exit(Exit.CHECK)
+
+
+_GOES_ON: Final = "A daemon that runs goes on with the configuration that it last took"
 
 
 def _without(settings: Config, reason: str, code: Exit, *, as_json: bool) -> NoReturn:

@@ -21,7 +21,7 @@ from artifactd.config.document import FIELDS, Format, Health, Level, Limits, Log
 from artifactd.config.effective import Config, Row
 from artifactd.config.listen import Listen, Tcp, Unix
 from artifactd.config.problem import ConfigError, Problem, unexamined
-from artifactd.config.sources import gather
+from artifactd.config.sources import gather, rescued_path
 from artifactd.config.values import place
 
 __all__ = [
@@ -76,13 +76,15 @@ def load_beside(path: Path | None, environ: Mapping[str, str], *, touching: bool
 def state_directories(path: Path | None, environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Where the state may lie, while the configuration may have problems: the likeliest first.
 
-    It is the way to a daemon that runs on what was good before: what the sources say now, then systemd's
-    $STATE_DIRECTORY (systemd.exec(5)), then the default.
+    It is the way to a daemon that runs on what was good before: what the sources say now, then what can be
+    made out in a file that is no TOML, systemd's $STATE_DIRECTORY (systemd.exec(5)), and the default.
     """
-    setting = gather(chosen(path, environ), environ).settings["artifactd.state_directory"]
-    found = [environ.get("STATE_DIRECTORY"), FIELDS["artifactd.state_directory"].default]
+    key, file = "artifactd.state_directory", chosen(path, environ)
+    setting = gather(file, environ).settings[key]
+    found = [environ.get("STATE_DIRECTORY"), FIELDS[key].default]
     with suppress(ValueError):
-        found.insert(0, place(setting.value))
+        unsaid = setting.origin.name == "default"
+        found.insert(0, rescued_path(file, key) if unsaid else place(setting.value))
     return tuple(Path(one) for one in found if one)
 
 

@@ -5,10 +5,11 @@ Of what stands in the file nothing is shown but the names of keys that we know: 
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from tomli import TOMLDecodeError
+import tomli
 
 from artifactd.config.document import TABLES
 from artifactd.config.unknown import KNOWN
@@ -31,7 +32,7 @@ class Broken:
     reason: str
 
 
-def broken(text: str, error: TOMLDecodeError) -> Broken:
+def broken(text: str, error: tomli.TOMLDecodeError) -> Broken:
     """What `error`, met in `text`, means."""
     if text.startswith(BOM):
         return Broken(None, "begins with a byte order mark: save it as UTF-8 without BOM")
@@ -40,6 +41,23 @@ def broken(text: str, error: TOMLDecodeError) -> Broken:
     before, line = lines[: error.lineno - 1], "".join(lines[error.lineno - 1 : error.lineno])
     cause = _cause(message, before, line, line[error.colno - 1 :])
     return Broken(_key(before, line), f"{place}: {message}" + (f"; {cause}" if cause else ""))
+
+
+def rescued(text: str, key: str) -> str | None:
+    """The text that `key` is set to, as `table.name`, in a line of its own that is TOML; None: there is none.
+
+    Of a file that is none as a whole.
+    """
+    table, name = key.split(".")
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        found = _KEY.match(line)
+        if found is None or found[1] != name or _table(lines[:number]) != table:
+            continue
+        with suppress(tomli.TOMLDecodeError):
+            value = tomli.loads(line)[name]
+            return value if isinstance(value, str) else None
+    return None
 
 
 def _key(before: list[str], line: str) -> str | None:

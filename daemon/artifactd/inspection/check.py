@@ -24,7 +24,7 @@ from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import held
 from artifactd.ledger.place import refused, unusable
 from artifactd.ledger.schema import LedgerError, Missing
-from artifactd.linux.files import account, as_account
+from artifactd.linux.files import account, as_account, in_command
 from artifactd.linux.inotify import limits, remote_file_system
 from artifactd.linux.room import room
 
@@ -113,7 +113,7 @@ def _data_directory(config: Config, unseen: Sequence[scan.Unobservable]) -> Chec
         found = f"{len(unseen)} directories cannot be looked into: {shown}{more}"
         closed = any(_CLOSED in one.reason for one in unseen)
         mend = (
-            f"let {account()} read them: chmod g+rX, or an ACL (setfacl -R -m u:{account()}:rX)"
+            f"let {account()} read them: chmod g+rX, or an ACL (setfacl -R -m u:{in_command()}:rX)"
             if closed
             else "what lies there is not exported until its owner moves it up, or makes less of it"
         )
@@ -143,7 +143,7 @@ def _policy(config: Config, totals: Totals) -> Check:
 
 def _state_directory(config: Config) -> Check:
     name, directory = "state directory", config.state_directory
-    mend = f"install -d -m 0700 -o {account()} {directory}"
+    mend = f"install -d -m 0700 -o {in_command()} {directory}"
     try:
         if not directory.exists():
             parent = next(parent for parent in directory.parents if parent.exists())

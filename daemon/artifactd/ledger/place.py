@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from artifactd.linux.files import account, as_account
+from artifactd.linux.files import account, as_account, in_command
 from artifactd.linux.room import FULL, no_room
 
 _NOT_LET_IN: Final = (errno.EACCES, errno.EPERM)
@@ -114,6 +114,5 @@ def _not_let_in(path: Path) -> str:
     if uid == os.geteuid():
         return f"{who} may not use {path}, though it is its own: chmod u+rwX {path}"
     owner = f"run it as its owner, {as_account(uid)} artifactd …"
-    return (
-        f"{who} may not use {path}, which is {account(uid)}'s: {owner}, or give it away, chown {who} {path}"
-    )
+    give = f"chown {in_command()} {path}"
+    return f"{who} may not use {path}, which is {account(uid)}'s: {owner}, or give it away, {give}"

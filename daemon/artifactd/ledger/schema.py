@@ -194,8 +194,9 @@ def other_version(version: int, known: int) -> LedgerError:
 def missing(state_directory: Path) -> Missing:
     """What to say to who wants to read where nothing is."""
     return Missing(
-        f"there is no ledger in {state_directory}, so nothing was exported with it. Run `artifactd run` or "
-        "`artifactd sync` first, or mend artifactd.state_directory"
+        f"there is no ledger in {state_directory}: nothing was exported with it, or the directory was deleted"
+        " or is not mounted. A daemon that runs has stopped publishing then: its log says so. Else run"
+        " `artifactd run` or `artifactd sync` first, or mend artifactd.state_directory"
     )
 
 

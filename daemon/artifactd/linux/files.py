@@ -24,6 +24,11 @@ def account(uid: int | None = None, nameless: str = "uid ") -> str:
         return f"{nameless}{uid}"
 
 
+def in_command(uid: int | None = None) -> str:
+    """The account as chown(1), install(1) and setfacl(1) take it: of one without a name its number."""
+    return account(uid, nameless="")
+
+
 def as_account(uid: int) -> str:
     """What runs a command as the account with this user id, which may have no name."""
     name = account(uid, nameless="#")

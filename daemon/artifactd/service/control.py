@@ -353,11 +353,22 @@ def ask(
                         return
     except TimeoutError as error:
         raise Silent(f"the daemon on {state_directory} did not answer in time") from error
+    except PermissionError as error:
+        raise NoDaemon(_barred(state_directory)) from error
     except OSError as error:
         raise NoDaemon(f"no daemon answers on {state_directory}: {error.strerror or error}") from error
     except ValueError:
         pass  # a line that was cut
     raise NoDaemon(f"the daemon on {state_directory} stopped before it answered")
+
+
+def _barred(state_directory: Path) -> str:
+    """What to say to an account that the state directory, or one above it, does not let through."""
+    let = f"chgrp GROUP {state_directory} && chmod 2710 {state_directory}"
+    return (
+        f"{account()} does not get to the daemon's socket in {state_directory}. For hints let a group of this"
+        f" account's through, {let}, and restart the daemon; for all else run this as the daemon's account"
+    )
 
 
 def _peer(client: socket.socket) -> int:
