@@ -179,6 +179,14 @@ def pointed(site: Site, target: str) -> None:
     (site.base / "link").rename(site.data)
 
 
+def test_a_data_directory_that_is_not_there_is_refused(site: Site) -> None:
+    with site.daemon():
+        site.config.write_text(site.config.read_text().replace('"data"', '"dta"'))
+        done = site.command("reload")
+        assert done.returncode == 3
+        assert f"data_directory: there is no directory {site.base / 'dta'}" in done.stderr
+
+
 def test_a_link_to_the_data_directory_that_points_elsewhere_is_followed_or_told(site: Site) -> None:
     site.data.rename(site.base / "first")
     (site.base / "second").mkdir()

@@ -184,10 +184,13 @@ def _looked_at(load: Callable[[], Config], running: Config) -> tuple[Config, Seq
 
 
 def absent(running: Config, found: Config) -> Iterator[str]:
-    """Directories that exports would go to from now on, and that are not there: misspelled, most likely.
+    """Directories that are used from now on, and that are not there: misspelled, most likely.
 
-    One that went to before is waited for, as after a start: its share may not be mounted now.
+    One that was used before is waited for, as after a start: its share may not be mounted now.
     """
+    if found.enabled and found.data_directory != running.data_directory and not found.data_directory.is_dir():
+        mend = "Is it mounted? Make it, or mend data_directory"
+        yield f"data_directory: there is no directory {found.data_directory}. {mend}"
     before = [one.directory for one in running.destinations if isinstance(one, FileSystem)]
     for one in found.destinations if found.enabled else ():
         if isinstance(one, FileSystem) and one.directory not in before and not one.directory.is_dir():
