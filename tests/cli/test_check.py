@@ -3,10 +3,11 @@
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -305,3 +306,12 @@ def test_a_directory_that_hangs_is_a_failed_check_and_the_others_are_made(site: 
     (store,) = (one for one in found if one.name == "store file_system")
     assert (store.ok, store.found) == (False, "it hangs: 0 s without an answer")
     assert "clock" in {one.name for one in found}
+
+
+def test_an_older_ledger_is_no_failure(site: Site) -> None:
+    site.ok("sync")
+    with closing(sqlite3.connect(site.state / "ledger.sqlite3")) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    (found,) = [one for one in site.json("check", "--json") if one["check"] == "state directory"]
+    assert found["ok"]
+    assert "the older schema 2: `artifactd run` or `artifactd sync` migrates it: keep" in found["warnings"][0]

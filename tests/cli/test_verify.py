@@ -149,12 +149,21 @@ def test_a_record_that_was_written_anew_from_its_first_entry_ends_with_15_until_
     exported.ok("verify", "--expect", other)
 
 
-def test_an_altered_row_ends_with_6_and_says_so(exported: Site) -> None:
+def test_an_altered_row_ends_with_10_and_the_others_are_proven(exported: Site) -> None:
+    with unguarded(exported.state / FILE) as connection:
+        connection.execute("UPDATE copies SET size = size + 1 WHERE id = (SELECT min(id) FROM copies)")
+    done = exported.command("verify")
+    assert done.returncode == 10
+    assert "not the one that was written; the next `artifactd run` or `artifactd sync`" in done.stderr
+    assert done.stdout.startswith("1 copies and the record verified")
+
+
+def test_a_list_with_an_altered_row_says_what_becomes_of_the_ledger(exported: Site) -> None:
     with unguarded(exported.state / FILE) as connection:
         connection.execute("UPDATE copies SET size = size + 1")
-    done = exported.command("verify")
+    done = exported.command("list")
     assert done.returncode == 6
-    assert "not the one that was written" in done.stderr
+    assert "that meets it sets this ledger aside and fills a new one" in done.stderr
 
 
 def test_verifying_where_nothing_was_ever_exported_writes_nothing(site: Site) -> None:

@@ -555,7 +555,7 @@ def test_a_look_where_there_is_no_ledger_says_so_and_makes_none(tmp_path: Path, 
         directory.mkdir()
         (directory / FILE).touch()
     with pytest.raises(
-        Missing, match=f"no ledger in {directory}, .* `artifactd sync` first, or mend artifactd.st"
+        Missing, match=f"no ledger in {directory}: .* `artifactd sync` first, or mend artifactd.st"
     ):
         Ledger.look(directory)
     assert directory.exists() is made

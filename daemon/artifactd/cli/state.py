@@ -8,7 +8,7 @@ from artifactd.cli.terminal import fail
 from artifactd.config import Config
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import InUse
-from artifactd.ledger.schema import LedgerError, Missing
+from artifactd.ledger.schema import Damaged, LedgerError, Missing
 
 
 @contextmanager
@@ -18,6 +18,9 @@ def ends_well() -> Iterator[None]:
         yield
     except InUse as error:
         fail(Exit.IN_USE, f"artifactd: {error}")
+    except Damaged as error:
+        mend = "The next `artifactd run` or `sync` that meets it sets this ledger aside and fills a new one"
+        fail(Exit.STATE, f"artifactd: {error}. {mend}")
     except LedgerError as error:
         fail(Exit.STATE, f"artifactd: {error}")
     except BrokenPipeError:  # of the log: what a command prints to nobody is dropped

@@ -23,7 +23,7 @@ from artifactd.inspection.totals import Totals
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import held
 from artifactd.ledger.place import refused, unusable
-from artifactd.ledger.schema import LedgerError, Missing
+from artifactd.ledger.schema import LedgerError, Missing, Older
 from artifactd.linux.files import account, as_account, in_command
 from artifactd.linux.inotify import limits, remote_file_system
 from artifactd.linux.room import room
@@ -162,6 +162,8 @@ def _state_directory(config: Config) -> Check:
             entries = ledger.head().seq
     except Missing:
         entries = 0
+    except Older as error:
+        return Check(name, ok=True, found=str(directory), warnings=(f"{error}: keep a backup of it",))
     except LedgerError as error:
         mend = "see the message; a damaged ledger is set aside by `run`"
         return Check(name, ok=False, found=str(error), mend=mend)

@@ -6,6 +6,7 @@ Nothing is ever repaired by deleting.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Final
 
 from artifactd.artifact import Key
@@ -25,7 +26,9 @@ from artifactd.inspection.findings import (
 )
 from artifactd.ledger import anchors, record
 from artifactd.ledger.ledger import Ledger
+from artifactd.ledger.rows import Altered
 from artifactd.ledger.schema import FILE
+from artifactd.ledger.statements import Listing
 from artifactd.mirror.engine import context, take
 from artifactd.stores.base import Stat, Store, StoreError
 
@@ -57,7 +60,12 @@ def verification(
     others = _other_records(ledger, stores)
     problems += _unexpected(others, expected)
     rows = {
-        store: [row for row in ledger.rows(store=store) if _was_proven(row) and chosen()] for store in stores
+        store: [
+            row
+            for row in ledger.listed(Listing(store=store), partial(_altered, problems, store))
+            if _was_proven(row) and chosen()
+        ]
+        for store in stores
     }
     with progress(sum(row.size for of_one in rows.values() for row in of_one)) as told:
         findings = [
@@ -68,6 +76,14 @@ def verification(
     problems += [problem(one) for one in findings if one.condition is not Condition.WHOLE]
     problems += _unknown(config, ledger, stores)
     return Verification(findings, problems, others, entries, anchored)
+
+
+def _altered(problems: list[Problem], store: str, error: Altered) -> None:
+    """A row that is not the one that was written: what it says of its copy proves nothing."""
+    mend = (
+        "the next `artifactd run` or `artifactd sync` that meets it sets the ledger aside and fills a new one"
+    )
+    problems.append({"problem": "record", "store": store, "key": "", "reason": f"{error}; {mend}"})
 
 
 def _was_proven(row: Row) -> bool:

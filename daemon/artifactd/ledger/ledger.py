@@ -11,7 +11,7 @@ Whatever reads much reads in pages, and holds nothing between them: a reader tha
 import math
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -32,7 +32,7 @@ from artifactd.ledger.compact import (
 from artifactd.ledger.entries import Entries
 from artifactd.ledger.place import OpenFile, unusable
 from artifactd.ledger.record import Entry, Fields, Head
-from artifactd.ledger.rows import encoded
+from artifactd.ledger.rows import Altered, encoded
 from artifactd.ledger.schema import (
     FILE,
     MIGRATIONS,
@@ -320,8 +320,11 @@ class Ledger:
         chosen = None if states is None else set(states)
         return self.listed(Listing(user, experiment_id, store, states=chosen))
 
-    def listed(self, listing: Listing) -> Iterator[Row]:
-        """The rows that are listed.
+    def listed(self, listing: Listing, altered: Callable[[Altered], object] | None = None) -> Iterator[Row]:
+        """The rows that are listed. One that is not as it was written is told to `altered` and left out.
+
+        Raises:
+            Damaged: there is such a row, and nobody to be told.
 
         Which ones there are is asked once (8 bytes each, 2 s for a million). What they say is read a page
         at a time and may have changed since; nothing is held between pages.
@@ -332,16 +335,24 @@ class Ledger:
         with sqlite_errors():
             ids = array("q", (number for (number,) in self._db.execute(query, values)))
         for start in range(0, len(ids), _PAGE_ROWS):
-            for row in self._page(ids[start : start + _PAGE_ROWS]):
+            for row in self._page(ids[start : start + _PAGE_ROWS], altered):
                 if listing.states is None or row.state in listing.states:
                     yield row
 
-    def _page(self, ids: "array[int]") -> list[Row]:
-        """These rows, in this order."""
+    def _page(self, ids: "array[int]", altered: Callable[[Altered], object] | None) -> list[Row]:
+        """These rows, in this order; see `listed`."""
         query = f"{NUMBERED} IN ({', '.join('?' * len(ids))})"
         with sqlite_errors():
             found = {number: columns for number, *columns in self._db.execute(query, ids)}
-            return [row_of(tuple(found[number])) for number in ids]
+            rows = list[Row]()
+            for number in ids:
+                try:
+                    rows.append(row_of(tuple(found[number])))
+                except Altered as error:
+                    if altered is None:
+                        raise
+                    altered(error)
+            return rows
 
     def count(self) -> dict[State, int]:
         """How many copies are in each state."""

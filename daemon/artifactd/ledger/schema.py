@@ -34,6 +34,10 @@ class Unwritable(LedgerError):
     """The record cannot be used now: no space, no permission, an error of the disk. Nothing was committed."""
 
 
+class Older(Unwritable):
+    """An older artifactd wrote this ledger; whoever opens it to write migrates it."""
+
+
 Working = Callable[[], object]
 """Is called again and again while something takes long."""
 
@@ -186,7 +190,7 @@ def other_version(version: int, known: int) -> LedgerError:
         return Newer(
             f"the ledger has schema {version}, this artifactd knows {known}: install the newer one again"
         )
-    return Unwritable(
+    return Older(
         f"the ledger has the older schema {version}: `artifactd run` or `artifactd sync` migrates it"
     )
 
