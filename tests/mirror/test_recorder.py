@@ -12,6 +12,7 @@ from structlog.testing import LogCapture
 from artifactd.clock import Clock
 from artifactd.decisions.lifecycle import Change, Confirmed, ImpossibleStep, Refused, State
 from artifactd.ledger.ledger import Ledger, Recorded
+from artifactd.ledger.schema import Unwritable
 from artifactd.log.lines import LINES
 from artifactd.log.log import Log
 from artifactd.mirror.recorder import Recorder, Stopped
@@ -91,7 +92,7 @@ def test_nothing_to_record_is_nothing_on_record(desk: Desk) -> None:
 
 
 def test_a_note_is_on_record(desk: Desk) -> None:
-    entry = desk.recorder.note({"action": "audit.anchored", "outcome": "success"})
+    entry = desk.recorder.note({"action": "audit.anchored", "outcome": "success", "store": "s3"})
     assert [one.line for one in desk.ledger.entries()] == [entry.line]
 
 
@@ -141,6 +142,15 @@ def test_while_the_record_cannot_be_written_it_waits_and_goes_on_when_space_retu
     assert full.ledger.head().seq == 1 + len(MANY)
 
 
+def test_its_patience_ends_with_the_reason_and_nothing_is_on_record(full: Desk) -> None:
+    """A sync from cron would wait for ever, and hold the state's lock."""
+    full.recorder.patience = 0.0
+    with pytest.raises(Unwritable, match="no room"):
+        full.recorder.record(MANY)
+    assert full.lines() == ["error ledger.unwritable"]
+    assert full.ledger.head().seq == 1
+
+
 def test_told_to_stop_it_gives_up_and_nothing_is_on_record(full: Desk) -> None:
     raised: list[BaseException] = []
 
@@ -155,6 +165,8 @@ def test_told_to_stop_it_gives_up_and_nothing_is_on_record(full: Desk) -> None:
     until(lambda: "error ledger.unwritable" in full.lines())
     full.recorder.stopping.set()
     thread.join(PATIENCE)
-    assert len(raised) == 1
+    [stopped] = raised
+    assert isinstance(stopped, Unwritable), "which commands end well for"
+    assert "told to stop while the record could not be written: no room" in str(stopped)
     assert full.lines() == ["error ledger.unwritable"]
     assert full.ledger.head().seq == 1

@@ -35,7 +35,7 @@ from artifactd.discovery import reading, scan
 from artifactd.discovery.reading import Missing, NotYet, Reading, Unfit, Unreadable
 from artifactd.ledger.schema import LedgerError
 from artifactd.mirror.lane import BATCH_BYTES, BATCH_FILES, Held, Item, Job, Lane
-from artifactd.mirror.recorder import Recorder, Stopped
+from artifactd.mirror.recorder import Recorder
 from artifactd.mirror.upload import Outage, Outcome, Times, Upload, failure, unexpected, upload
 from artifactd.stores.base import Put, Receipt, Result, Store
 
@@ -252,7 +252,7 @@ class Pipeline:
         try:
             self._decide(batch, outcomes, held, plans)
             recorded = self._recorder.record(plans.changes)
-        except (LedgerError, Stopped):
+        except LedgerError:
             raise
         except Exception as error:  # noqa: BLE001 - told as this batch's trouble, and tried again
             self._failed(batch, held, plans, error)
@@ -390,7 +390,7 @@ class Pipeline:
         """Have on record what became of the job."""
         try:
             self._recorder.record([Change(one.upload.row, one.event) for one in outcome.delivered])
-        except (LedgerError, Stopped):
+        except LedgerError:
             raise
         except Exception as error:  # noqa: BLE001 - the copies stay begun, and are begun again at the next look
             self._tell_fault(error)

@@ -1,5 +1,6 @@
 """Puts changes on record, and tells the log and whoever listens. While it cannot, nothing goes on."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from logging import ERROR, getLevelNamesMapping
@@ -21,7 +22,7 @@ _AGAIN_SECONDS: Final = 1.0
 _LEVELS: Final = getLevelNamesMapping()
 
 
-class Stopped(Exception):
+class Stopped(Unwritable):
     """Told to stop while the record could not be written. What was in flight is repeated by the next run."""
 
 
@@ -42,6 +43,8 @@ class Recorder:
     """seconds since the start in which it could not be written"""
     principal: Callable[[Row], str] = lambda _row: ""
     """who asked for this copy by hand and waits for it; "" where nobody does"""
+    patience: float = math.inf
+    """seconds that one write may wait until the record can be written"""
     anchors: int = 0
     """noted since the start"""
 
@@ -50,6 +53,7 @@ class Recorder:
 
         Raises:
             Stopped: see there. Nothing was committed.
+            Unwritable: it could not be written for longer than `patience`. Nothing was committed.
             Damaged: the ledger is. Nothing was committed.
         """
         if not changes:
@@ -93,8 +97,11 @@ class Recorder:
                     self.log.log(ERROR, "ledger.unwritable", reason=str(error))
                 self.unwritable = str(error)
                 self.on_wait()
-                if self.stopping.wait(_AGAIN_SECONDS):
-                    raise Stopped from error
+                left = since + self.patience - self.clock.monotonic()
+                if self.stopping.wait(max(0.0, min(_AGAIN_SECONDS, left))):
+                    raise Stopped(f"told to stop while the record could not be written: {error}") from error
+                if left <= 0.0:
+                    raise
             else:
                 if since is not None:
                     self.waited += self.clock.monotonic() - since

@@ -94,6 +94,7 @@ def sync(
 
     Raises:
         InUse, Newer, Unwritable: see `open_engine`. Nothing was exported.
+        Unwritable: the record could not be written for `wait_seconds`, either.
         Damaged: the ledger is, and was set aside. Run it again: a new one is filled.
         Stopped: told to stop while the record could not be written.
     """
@@ -103,6 +104,7 @@ def sync(
     stopping = Stopping()
     evidence.prepare()
     with open_engine(config, log, clock, stopping, eager=True) as engine:
+        engine.recorder.patience = wait_seconds
         engine.recorder.listeners += [watcher.recorded, _counting(report)]
         engine.mirror.listen(found=watcher.found)
         with signals(stopping, lambda name: setattr(report, "stopped", name)):
@@ -197,6 +199,7 @@ def by_hand(
         open_engine(config, log, clock, stopping, eager=True) as engine,
         signals(stopping, lambda _name: None),
     ):
+        engine.recorder.patience = wait_seconds
         for path in sources:
             source = printable(path)
             answers[path] = {"ok": False, "final": False, "source": source, "reason": "not complete yet"}
