@@ -1,7 +1,14 @@
 """artifactd retry, as a real command."""
 
+from contextlib import closing
+
+from artifactd.config import load
+from artifactd.decisions.lifecycle import Change
+from artifactd.ledger.ledger import Ledger
+from artifactd.mirror.engine import context
 from tests.support.operator import planted
 from tests.support.process import CSV, Site, until
+from tests.support.rows import a_row, started
 
 
 def test_a_conflict_is_replayed_after_a_person_has_cleared_it_away(by_hand: Site) -> None:
@@ -38,6 +45,23 @@ def test_what_cannot_be_tried_again_is_named_with_its_reason_and_holds_nothing_e
         f"{site.config} does not lie below the data directory {site.data}",
         f"an empty path does not lie below the data directory {site.data}",
     ]
+
+
+def test_what_a_crash_interrupted_is_listed_once_with_what_it_waits_for_and_can_be_tried_again(
+    site: Site,
+) -> None:
+    path = site.write("mojo_pipeline/mojo.zip", b"half of it", experiment="e0")
+    source = str(path.relative_to(site.data))
+    settings = load(site.config, site.environment)
+    with closing(Ledger.open(site.state, context(settings))) as ledger:
+        ledger.record([Change(a_row(), started())], 1.79e9)
+    reason = "interrupted; now: a zip without its end: cut short, or still being written"
+    with site.daemon():
+        until(lambda: [one["reason"] for one in site.json("list", "--json")] == [reason], "the reason")
+        (shown,) = site.json("list", "--json")
+    assert (shown["state"], shown["source"]) == ("retrying", source)
+    assert f"because: {reason}" in site.ok("explain", source)
+    assert f"tried again (it was retrying: {reason})" in site.ok("retry", source)
 
 
 def test_nothing_to_replay_is_told(site: Site) -> None:

@@ -55,7 +55,7 @@ TABLE = """
 new         UPL  .   .  RET  .  REF  .   .  SKI  .   .   .   .
 uploading   UPL PRO  .  RET RET REF KEP PRO SKI GON  .   .   .
 proven      UPL  .  PRO RET  .  REF KEP  .   .   .   .  LOS  .
-retrying    UPL  .   .  RET  .  REF KEP PRO SKI GON RET  .   .
+retrying    UPL  .   .  RET RET REF KEP PRO SKI GON RET  .   .
 refused     UPL  .   .  RET  .  REF KEP PRO SKI GON RET  .   .
 skipped     UPL  .   .  RET  .  REF  .   .  SKI  .   .   .   .
 gone        UPL  .   .  RET  .  REF  .   .  SKI  .   .   .   .

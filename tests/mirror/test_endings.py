@@ -195,6 +195,42 @@ def test_what_was_to_go_to_a_store_that_is_configured_no_more_is_given_up(
     assert rig.states(retried) == {"live": State.SKIPPED, "new": State.PROVEN}
 
 
+# --- crashes ---
+
+
+ALL_ZIP = '[[policy]]\nname = "all"\nmatch = ["*.zip"]\n'
+
+
+@pytest.mark.parametrize("end", ["complete", "deleted"])
+def test_what_a_crash_interrupted_is_tried_again_and_says_what_it_waits_for(
+    rig: Rig, live: FaultyStore, end: str
+) -> None:
+    configured(rig, ALL_ZIP)
+    path = rig.new("a.zip", EMPTY_ZIP)
+    live.gate.shut()
+    rig.scan()
+    rig.time.advance(3.0)
+    rig.until(lambda: live.gate.waiting == 1)
+    live.gate.open()
+    rig.write(path, b"half of it")
+    rig.again()
+    assert [(row.state, row.reason) for row in rig.rows()] == [(State.RETRYING, "interrupted")]
+    rig.finish()
+    (row,) = rig.rows()
+    why = "interrupted; now: a zip without its end: cut short, or still being written"
+    assert (row.state, row.reason, row.failures) == (State.RETRYING, why, 0)
+    assert rig.events() == ["Started", "Postponed", "Postponed"], "once each, however often it is looked at"
+    if end == "complete":
+        rig.write(path, EMPTY_ZIP)
+    else:
+        rig.file(path).unlink()
+    rig.finish()
+    assert rig.states(path) == {"live": State.PROVEN if end == "complete" else State.GONE}
+
+
+EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
+
+
 # --- versions ---
 
 

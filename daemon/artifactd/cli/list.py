@@ -219,7 +219,7 @@ def _cells(one: Fields) -> tuple[str, ...]:
 def _waiting(settings: Config, listing: Listing, ledger: Ledger) -> Iterator[Fields]:
     """The files that the running daemon waits for; none where none runs, or where it does not say.
 
-    One that is tried again, and waits for nothing but that, is listed as its copy is, and not twice.
+    One with a copy that is under way or tried again is listed as that is, and not twice.
     """
     chosen: dict[str, Any] = {"user": listing.user, "experiment": listing.experiment_id}
     try:
@@ -235,7 +235,7 @@ def _waiting(settings: Config, listing: Listing, ledger: Ledger) -> Iterator[Fie
     selection = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
     for one in answer.get("waiting", []):
         found = selection.artifact(os.fsencode(one["path"]))
-        if found is not None and one.get("turn") and _listed(listing, ledger, found.path):
+        if found is not None and _listed(listing, ledger, found.path):
             continue
         if found is None or not _chosen(listing, found, selection, now, one):
             continue

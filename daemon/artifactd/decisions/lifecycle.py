@@ -13,7 +13,7 @@ class State(StrEnum):
     NEW = "new"
     """not on record yet"""
     UPLOADING = "uploading"
-    """a put was begun; after a crash it may have happened or not, and is begun again"""
+    """a put is under way; after a crash it may have happened or not: the next start has it retrying"""
     PROVEN = "proven"
     """the store holds the bytes of the digest"""
     RETRYING = "retrying"
@@ -154,7 +154,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """The try was cut short by something that is not the artifact's fault. It does not count as a failure."""
+    """The try was cut short, or has to wait, and nothing failed. It does not count as a failure."""
 
     reason: str
     retry_at: float
@@ -268,6 +268,7 @@ STEPS: Final[dict[tuple[State, type[Event]], State]] = {
     (_S.PROVEN, Lost): _S.LOST,
     (_S.RETRYING, Started): _S.UPLOADING,
     (_S.RETRYING, Failed): _S.RETRYING,
+    (_S.RETRYING, Postponed): _S.RETRYING,
     (_S.RETRYING, Refused): _S.REFUSED,
     (_S.RETRYING, Kept): _S.KEPT,
     (_S.RETRYING, Upheld): _S.PROVEN,

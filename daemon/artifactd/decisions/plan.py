@@ -15,6 +15,7 @@ from artifactd.decisions.lifecycle import (
     Change,
     Event,
     Kept,
+    Postponed,
     Refused,
     Row,
     Skipped,
@@ -248,6 +249,24 @@ def damage(  # noqa: PLR0917 - as plan
     known = _unwritten(family(rows, store, wanted.key.text), identity)
     row = next(iter(known), None) or row_of(rows, store, artifact, wanted)
     return Change(row, unfit(row, reason, identity))
+
+
+# --- what has to wait ---
+
+INTERRUPTED: Final = "interrupted"
+"""Why a copy is tried again whose put was under way when the daemon died."""
+
+
+def held_up(rows: Sequence[Row], reason: str, now: float) -> Iterator[Change]:
+    """The copies that are to be tried again, and cannot be, for the file is not complete: where that is news.
+
+    `now` is by the clock of next tries.
+    """
+    for row in rows:
+        was = INTERRUPTED if row.reason.startswith(INTERRUPTED) else "not tried again"
+        why = f"{was}; now: {reason}"
+        if row.state is State.RETRYING and row.reason != why:
+            yield Change(row, Postponed(why, now if row.retry_at is None else row.retry_at))
 
 
 # --- what is not done ---

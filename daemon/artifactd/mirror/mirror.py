@@ -18,9 +18,9 @@ from artifactd.clock import Clock, steady
 from artifactd.config import Config
 from artifactd.decisions.allowance import Allowance, Versions
 from artifactd.decisions.assessment import Assessment, Subject, assess
-from artifactd.decisions.lifecycle import Row, State
+from artifactd.decisions.lifecycle import Change, Postponed, Row, State
 from artifactd.decisions.outage import StoreState
-from artifactd.decisions.plan import Moment
+from artifactd.decisions.plan import INTERRUPTED, Moment
 from artifactd.decisions.settle import Backlog, Incomplete, Settled, Settler, Waiting
 from artifactd.decisions.shares import Owner
 from artifactd.discovery import exports
@@ -105,8 +105,13 @@ class Mirror:
     # --- what its owner calls ---
 
     def begin(self) -> None:
-        """Take up what a crash interrupted, and look at everything."""
-        interrupted = self._recorder.ledger.rows(states=[State.UPLOADING])
+        """Have on record what a crash interrupted, take it up, and look at everything.
+
+        Raises as `turn`.
+        """
+        interrupted = list(self._recorder.ledger.rows(states=[State.UPLOADING]))
+        cut_short = Postponed(INTERRUPTED, self._steady())
+        self._recorder.record([Change(row, cut_short) for row in interrupted])
         self._sightings.look_into({row.artifact.path for row in interrupted}, thorough=True)
         self.rescan("start")
 

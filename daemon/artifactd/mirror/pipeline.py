@@ -23,6 +23,7 @@ from artifactd.decisions.plan import (
     Same,
     Send,
     damage,
+    held_up,
     other_bytes,
     plan,
     row_of,
@@ -307,7 +308,10 @@ class Pipeline:
                     self._plan(next(readings), assessment, plans)
                 case Unfit() | Unreadable():
                     self._unread(outcome, assessment, plans)
-                case NotYet() | Missing():
+                case NotYet(incomplete=incomplete):
+                    if incomplete.by_its_bytes:  # else the next look may say otherwise
+                        plans.changes += held_up(assessment.rows, incomplete.reason, self._times.now())
+                case Missing():
                     pass
                 case _:
                     assert_never(outcome)

@@ -68,7 +68,6 @@ def _waiting(engine: Engine, watch: Watch, user: object, experiment: object) -> 
                 "source": printable(one.path),
                 "size": one.size,
                 "reason": (why if one.turn else "") or one.reason,
-                "turn": one.turn,
                 "waited_seconds": round(one.seconds, 1),
                 "overdue": one.overdue,
             }
