@@ -348,3 +348,8 @@ def test_the_destination_may_not_be_a_folder_with_experiments(tmp_path: Path) ->
     (line,) = problems(tmp_path, text)
     assert "artifacts_file_system_directory" in line
     assert "with experiments in it; choose a directory of its own" in line
+
+
+def test_a_first_wait_that_is_longer_than_the_longest_is_a_problem(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, "[retry]\nfirst_seconds = 60\ncap_seconds = 5\n")
+    assert "retry.first_seconds: 60 s are more than retry.cap_seconds, 5 s" in line
