@@ -98,3 +98,9 @@ def test_whoever_reads_only_the_head_of_the_record_meets_no_error(exported: Site
         ["bash", "-c", command], capture_output=True, text=True, check=False, env=exported.environment
     )
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+
+
+def test_an_action_that_does_not_exist_is_told_with_the_nearest(site: Site) -> None:
+    done = site.command("audit", "--action", "artifact.exportd")
+    assert done.returncode == 2
+    assert "did you mean artifact.exported?" in " ".join(done.stderr.replace("│", " ").split())

@@ -120,3 +120,9 @@ def test_of_very_many_waiting_files_the_first_are_listed_and_how_many_more_there
         assert done.stdout.count("\n") == 1
         assert "mine.zip" in done.stdout
         assert done.stderr == ""
+
+
+def test_a_store_that_is_neither_configured_nor_on_record_is_told_with_the_nearest(exported: Site) -> None:
+    done = exported.command("list", "--store", "file_sytem")
+    assert done.returncode == 2
+    assert "did you mean file_system?" in " ".join(done.stderr.replace("│", " ").split())

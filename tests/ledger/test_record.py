@@ -3,6 +3,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from artifactd.decisions.lifecycle import (
     step,
 )
 from artifactd.ledger.record import (
+    ACTIONS,
     START,
     TERMS,
     Entry,
@@ -249,3 +251,8 @@ def test_names_that_are_no_text_are_told_in_a_form_that_every_reader_takes() -> 
     assert fields["source"] == "\\xff\\x0a/x"
     assert (fields["user"], fields["experiment_id"], fields["reason"]) == ("\\xff", "e\\xfe", "rule \\xff")
     assert "\\ud" not in append(Head(), AT, fields).line
+
+
+def test_the_documentation_says_what_every_action_means() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "record.md").read_text()
+    assert [action for action in ACTIONS if f"`{action}`" not in told] == []

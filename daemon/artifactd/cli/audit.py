@@ -9,12 +9,13 @@ from typing import Annotated, assert_never
 import typer
 
 from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.options.known import one_of
 from artifactd.cli.options.moments import Since, Until
 from artifactd.cli.output import heard
 from artifactd.cli.state import reading
 from artifactd.inspection import extract, ocsf
 from artifactd.inspection.extract import Criteria
-from artifactd.ledger.record import Entry
+from artifactd.ledger.record import ACTIONS, Entry
 
 
 class Form(StrEnum):
@@ -49,6 +50,7 @@ def audit(  # noqa: PLR0917 - options are given by name
     The field "previous" of each line is the SHA-256 of the line before it, so an export of the whole record
     proves itself. A part of it, or another format, does not: `artifactd verify` proves the record it is from.
     """
+    one_of(action or (), ACTIONS, "--action")
     criteria = Criteria(user, experiment, tuple(action or ()), rule, principal, since, until)
     if form is not Form.JSONL or criteria != Criteria():
         typer.echo("this extract proves nothing by itself: `artifactd verify` proves the record", err=True)

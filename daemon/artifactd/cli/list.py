@@ -10,13 +10,14 @@ import typer
 
 from artifactd.artifact import Artifact, Kind, printable, size_of
 from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.options.known import one_of
 from artifactd.cli.options.loudness import remark
 from artifactd.cli.options.moments import Since, Until
 from artifactd.cli.output import heard
 from artifactd.cli.state import reading
 from artifactd.cli.terminal import NAME, AsJson, age_of, columns, lines, on_terminal, style, table
 from artifactd.clock import SYSTEM, moment, rfc3339
-from artifactd.config import Config
+from artifactd.config import Config, named
 from artifactd.decisions.lifecycle import DUE, Row, State
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.statements import Listing, Order
@@ -80,6 +81,9 @@ def list_copies(
     states = {State(one.value) for one in chosen if one is not Shown.WAITING}
     listing = Listing(user, experiment, store, rule, kind or None, states, since, until, limit, _ORDERS[sort])
     with reading(settings) as ledger:
+        if store is not None:
+            on_record = (name for name, _ in ledger.count_by_store())
+            one_of([store], [*(name for name, _ in named(settings)), *on_record], "--store")
         waiting = _waiting(settings, listing, ledger) if Shown.WAITING in chosen else []
         shown = islice(chain(waiting, map(_fields, ledger.listed(listing))), limit)
         if as_json:

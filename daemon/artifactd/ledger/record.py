@@ -70,6 +70,19 @@ TERMS: Final[Mapping[type[Event], Terms]] = {
     Confirmed: Terms("artifact.confirmed", "success", "INFO"),
 }
 
+ACTIONS: Final = (
+    *(terms.action for terms in TERMS.values()),
+    "export.requested",
+    "copies.verified",
+    "audit.anchored",
+    "config.taken",
+    "config.reloaded",
+    "config.refused",
+    "ledger.created",
+    "ledger.rebuilt",
+)
+"""Every action that an entry may have; docs/record.md says what each means."""
+
 Value = str | int | float | bool | None
 Fields = Mapping[str, Value]
 
