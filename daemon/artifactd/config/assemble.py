@@ -153,11 +153,10 @@ def _conflicts(
     if isinstance(asked, Unix) and within(asked.path, document.data_directory):
         mend = f"{asked.path} lies in the data directory, where nothing may be added; choose another place"
         yield _blame("health.listen", settings).problem(mend)
-    if document.retry.first_seconds > document.retry.cap_seconds:
-        yield _blame("retry.first_seconds", settings).problem(
-            f"{document.retry.first_seconds:g} s are more than retry.cap_seconds, {document.retry.cap_seconds:g} s:"
-            " the first wait is no longer than the longest"
-        )
+    first, cap = document.retry.first_seconds, document.retry.cap_seconds
+    if first > cap:
+        mend = f"{first:g} s are more than retry.cap_seconds, {cap:g} s: no wait is longer than that"
+        yield _blame("retry.first_seconds", settings).problem(mend)
     for kind, store in stores.items():
         yield from _store_problems(kind, store, settings, faulty)
     for name in used_twice(_blame("policy", settings).value):
