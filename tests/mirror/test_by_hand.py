@@ -270,6 +270,16 @@ def test_a_request_that_nothing_comes_of_is_on_record_with_the_reason(rig: Rig, 
     assert not live.tried
 
 
+def test_a_request_for_what_was_proven_before_has_its_outcome_on_record_at_once(rig: Rig) -> None:
+    path = rig.new("a.csv", b"one")
+    rig.finish()
+    assert ask(rig, path).over
+    rig.finish()
+    last = on_record(rig)[-1]
+    assert (last["action"], last["outcome"]) == ("export.requested", "success")
+    assert last["reason"] == "it was proven before"
+
+
 def test_the_principal_stays_with_the_copy_when_another_mirror_takes_it_over(rig: Rig) -> None:
     path = rig.new("a.csv", b"one")
     with rig.file(path).open("ab"):

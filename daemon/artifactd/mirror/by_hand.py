@@ -32,6 +32,8 @@ from artifactd.mirror.scanning import Done
 
 _FINAL: Final[tuple[type[Event], ...]] = (Proven, Unchanged, Refused, Kept, Upheld, Skipped, Vanished)
 
+_BEFORE: Final = "it was proven before"
+
 
 class Pending(NamedTuple):
     """A person's request for an artifact, still without its outcome."""
@@ -170,10 +172,18 @@ class ByHand:
             case str(reason):
                 fields |= {"outcome": "failure", "reason": reason}
             case _Wanted(decision=decision):
-                fields |= {"outcome": "pending", "key": decision.key.text, "rule": decision.rule}
+                fields |= {"key": decision.key.text, "rule": decision.rule}
+                # No entry of a copy follows where nothing is to be done: this one tells the outcome.
+                done = self._proven(subject)
+                fields |= {"outcome": "success", "reason": _BEFORE} if done else {"outcome": "pending"}
         entry = self.recorder.note(fields)
         where = {"source": printable(path), "seq": entry.seq, "hash": entry.hash}
         self.recorder.log.info("export.requested", **where, name=name, principal=principal.account)
+
+    def _proven(self, wanted: _Wanted) -> bool:
+        """Whether every store has the copy that is wanted, of the file as it is now."""
+        copies = self.mirror.assess(wanted.subject).copies
+        return all(copy.proven for copy in copies if copy.wanted == wanted.decision)
 
     def hand_over(self) -> list[Unanswered]:
         """The requests and hints whose outcome is not known yet. They are forgotten here."""
@@ -250,7 +260,7 @@ class ByHand:
     def _not_waited_for(self, subject: Subject) -> dict[str, Any]:
         """The answer about a file that need not be read, or for which no store takes anything."""
         states = {state.store: state for state in self.mirror.stores()}
-        said = _final(subject.path, ok=True, reason="it was proven before")
+        said = _final(subject.path, ok=True, reason=_BEFORE)
         for copy in self.mirror.assess(subject).copies:
             if copy.wanted != subject.decision:
                 continue
