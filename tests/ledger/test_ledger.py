@@ -273,6 +273,18 @@ def test_a_store_is_used_once_an_anchor_lies_there(ledger: Ledger) -> None:
     assert ledger.count_by_store() == {("file_system", State.PROVEN): 1}
 
 
+def test_a_state_disk_without_inodes_is_called_full(
+    tmp_path: Path, tmpfs: Callable[[Path, str], Path]
+) -> None:
+    """SQLite says that it cannot open the file, as it does where rights are missing."""
+    state = tmpfs(tmp_path / "small", "1m,nr_inodes=4")
+    Ledger.open(state).close()
+    for number in range(2):
+        (state / str(number)).touch()
+    with pytest.raises(Unwritable, match=r"no room: .* its inodes have run out"):
+        Ledger.open(state)
+
+
 def test_the_record_is_given_from_any_number_on(ledger: Ledger) -> None:
     record(ledger, a_row(), started(), proven(), Unchanged(identity(2)))
     assert [entry.seq for entry in ledger.entries(1)] == [2, 3]

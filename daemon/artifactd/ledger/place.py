@@ -4,11 +4,12 @@ import errno
 import os
 import sqlite3
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from artifactd.linux.files import account, as_account, in_command
-from artifactd.linux.room import FULL, no_room
+from artifactd.linux.room import FULL, no_room, room
 
 _NOT_LET_IN: Final = (errno.EACCES, errno.EPERM)
 _NO_DIRECTORY: Final = (errno.ENOTDIR, errno.EEXIST)
@@ -19,6 +20,12 @@ _NOT_OPENED: Final = (
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_AUTH,
 )
+_PERHAPS_FULL: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
+"""What SQLite also says where the file that it puts beside the ledger finds no room."""
+
+_LEAST_BYTES: Final = 64 << 10
+"""Twice what the smallest of those files takes."""
+
 _PRIMARY: Final = 0xFF
 """Bits of SQLite's code that say what kind of error it is (sqlite.org/rescode.html)."""
 
@@ -93,13 +100,22 @@ def unusable(directory: Path, error: OSError) -> str:
 def unusable_file(file: Path, error: sqlite3.OperationalError) -> str:
     """What to say of SQLite's `error` with the ledger in `file`."""
     code = error.sqlite_errorcode & _PRIMARY
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code in _PERHAPS_FULL and _has_no_room(file)):
         return f"{no_room(errno.ENOSPC, file.parent)}. Make room for the ledger there"
     if code in _NOT_OPENED:
         return _not_let_in(file)
     if code == sqlite3.SQLITE_IOERR:  # SQLite tells no quota from a broken disk
         return f"the ledger {file}: {error}. The disk is broken, or a quota used up: see the kernel's log"
     return f"the ledger {file}: {error}"
+
+
+def _has_no_room(file: Path) -> bool:
+    """Whether this account may use `file`, and nothing finds room beside it."""
+    with suppress(OSError):
+        found = room(file.parent)
+        full = found.free < _LEAST_BYTES or not found.more_files
+        return full and os.access(file, os.R_OK | os.W_OK)
+    return False
 
 
 def _not_let_in(path: Path) -> str:

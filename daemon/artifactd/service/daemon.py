@@ -8,6 +8,7 @@ from typing import Final, Self
 from artifactd.discovery import exports
 from artifactd.discovery.watch import Watch
 from artifactd.health.gathered import Gathered, scan_pause
+from artifactd.ledger.place import unusable
 from artifactd.ledger.schema import Unwritable
 from artifactd.linux.inotify import inotify_watches
 from artifactd.mirror.by_hand import Unanswered
@@ -30,7 +31,10 @@ _CHECK_AGAIN_SECONDS: Final = 86_400.0
 
 
 class Daemon:
-    """A mirror beside a watcher, on a set-up engine. As a context it watches."""
+    """A mirror beside a watcher, on a set-up engine. As a context it watches.
+
+    Making one raises `Unwritable` where the state directory cannot be written.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -39,7 +43,10 @@ class Daemon:
         self._began = self._anchored = self._check_at = self._look_at = engine.clock.monotonic()
         heartbeat = engine.config.state_directory / "heartbeat"
         shutil.rmtree(heartbeat, ignore_errors=True)  # a killed daemon's
-        heartbeat.mkdir()
+        try:
+            heartbeat.mkdir()
+        except OSError as error:
+            raise Unwritable(unusable(heartbeat.parent, error)) from error
         self._hints = Hints(engine.mirror, engine.log)
         self.watch = Watch(
             engine.config.data_directory,
