@@ -68,6 +68,26 @@ CANARY = "correct-horse"
             "data_directory = 'it's'",
             "data_directory: line 1, column 22: Expected newline or end of document af",
         ),
+        (
+            'data_directory = "C:\\opt"',
+            "data_directory: line 1, column 23: Unescaped '\\' in a string; between double quotes",
+        ),
+        ("// a note", "line 1, column 1: Invalid statement; a setting is written key = value, and a comment"),
+        ("[watch\n", "line 1, column 7: Expected ']' at the end of a table declaration; the ] at the end is"),
+        (
+            "[watch]\nquiet_seconds = 2,0",
+            (
+                "watch.quiet_seconds: line 2, column 18: Expected newline or end of document after a"
+                " statement; a number has a point, and no comma"
+            ),
+        ),
+        (
+            "[watch]\nquiet_seconds = 2s",
+            (
+                "watch.quiet_seconds: line 2, column 18: Expected newline or end of document after a"
+                " statement; a number stands without a unit"
+            ),
+        ),
         ("kinds = [", "line 1, column 10: Invalid value; the value is missing"),
         ("secret-as-a-key = x", "line 1, column 19: Invalid value; a text or a path stands between quotes"),
         (

@@ -20,6 +20,7 @@ BOM: Final = "\ufeff"
 _HEADER: Final = re.compile(r"\s*\[\s*(\w+)\s*\]")
 _KEY: Final = re.compile(r"""\s*["']?([\w.-]+)["']?\s*=""")
 _BOOLEAN: Final = re.compile(r"(true|false|yes|no|on|off)\b", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"=\s*[0-9.]+\s*(,|[a-zA-Z]+)")
 _TYPOGRAPHIC: Final = "“”„‟‘’‚‛«»"  # noqa: RUF001 - these are what is looked for
 
 
@@ -83,6 +84,8 @@ def _cause(message: str, before: list[str], line: str, rest: str) -> str:
         return "a text stands between plain quotes, not typographic ones"
     if message == "Invalid value":
         return _of_a_value(rest)
+    if "Expected newline" in message and (number := _NUMBER.search(line)):
+        return "a number has a point, and no comma" if number[1] == "," else "a number stands without a unit"
     return next((cause for words, cause in _CAUSES.items() if words in message), "")
 
 
@@ -115,7 +118,9 @@ _CAUSES: Final[Mapping[str, str]] = {
     "Illegal character '\\n'": "the quote at the end is missing",
     """Expected "'\"""": "the quote at the end of the line above is missing",
     "Invalid hex value": "between double quotes a backslash has a meaning of its own: take single quotes",
-    "Unescaped '\\\\'": "between double quotes a backslash has a meaning of its own: take single quotes",
+    "Unescaped '\\'": "between double quotes a backslash has a meaning of its own: take single quotes",
+    "Invalid statement": "a setting is written key = value, and a comment begins with #",
+    "Expected ']'": "the ] at the end is missing",
     "Unclosed array": "the ] at the end is missing",
 }
 """A part of the parser's message → the usual cause."""
