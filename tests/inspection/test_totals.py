@@ -8,6 +8,7 @@ from artifactd.artifact import Artifact, Kind
 from artifactd.decisions.policy import Policy, Rule
 from artifactd.inspection.plan import Forecast, Would
 from artifactd.inspection.totals import Totals
+from artifactd.linux.room import Room
 
 ONE = Forecast(
     Artifact(b"alice/h2oai_experiment_1/a.csv", "alice", "1", b"a.csv", Kind.TRAIN_PREDICTIONS),
@@ -23,11 +24,13 @@ CLASH = replace(ONE, would=Would.REFUSE, other=b"alice/h2oai_experiment_1/b/a.cs
 RULES = Policy((Rule("menu"), Rule("never")))
 
 
-def told(*forecasts: Forecast, policy: Policy = RULES, free: int | None = None) -> list[str]:
+def told(
+    *forecasts: Forecast, policy: Policy = RULES, free: int | None = None, files: int | None = None
+) -> list[str]:
     totals = Totals(policy)
     for one in forecasts:
         totals.hear(one)
-    return list(totals.lines({} if free is None else {"s3": free}))
+    return list(totals.lines({} if free is None else {"s3": Room(free, free, files)}))
 
 
 NEVER = "warning: rule 'never' matches nothing that is there and that no rule before it takes"
@@ -79,3 +82,11 @@ def test_missing_room_is_told(free: int, *, short: bool) -> None:
     first, *rest = told(ONE, replace(ONE, rule="never"), free=free)
     assert first == "to s3: 2 files, 2.0 KiB, 2.0 KiB free there"
     assert rest == ["warning: s3 lacks room: 2.0 KiB to send, 2.0 KiB free"] * short
+
+
+@pytest.mark.parametrize(("files", "short"), [(None, False), (2, False), (1, True)])
+def test_missing_inodes_are_told_where_the_file_system_has_a_number(
+    files: int | None, *, short: bool
+) -> None:
+    _, *rest = told(ONE, replace(ONE, rule="never"), free=2048, files=files)
+    assert rest == ["warning: s3 lacks inodes: 2 files to send, 1 inodes free"] * short

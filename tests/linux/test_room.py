@@ -12,10 +12,10 @@ from artifactd.linux.room import Room, no_room, room
 
 
 def test_the_room_is_what_the_file_system_says(tmp_path: Path, tmpfs: Callable[[Path, str], Path]) -> None:
-    small = tmpfs(tmp_path / "small", "1m")
-    assert room(small) == Room(1 << 20, 1 << 20)
+    small = tmpfs(tmp_path / "small", "1m,nr_inodes=9")
+    assert room(small) == Room(1 << 20, 1 << 20, 8)
     (small / "file").write_bytes(bytes(4096))
-    assert room(small) == Room((1 << 20) - 4096, 1 << 20)
+    assert room(small) == Room((1 << 20) - 4096, 1 << 20, 7)
 
 
 def test_a_file_system_without_inodes_left_is_told(

@@ -40,8 +40,7 @@ def plan(
     with reading(settings, missing=Ledger.empty) as ledger:
         found = _counted(whole_tree(settings, ledger, SYSTEM.now()), totals)
         _show(_forecasts(found, everything=everything), as_json=as_json)
-    free = {store: room.free for store, room in rooms(settings, _SECONDS).items()}
-    for line in totals.lines(free):
+    for line in totals.lines(rooms(settings, _SECONDS)):
         typer.echo(line, err=True)
 
 

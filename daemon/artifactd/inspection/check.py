@@ -173,7 +173,7 @@ def _state_directory(config: Config) -> Check:
 def _room(config: Config, totals: Totals, seconds: float) -> Check:
     """Whether state and destinations have the room that a sync takes."""
     known = rooms(config, seconds)
-    short = list(totals.short({store: one.free for store, one in known.items()}))
+    short = list(totals.short(known))
     said = [f"{store}: {one}, {size_of(totals.bytes[store])} to send" for store, one in known.items()]
     state = next(one for one in (config.state_directory, *config.state_directory.parents) if one.exists())
     with suppress(OSError):

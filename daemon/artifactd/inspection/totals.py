@@ -8,6 +8,7 @@ from typing import Final
 from artifactd.artifact import printable, size_of
 from artifactd.decisions.policy import BUILT_IN, Policy
 from artifactd.inspection.plan import Forecast, Would
+from artifactd.linux.room import Room
 
 _SHOWN: Final = 3
 """Of what there may be much of."""
@@ -62,26 +63,28 @@ class Totals:
                 if not self._matched[rule.name]:
                     yield f"rule {rule.name!r} matches nothing that is there and that no rule before it takes"
 
-    def short(self, free: Mapping[str, int]) -> Iterator[str]:
-        """Which store has less room than is to be sent; `free` has the bytes of those where that is known."""
-        for store, room in free.items():
-            if self.bytes[store] > room:
-                yield f"{store} lacks room: {size_of(self.bytes[store])} to send, {size_of(room)} free"
+    def short(self, rooms: Mapping[str, Room]) -> Iterator[str]:
+        """Which store has less room than is to be sent; `rooms` has those where that is known."""
+        for store, room in rooms.items():
+            if self.bytes[store] > room.free:
+                yield f"{store} lacks room: {size_of(self.bytes[store])} to send, {size_of(room.free)} free"
+            if room.files is not None and self.files[store] > room.files:
+                yield f"{store} lacks inodes: {self.files[store]} files to send, {room.files} inodes free"
 
-    def lines(self, free: Mapping[str, int]) -> Iterator[str]:
+    def lines(self, rooms: Mapping[str, Room]) -> Iterator[str]:
         """The sum for a person, one line a store, then what is to be mended."""
         for store, count in self.files.items():
-            room = f", {size_of(free[store])} free there" if store in free else ""
+            room = f", {size_of(rooms[store].free)} free there" if store in rooms else ""
             yield f"to {store}: {count} files, {size_of(self.bytes[store])}{room}"
         if not self.files:
             yield "nothing to send"
         if self.refused:
             yield f"refused: {self.refused}, each needs a person"
-        yield from (f"warning: {one}" for one in self.warnings(free))
+        yield from (f"warning: {one}" for one in self.warnings(rooms))
 
-    def warnings(self, free: Mapping[str, int]) -> Iterator[str]:
+    def warnings(self, rooms: Mapping[str, Room]) -> Iterator[str]:
         """All that is to be mended."""
         if (clash := self.clash()) is not None:
             yield clash
         yield from self.unmatched()
-        yield from self.short(free)
+        yield from self.short(rooms)

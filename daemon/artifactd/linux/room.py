@@ -22,8 +22,13 @@ class Room:
     """bytes that this account may still write, its quota aside"""
     size: int
     """bytes"""
-    more_files: bool = True
-    """whether another file can be made; not where inodes have run out"""
+    files: int | None = None
+    """that this account may still make: free inodes; None where they are made as they are needed"""
+
+    @property
+    def more_files(self) -> bool:
+        """Whether another file can be made; not where inodes have run out."""
+        return self.files is None or self.files > 0
 
     def __str__(self) -> str:
         return f"{size_of(self.free)} free of {size_of(self.size)}" + (
@@ -39,7 +44,7 @@ def room(path: Path | str) -> Room:
     """
     found = os.statvfs(path)
     free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    return Room(free, size, more_files=found.f_files == 0 or found.f_favail > 0)  # 0: made as they are needed
+    return Room(free, size, found.f_favail if found.f_files else None)
 
 
 def no_room(number: int, path: Path | str) -> str:
