@@ -126,3 +126,11 @@ def test_a_store_that_is_neither_configured_nor_on_record_is_told_with_the_neare
     done = exported.command("list", "--store", "file_sytem")
     assert done.returncode == 2
     assert "did you mean file_system?" in " ".join(done.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("option", ["--user", "--rule"])
+def test_a_name_that_nothing_is_on_record_with_is_remarked(exported: Site, option: str) -> None:
+    done = exported.command("list", option, "alcie")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"nothing is on record with {option} alcie: is it misspelt?\n"
+    assert exported.command("list", "--user", "alice").stderr == ""
