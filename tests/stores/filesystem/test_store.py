@@ -425,3 +425,12 @@ def test_bytes_that_another_writer_put_meanwhile_are_flushed_before_the_receipt(
     assert delivery.result is not None
     assert outcome(delivery.result) == "there"
     assert flushed == ["temporary", "k"]
+
+
+def test_a_full_directory_is_told_with_the_room_that_it_had_then(
+    tmp_path: Path, tmpfs: Callable[[Path, str], Path]
+) -> None:
+    """Not with what its temporary files gave back."""
+    store = FileSystemStore(tmpfs(tmp_path / "small", "300k"), owner="me")
+    results = store.put([a_put(f"u/e/{number}", bytes(20_000)) for number in range(20)])
+    assert all("no room" in str(one) and "has 0 B free of 300.0 KiB" in str(one) for one in results), results

@@ -92,7 +92,9 @@ class FileSystemStore(Store):
     def _put(self, puts: Sequence[Put]) -> list[Result]:
         deliveries = [FileDelivery(put) for put in puts]
         try:
-            with self._open() as root, self._workshop(root) as temporary, ExitStack() as opened:
+            # An error gets its words while the temporary files lie there: they are what fills a full disk.
+            said = _as_store_error(str(self._root))
+            with self._open() as root, self._workshop(root) as temporary, ExitStack() as opened, said:
                 for delivery in deliveries:
                     opened.callback(delivery.discard, temporary)
                 self._folds_case = folds_case(root, OWN)
