@@ -137,6 +137,10 @@ def test_each_mistake_is_told_with_its_mend(text: str, told: str, tmp_path: Path
         ("name = 'x'\nusers = '{1..9999}'", 'policy.1 (x).users: found "{1..9999}"; allowed: patterns that'),
         ("name = 'x'\nexperiments = '{1..9999}'", "policy.1 (x).experiments: found "),
         (
+            "name = 'x'\nas = '../{name}'",
+            'policy.1 (x).as: found "../{name}"; allowed: a name that a copy can have',
+        ),
+        (
             "name = 'x'\nas = '{nam}'",
             'policy.1 (x).as: found "{nam}"; allowed: a name in which braces hold noth',
         ),

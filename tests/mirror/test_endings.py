@@ -105,7 +105,7 @@ def test_a_copy_that_was_kept_is_proven_again_when_its_newer_version_is_no_more(
 # --- refusals ---
 
 
-@pytest.mark.parametrize("end", ["link gone", "source gone", "named no more"])
+@pytest.mark.parametrize("end", ["link gone", "source gone", "a directory in its place", "named no more"])
 def test_a_refused_file_is_refused_no_longer_than_its_cause_lasts(
     rig: Rig, live: FaultyStore, end: str
 ) -> None:
@@ -118,10 +118,18 @@ def test_a_refused_file_is_refused_no_longer_than_its_cause_lasts(
             other.unlink()
         case "source gone":
             rig.file(path).unlink()  # and no event tells of it
+        case "a directory in its place":
+            rig.file(path).unlink()
+            rig.file(path).mkdir()
         case _:
             configured(rig, '[[policy]]\nname = "narrow"\nmatch = ["b.csv"]\n')
     rig.finish()
-    ended = {"link gone": State.PROVEN, "source gone": State.GONE, "named no more": State.SKIPPED}
+    ended = {
+        "link gone": State.PROVEN,
+        "source gone": State.GONE,
+        "a directory in its place": State.GONE,
+        "named no more": State.SKIPPED,
+    }
     assert rig.states(path) == {"live": ended[end]}
     assert bool(copies(live)) == (end == "link gone")
 

@@ -7,11 +7,13 @@ from typing import Annotated
 
 from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 
-from artifactd.artifact import Artifact, Kind
+from artifactd.artifact import Artifact, InvalidKey, Key, Kind
 from artifactd.config.values import Table, named, names_of, one_of, optional, size
 from artifactd.decisions.policy import FIELDS, Action, InvalidTemplate, Rule, Template
 
-_PROBE = Artifact(path=b"h2oai_experiment_x/x", user="x", experiment_id="x", inside=b"x", kind=Kind.OTHER)
+_PROBE = Artifact(
+    path=b"h2oai_experiment_x/x.csv", user="x", experiment_id="x", inside=b"x.csv", kind=Kind.OTHER
+)
 
 Patterns = tuple[str, ...]
 
@@ -47,10 +49,16 @@ _experiments = partial(_tried, lambda patterns: Rule("probe", experiments=patter
 
 def _template(value: object) -> Template:
     try:
-        return Template(named(value))
+        template = Template(named(value))
+        key = Key.of("x", "x", *template.fill(_PROBE).split("/"))
     except InvalidTemplate:
         fields = ", ".join(f"{{{field}}}" for field in FIELDS)
         raise ValueError(f"a name in which braces hold nothing but {fields}") from None
+    except InvalidKey as error:
+        raise ValueError(f"a name that a copy can have, for x.csv too ({error})") from None
+    if key.deception is not None:
+        raise ValueError(f"a name that a copy can have, for x.csv too ({key.deception})")
+    return template
 
 
 class RuleTable(Table):

@@ -122,9 +122,9 @@ class Sightings:
         with suppress(OSError), scan.root(self._config.data_directory) as root:
             for path in paths:
                 match scan.sight(root, path):
-                    case scan.Seen(seen):
+                    case scan.Seen(seen) if seen:
                         sightings += seen
-                    case scan.Gone():
+                    case scan.Seen() | scan.Gone():  # a directory took its place, or nothing
                         self._gone(path, os.fstat(root).st_dev)
                     case scan.Unobservable():
                         pass  # nothing follows from it
