@@ -84,13 +84,13 @@ def list_copies(
         if store is not None:
             on_record = (name for name, _ in ledger.count_by_store())
             one_of([store], [*(name for name, _ in named(settings)), *on_record], "--store")
+        waiting = list(_waiting(settings, listing, ledger)) if Shown.WAITING in chosen else []
         for option, value, alone in (
             ("--user", user, Listing(user=user, limit=1)),
             ("--rule", rule, Listing(rule=rule, limit=1)),
         ):
-            if value is not None and next(ledger.listed(alone), None) is None:
+            if value is not None and not waiting and next(ledger.listed(alone), None) is None:
                 remark(f"nothing is on record with {option} {value}: is it misspelt?")
-        waiting = _waiting(settings, listing, ledger) if Shown.WAITING in chosen else []
         shown = islice(chain(waiting, map(_fields, ledger.listed(listing))), limit)
         if as_json:
             lines(shown)

@@ -239,7 +239,7 @@ def test_a_server_that_hangs_up_on_a_cut_history_gets_pushes_that_say_nothing_of
 
 HOOKS = {
     "a protected branch": ("remote: Branch dev is protected branch; use a pull request", Denied, "protected"),
-    "a full quota": ("Repository is over its size limit of 4 GB", Denied, "no room"),
+    "a full quota": ("Repository is over its size limit of 4 GB", Declined, "no room"),
     "a file limit": (
         "File u/e/k is 200 MB; this exceeds the file size limit of 100 MB",
         Unacceptable,
