@@ -24,7 +24,7 @@ class Unlike(Exception):
 
 @dataclass(slots=True)
 class Request:
-    """One request. Of a body that is not `kept` there is what happened to come with the head."""
+    """One request. A body is there only if it is `kept`."""
 
     method: str
     key: str
@@ -33,7 +33,7 @@ class Request:
     headers: Mapping[str, str]
     """names in lower case"""
     size: int
-    """bytes of the body"""
+    """bytes of the body as it is sent; 0 of one in chunks"""
     body: bytes = b""
 
     @classmethod
@@ -41,16 +41,24 @@ class Request:
         """The request that begins with this head.
 
         Raises:
-            ValueError: it is none, or its body has no length.
+            ValueError: it is none.
         """
         start, *lines = head.decode("latin-1").split("\r\n")
         method, target, _ = start.split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        if "transfer-encoding" in headers:
-            raise ValueError("a body without a length")
         path, _, query = target.partition("?")
         queried = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
         return cls(method, unquote(path[1:]), queried, headers, int(headers.get("content-length", 0)))
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body comes in chunks."""
+        return "transfer-encoding" in self.headers
+
+    @property
+    def length(self) -> int:
+        """Bytes of the object, or of the part, that the body is: a client may wrap it (`aws-chunked`)."""
+        return int(self.headers.get("x-amz-decoded-content-length", self.size))
 
     @property
     def kept(self) -> bool:
@@ -85,6 +93,8 @@ class Kept:
     objects: dict[str, Object] = field(default_factory=dict)
     parts: dict[str, dict[str, Request]] = field(default_factory=dict)
     """upload → part → how it came"""
+    begun: dict[str, Request] = field(default_factory=dict)
+    """upload → how it began"""
     versions: int = 0
 
     def write(self, request: Request) -> Object:
@@ -97,7 +107,7 @@ class Kept:
         if request.kept and not _fits(request):
             raise Unlike
         content = request.body if request.kept else b""
-        return self._keep(request, request.size, request.md5.hex(), request.told_again, content)
+        return self._keep(request, request.length, request.md5.hex(), request.told_again, content)
 
     def put_together(self, request: Request, upload: str, headers: Mapping[str, str]) -> Object:
         """The object that has come in parts. Its ETag is made as Amazon makes it: clients compare it.
@@ -109,7 +119,7 @@ class Kept:
         parts = [part for _, part in sorted(self.parts.pop(upload).items(), key=_order)]
         sums = [part.md5 for part in parts]
         etag = f"{_md5(b''.join(sums))}-{len(parts)}" if all(sums) else ""
-        return self._keep(request, sum(part.size for part in parts), etag, headers)
+        return self._keep(request, sum(part.length for part in parts), etag, headers)
 
     def _expect(self, request: Request) -> None:
         there, headers = self.objects.get(request.key), request.headers

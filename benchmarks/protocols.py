@@ -47,7 +47,9 @@ def _s3(request: Request) -> str:
             operation = "UploadPart" if "uploadId" in request.query else "PutObject"
         case "POST", True:
             operation = "CreateMultipartUpload" if "uploads" in request.query else "CompleteMultipartUpload"
-        case "HEAD" | "GET" as method, True:
+        case "DELETE", True if "uploadId" in request.query:
+            operation = "AbortMultipartUpload"
+        case method, True:
             operation = f"{method.title()}Object"
         case "GET", False:
             operation = "ListObjects"
@@ -71,15 +73,15 @@ def _upload_part(kept: Kept, request: Request) -> _Reply:
 
 
 def _create_upload(kept: Kept, request: Request) -> _Reply:
-    upload = f"upload-{len(kept.parts)}-{request.key}"
-    kept.parts[upload] = {"": request}
+    upload = f"upload-{len(kept.begun)}-{request.key}"
+    kept.parts[upload], kept.begun[upload] = {}, request
     named = f"<UploadId>{upload}</UploadId>"
     return _Reply(200, body=f"{_XML}<InitiateMultipartUploadResult>{named}</InitiateMultipartUploadResult>")
 
 
 def _complete_upload(kept: Kept, request: Request) -> _Reply:
     parts = kept.parts[upload := request.query["uploadId"]]
-    told = parts.pop("").told_again
+    told = kept.begun[upload].told_again
     checksums = [part.headers.get("x-amz-checksum-sha256", "") for part in parts.values()]
     if all(checksums):
         told |= {"x-amz-checksum-sha256": _composite(checksums), "x-amz-checksum-type": "COMPOSITE"}
@@ -89,6 +91,11 @@ def _complete_upload(kept: Kept, request: Request) -> _Reply:
         return _Reply(412, body=_s3_error("PreconditionFailed"))
     named = f"<ETag>{etag}</ETag>"
     return _Reply(200, body=f"{_XML}<CompleteMultipartUploadResult>{named}</CompleteMultipartUploadResult>")
+
+
+def _abort_upload(kept: Kept, request: Request) -> _Reply:
+    gone = kept.parts.pop(request.query["uploadId"], None)
+    return _Reply(404, body=_s3_error("NoSuchUpload")) if gone is None else _Reply(204)
 
 
 def _composite(checksums: list[str]) -> str:
@@ -187,6 +194,7 @@ _ACTS: Mapping[str, _Act] = {
     "UploadPart": _upload_part,
     "CreateMultipartUpload": _create_upload,
     "CompleteMultipartUpload": _complete_upload,
+    "AbortMultipartUpload": _abort_upload,
     "HeadObject": _read,
     "GetObject": _read,
     "ListObjects": _list_objects,
