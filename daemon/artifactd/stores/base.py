@@ -41,7 +41,10 @@ class Unavailable(StoreError):
 
 
 class Corrupt(StoreError):
-    """The store got other bytes than were meant. They were not published."""
+    """The store got other bytes than were meant. They were not published.
+
+    Where a server checks nothing they may lie there: the next put of the key replaces them.
+    """
 
 
 class Refusal(StoreError):
@@ -58,6 +61,13 @@ class Unseen(Refusal):
 
 class Conflict(Refusal):
     """The key holds other bytes, which this daemon did not write. They were not touched."""
+
+    @classmethod
+    def over(cls, key: Key, held: str) -> "Conflict":
+        """Of `key`, which holds bytes that are known by what is `held`. An earlier record may know them."""
+        return cls(
+            f"{key} holds other bytes ({held}), which artifactd did not write as far as its record goes"
+        )
 
 
 class Unacceptable(Refusal):

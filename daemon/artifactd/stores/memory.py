@@ -37,9 +37,7 @@ class MemoryStore(Store):
             if digest == put.digest:
                 return Receipt(digest, len(self.copies[put.key]), Proof.READ_BACK, written=False)
             if digest is not None and digest not in put.replaceable:
-                return Conflict(
-                    f"{put.key} holds other bytes (sha256 {digest}), which artifactd did not write"
-                )
+                return Conflict.over(put.key, f"sha256 {digest}")
             try:
                 content = b"".join(put.source.chunks())
             except OSError as error:

@@ -406,6 +406,37 @@ def test_a_bit_that_flips_is_found_by_reading_back_where_the_server_checks_nothi
         assert here.content("k") == b"content"
 
 
+@pytest.mark.parametrize(
+    ("size", "before"), [(1000, None), (1000, b"proven before"), (PART + 1000, b"proven before")]
+)
+def test_bytes_of_ours_that_arrived_wrong_are_replaced_by_another_run(
+    moto: S3Server, tmp_path: Path, size: int, before: bytes | None
+) -> None:
+    file = File(tmp_path / "source", pattern(size))
+    with through(moto) as here:
+        store, put = here.store(), replace(file.put(), ours=(file.put().digest,))
+        if before is not None:
+            old = a_put("k", before)
+            version = receipt(store.put([old])).version
+            put = replace(put, ours=(old.digest, put.digest), version=version)
+        here.spoil(Flip(1), "PutObject", "UploadPart", times=math.inf)
+        spoilt = only(store.put([put]))
+        assert isinstance(spoilt, Corrupt)
+        assert "the server has kept other bytes (sha256 " in str(spoilt)
+        here.proxy.faults.clear()
+        assert receipt(here.store().put([put])).written
+        assert here.content("k") == pattern(size)
+    file.close()
+
+
+def test_what_only_says_that_it_is_ours_is_not_replaced_where_the_server_checks(weed: Through) -> None:
+    """It has kept the bytes that it was sent, and those were not ours."""
+    store, put = weed.store(), a_put("k", b"content")
+    weed.client.put_object(**weed.at("k"), Body=b"foreign", Metadata={"sha256": put.digest})
+    assert outcome(only(store.put([put]))) == "Conflict"
+    assert weed.content("k") == b"foreign"
+
+
 # --- processes that are killed, and measured ---
 
 

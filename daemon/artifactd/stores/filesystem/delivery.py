@@ -89,7 +89,7 @@ class FileDelivery:
         elif digest in put.replaceable:
             self.replaced = identity_of(status)
         else:
-            raise Conflict(f"{put.key} holds other bytes (sha256 {digest}), which artifactd did not write")
+            raise Conflict.over(put.key, f"sha256 {digest}")
 
     def write(self, temporary: int, name: bytes, mode: int, *, flush: bool) -> None:
         """Write and prove the copy as `name` in the folder `temporary`.

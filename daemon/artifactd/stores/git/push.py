@@ -153,7 +153,7 @@ class Push:
         if digest in one.put.replaceable:
             return None
         what = f"sha256 {digest}" if digest else "a pointer to a large file that is gone"
-        return Conflict(f"{one.put.key} holds other bytes ({what}), which artifactd did not write")
+        return Conflict.over(one.put.key, what)
 
     # --- what is written ---
 

@@ -67,6 +67,8 @@ class Head:
     """which try wrote it, as its metadata says; empty where it does not"""
     digest: Digest | None
     """what a checksum that the server has verified proves; None where it has none that says enough"""
+    claimed: str = ""
+    """the digest of the bytes that were sent, as the object's metadata says; empty where it does not"""
 
 
 class Objects(ABC):

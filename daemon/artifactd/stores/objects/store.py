@@ -19,6 +19,7 @@ from artifactd.artifact import Digest, InvalidKey, Key
 from artifactd.clock import Clock
 from artifactd.stores.base import (
     Conflict,
+    Corrupt,
     Denied,
     Proof,
     Put,
@@ -154,13 +155,18 @@ class ObjectStore(Store):
             if isinstance(looked, Receipt):
                 return looked
             expected = looked
+        failed = StoreError(f"{put.key} is being changed by somebody else, or on its way")
         for _ in range(_TRIES):
             if isinstance(expected, Holds) and not self._server.honours.of_own_versions:
                 raise Refusal(f"{put.key} cannot be replaced: {_OWN_VERSIONS}")
             try:
                 version = sending.send(expected)
-                if self._proven(put, version):
+                there = self._digest_there(put, version)
+                if there == put.digest:
                     return Receipt(put.digest, put.size, self._server.proof, version)
+                failed = Corrupt(
+                    f"the server has kept other bytes (sha256 {there}) than it was sent", put.key
+                )
                 expected = Holds(version)
             except (Taken, Unanswered, Forgotten) as error:
                 looked = self._look(put, sending.attempt, _after(put, error, expected))
@@ -169,13 +175,13 @@ class ObjectStore(Store):
                 if isinstance(error, Unanswered):
                     raise Unavailable(error.reason, error.what) from error
                 expected = looked
-        raise StoreError(f"{put.key} is being changed by somebody else, or on its way")
+        raise failed
 
     def _first_expectation(self, put: Put) -> Expected:
         return Holds(put.version) if _replaces(put) else Absent()
 
-    def _proven(self, put: Put, version: str) -> bool:
-        """Whether the server has the bytes: by its own checksum, or read back where it verifies none.
+    def _digest_there(self, put: Put, version: str) -> Digest:
+        """Of the bytes that the server has: by its own checksum, or read back where it verifies none.
 
         Raises:
             Denied: it has nothing, though it said that it took them.
@@ -183,14 +189,14 @@ class ObjectStore(Store):
         """
         if self._server.proof is Proof.SERVER_CHECKSUM:
             self._see_one_kept(put, version)
-            return True
+            return put.digest
         digest = self.digest(put.key)
         if digest is None:
             raise Denied(_NOTHING_KEPT, put.key)
-        return digest == put.digest
+        return digest
 
     def _see_one_kept(self, put: Put, version: str) -> None:
-        """Look for the first copy that this store was given, and for no other. Raises as `_proven`."""
+        """Look for the first copy that this store was given, and for no other. Raises as `_digest_there`."""
         with self._seeing:
             if self._seen:
                 return
@@ -248,10 +254,16 @@ class ObjectStore(Store):
             digest, proof = known, self._server.proof
         if digest == put.digest:
             return Receipt(put.digest, head.size, proof, head.version, written=head.attempt == attempt)
-        if digest in put.replaceable or head.attempt == attempt:
+        if digest in put.replaceable or head.attempt == attempt or self._arrived_wrong(put, head):
             return Holds(head.version)
-        what = f"(sha256 {digest})" if digest else f"({head.size} bytes)"
-        raise Conflict(f"{put.key} holds other bytes {what}, which artifactd did not write")
+        raise Conflict.over(put.key, f"sha256 {digest}" if digest else f"{head.size} bytes")
+
+    def _arrived_wrong(self, put: Put, head: Head) -> bool:
+        """Whether bytes of ours changed on their way to a server that checks nothing.
+
+        Nothing but what was written beside them tells it: the run that saw it may have ended since.
+        """
+        return self._server.proof is Proof.READ_BACK and head.claimed in (put.digest, *put.replaceable)
 
     # --- large copies ---
 

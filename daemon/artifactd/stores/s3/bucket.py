@@ -236,8 +236,9 @@ class Bucket(Objects):
             return None
         checksum = response.get("ChecksumSHA256", "") if self._verified is Verified.SHA256 else ""
         digest = checksums.proven(checksum, response.get("ChecksumType", ""), like)
-        attempt = response.get("Metadata", {}).get("attempt", "")
-        return Head(response["ContentLength"], response["ETag"], attempt, digest)
+        said = response.get("Metadata", {})
+        attempt, claimed = said.get("attempt", ""), said.get("sha256", "")
+        return Head(response["ContentLength"], response["ETag"], attempt, digest, claimed)
 
     def read(self, key: str) -> Iterator[bytes] | None:
         """As `Objects.read`."""
