@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,17 +53,31 @@ def folding() -> Iterator[Callable[[Path], Path]]:
     It gives the directory that it serves, where nothing is folded.
     """
     with ExitStack() as stack:
+        yield partial(_served, stack, "folding_disk")
+
+
+@pytest.fixture
+def hanging() -> Iterator[Callable[[Path], Path]]:
+    """Mounts at a path a file system that hangs as soon as a file `hang` lies in the directory it gives."""
+    with ExitStack() as stack:
 
         def mount(path: Path) -> Path:
-            path.mkdir(exist_ok=True)
-            behind = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            command = (sys.executable, "-m", "tests.support.folding_disk", behind, path)
-            process = stack.enter_context(subprocess.Popen(command))
-            stack.callback(lambda: subprocess.run(["umount", "--lazy", path], check=True))
-            until(lambda: path.is_mount() or process.poll() is not None, "the file system is mounted")
+            behind = _served(stack, "hanging_disk", path)
+            stack.callback((behind / "hang").unlink, missing_ok=True)
             return behind
 
         yield mount
+
+
+def _served(stack: ExitStack, program: str, path: Path) -> Path:
+    """Mounts at `path` what this program of `tests.support` serves; the directory behind it."""
+    path.mkdir(exist_ok=True)
+    behind = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    command = (sys.executable, "-m", f"tests.support.{program}", behind, path)
+    process = stack.enter_context(subprocess.Popen(command))
+    stack.callback(lambda: subprocess.run(["umount", "--lazy", path], check=True))
+    until(lambda: path.is_mount() or process.poll() is not None, "the file system is mounted")
+    return behind
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from artifactd import __version__
+from artifactd.cli.exits import tell
 from artifactd.cli.output import standard_streams
 
 _SUMMARIES: Final = {
@@ -174,5 +175,10 @@ def main() -> None:
     """The entry point."""
     if COMPLETE in os.environ:
         learn_shells()
-    with standard_streams():
-        root()()
+    try:
+        with standard_streams():
+            root()()
+    except SystemExit as ended:
+        if isinstance(ended.code, int):
+            tell(ended.code)
+        raise

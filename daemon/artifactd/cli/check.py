@@ -2,14 +2,19 @@
 
 import typer
 
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.apart import apart
+from artifactd.cli.configuration import PATIENCE, ConfigPath, Timeout, configuration
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import AsJson, fail, lines, style
 from artifactd.clock import SYSTEM
 from artifactd.inspection.check import checkup
 
 
-def check(config: ConfigPath = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - typer's way to a flag
+def check(
+    config: ConfigPath = None,
+    as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
+    timeout: Timeout = PATIENCE,
+) -> None:
     """Check that everything is as it has to be: configuration, directories, stores, inotify, clock.
 
     A warning tells what is allowed and seldom meant; no check fails for it.
@@ -17,8 +22,9 @@ def check(config: ConfigPath = None, as_json: AsJson = False) -> None:  # noqa: 
     The probe of a store puts one small file at _artifactd/check, reads it back, and tries to overwrite it.
     The file may stay.
     """
-    settings = configuration(config)
-    results = list(checkup(settings, SYSTEM))
+    apart()
+    settings = configuration(config, seconds=timeout, patient=True)
+    results = list(checkup(settings, SYSTEM, timeout))
     if as_json:
         lines(
             {

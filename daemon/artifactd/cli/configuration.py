@@ -25,24 +25,33 @@ ConfigPath = Annotated[
     ),
 ]
 
+PATIENCE: Final = 30.0
+"""Seconds for a look at the directories that the configuration names: a dead mount hangs for ever."""
 
-_SECONDS: Final = 30.0
-"""For a look at the directories that the configuration names: a dead mount hangs for ever."""
+Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for a store that does not answer.")]
 
 
 def configuration(
-    path: Path | None, *, touching: bool = True, seconds: float = _SECONDS, besides: str = ""
+    path: Path | None,
+    *,
+    touching: bool = True,
+    seconds: float = PATIENCE,
+    besides: str = "",
+    patient: bool = False,
 ) -> Config:
     """The configuration; where it is wrong, or takes longer than `seconds`, the command ends and says so.
 
-    `touching`: see `load`. `besides`: what is said after the problems.
+    `touching`: see `load`; `patient`: without it where that takes longer, for who says which destination
+    hangs. `besides`: what is said after the problems.
     """
-    load = partial(load_beside, path, os.environ, touching=touching)
+    load = partial(load_beside, path, os.environ)
     try:
-        found = aside(load, "configuration").result(seconds)
+        found = aside(partial(load, touching=touching), "configuration").result(seconds)
     except ConfigError as error:
         fail(Exit.CONFIGURATION, "\n".join(filter(None, (str(error), besides))))
     except TimeoutError:
+        if patient:
+            return configuration(path, touching=False, seconds=seconds, besides=besides)
         problem = f"artifactd: {unexamined(seconds)}"
         fail(Exit.CONFIGURATION, "\n".join(filter(None, (problem, besides))))
     detail(f"configuration: {chosen(path, os.environ)}, digest {found.digest[:12]}")

@@ -35,9 +35,24 @@ class Exit(IntEnum):
     OTHER_RECORD = 15, "a store has anchors of another record than this one"
 
 
+class Parent:
+    """The process that waits for this one, where `apart` has made two of one."""
+
+    pipe: int | None = None
+    """that it reads the exit code from"""
+
+
+def tell(code: int) -> None:
+    """Say how this process ends, where another waits for it: its threads may keep it from ending."""
+    if Parent.pipe is not None:
+        with suppress(BrokenPipeError):
+            os.write(Parent.pipe, bytes([code]))
+
+
 def leave(code: Exit) -> NoReturn:
     """End at once: threads that hang in a dead mount would keep the interpreter from it."""
     with suppress(Exception):  # a full disk, which may hold them up no more than the threads
         sys.stdout.flush()
         sys.stderr.flush()
+    tell(code)
     os._exit(code)

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from artifactd.artifact import printable, size_of
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.apart import apart
+from artifactd.cli.configuration import ConfigPath, Timeout, configuration
 from artifactd.cli.state import reading
 from artifactd.cli.terminal import NAME, AsJson, columns, lines, on_terminal, table
 from artifactd.clock import SYSTEM
@@ -25,6 +26,7 @@ def plan(
     everything: Annotated[
         bool, typer.Option("--all", help="Also what is left alone or done already.")
     ] = False,
+    timeout: Timeout = 5.0,
     as_json: AsJson = False,
 ) -> None:
     """Show what a sync would do, and touch nothing.
@@ -33,19 +35,16 @@ def plan(
     and why. It ends, on standard error, with the sum for each store and what is to be mended: files that want
     one key, rules that match nothing, missing room.
     """
-    settings = configuration(config)
+    apart()
+    settings = configuration(config, seconds=timeout, patient=True)
     if not settings.enabled:
         typer.echo(f"{DISABLED}. With it, a sync would do this:", err=True)
     totals = Totals(settings.policy)
     with reading(settings, missing=Ledger.empty) as ledger:
         found = _counted(whole_tree(settings, ledger, SYSTEM.now()), totals)
         _show(_forecasts(found, everything=everything), as_json=as_json)
-    for line in totals.lines(rooms(settings, _SECONDS)):
+    for line in totals.lines(rooms(settings, timeout)):
         typer.echo(line, err=True)
-
-
-_SECONDS: Final = 5.0
-"""For the room of a destination: a mount may be dead."""
 
 
 def _counted(

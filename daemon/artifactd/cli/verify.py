@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 
 from artifactd.artifact import printable
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.apart import apart
+from artifactd.cli.configuration import PATIENCE, ConfigPath, Timeout, configuration
 from artifactd.cli.exits import Exit
 from artifactd.cli.state import reading
 from artifactd.cli.terminal import AsJson, lines
 from artifactd.cli.terminal.live import byte_progress
 from artifactd.clock import SYSTEM
 from artifactd.inspection.findings import PROBLEMS
+from artifactd.inspection.patience import patient
 from artifactd.inspection.verify import ask, note, read_back, verification
 from artifactd.ledger.schema import LedgerError
 from artifactd.mirror.engine import open_stores
@@ -21,10 +23,11 @@ from artifactd.stores.objects.unfinished import InMemory
 
 def verify(
     config: ConfigPath = None,
+    *,
     sample: Annotated[
         float, typer.Option(min=0.0, max=100.0, help="Read back only this share of the copies, in percent.")
     ] = 100.0,
-    read: Annotated[  # noqa: FBT002 - typer's way to a flag
+    read: Annotated[
         bool, typer.Option("--read", help="Read every byte back, even where the store's own checksum tells.")
     ] = False,
     expect: Annotated[
@@ -33,7 +36,8 @@ def verify(
             metavar="RECORD", help="Another record that is known to be in a store; may be repeated."
         ),
     ] = None,
-    as_json: AsJson = False,  # noqa: FBT002 - typer's way to a flag
+    timeout: Timeout = PATIENCE,
+    as_json: AsJson = False,
 ) -> None:
     """Prove afterwards: the record hangs together, and the stores hold what it says.
 
@@ -45,15 +49,17 @@ def verify(
     an earlier ledger's, else this one was written anew: --expect names those that are known.
 
     Copies that are missing or different are marked as lost, for `artifactd retry`. Nothing is deleted.
+    A store that does not answer in time is told as one that cannot be read; the others are verified.
     Unknown keys are not looked for in a destination that holds the data directory itself.
     """
-    settings = configuration(config)
+    apart()
+    settings = configuration(config, seconds=timeout, patient=True)
     began = SYSTEM.monotonic()
     with reading(settings) as ledger:
         found = verification(
             settings,
             ledger,
-            open_stores(settings, ledger, InMemory(), SYSTEM),
+            patient(settings, open_stores(settings, ledger, InMemory(), SYSTEM), timeout, SYSTEM),
             look=read_back if read else ask,
             chosen=lambda: SYSTEM.chance() * 100 < sample,
             progress=partial(byte_progress, "verifying"),

@@ -39,14 +39,14 @@ _STATE_BYTES: Final = 100 << 20
 """The ledger's log alone may take 32 MiB, and a migration as much again as the ledger."""
 
 _ANSWER_SECONDS: Final = 30.0
-"""For a directory as a destination, which takes milliseconds; a dead mount hangs for ever."""
+"""For a store to prove itself, which takes milliseconds or a few requests; a dead mount hangs for ever."""
 
 _WATCH_RESERVE: Final = 2
 """Watches to have for each directory that is there now: trees grow."""
 
 
 def checkup(config: Config, clock: Clock, seconds: float = _ANSWER_SECONDS) -> Iterator[Check]:
-    """Every check, in the order in which to mend. A directory as a destination has so many seconds."""
+    """Every check, in the order in which to mend. A store has so many seconds."""
     yield (who := _account(config))
     if not who.ok:
         return  # what the probes leave behind would belong to the wrong account, and lock the daemon out

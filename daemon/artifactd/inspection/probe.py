@@ -12,6 +12,7 @@ from artifactd.artifact import Key
 from artifactd.aside import aside
 from artifactd.clock import Clock
 from artifactd.config import Config, Destination, FileSystem, named
+from artifactd.inspection.patience import mend_of_silence, patience
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import LedgerError
 from artifactd.stores.base import Conflict, Denied, Put, Receipt, Result, Source, Store, StoreError, Unseen
@@ -41,16 +42,14 @@ class Check:
 
 
 def probed(config: Config, name: str, clock: Clock, seconds: float) -> Check:
-    """What the store of this name does. A directory has so many seconds."""
+    """What the store of this name does. It has so many seconds, see `patience`."""
     destination = next(destination for kind, destination in named(config) if kind == name)
     probe = partial(_probe_of, config, destination, name, clock)
     try:
-        # Other stores end each of their requests by themselves.
-        bound = seconds if isinstance(destination, FileSystem) else None
-        return aside(probe, f"check-{name}").result(bound)
+        return aside(probe, f"check-{name}").result(bound := patience(destination, seconds))
     except TimeoutError:
-        found = f"it hangs: {seconds:g} s without an answer"
-        return Check(f"store {name}", ok=False, found=found, mend="see whether its mount is dead: findmnt")
+        found = f"it hangs: {bound:g} s without an answer"
+        return Check(f"store {name}", ok=False, found=found, mend=mend_of_silence(destination))
 
 
 def _probe_of(config: Config, destination: Destination, name: str, clock: Clock) -> Check:

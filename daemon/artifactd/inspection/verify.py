@@ -7,6 +7,7 @@ Nothing is ever repaired by deleting.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
+from itertools import chain
 from typing import Final
 
 from artifactd.artifact import Key
@@ -158,12 +159,13 @@ def _unexpected(others: Mapping[str, Sequence[str]], expected: Collection[str]) 
 
 def _unknown(config: Config, ledger: Ledger, stores: Mapping[str, Store]) -> Iterator[Problem]:
     """Keys that the ledger does not know, but where the data directory itself lies in the store."""
-    shared = exports.around(config)
     for store in stores.values():
-        if store.name in shared:
-            continue
         try:
-            for key in unknown(store, ledger):
+            keys = unknown(store, ledger)
+            first = next(keys, None)  # where a directory hangs it raises, and is not looked for
+            if first is None or store.name in exports.around(config):
+                continue
+            for key in chain([first], keys):
                 reason = "the ledger does not know this key"
                 yield {"problem": "unknown", "store": store.name, "key": key.text, "reason": reason}
         except StoreError as error:
