@@ -12,6 +12,7 @@ input does.
 import argparse
 import json
 import select
+import shutil
 import socket
 import ssl
 import sys
@@ -20,11 +21,13 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.kept import Kept, Request
 from benchmarks.protocols import answer
 from tests.servers import tls
 
+CA_FILE = "ca.pem"
 _HEAD = 64 << 10
 _MOST = 4 << 20
 """Bytes thrown away at a time. Without TLS, MSG_TRUNC has the kernel do it: nothing is copied (tcp(7))."""
@@ -200,10 +203,19 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _certified(directory: Path) -> ssl.SSLContext:
+    """What the server shows. The directory gets what it is checked with, in place of an earlier one."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as folder:
+        made = tls.authority(Path(folder))
+        shutil.copy(made.ca_file, directory / CA_FILE)
+        return made.good.context()
+
+
 def main() -> None:
     """Answer as the command line says."""
     options = _arguments()
-    context = tls.authority(options.tls).good.context() if options.tls else None
+    context = _certified(options.tls) if options.tls else None
     Loop(options.port, options.delay / 1e3, context).run()
 
 
