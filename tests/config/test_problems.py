@@ -76,6 +76,8 @@ def test_every_problem_is_told_at_once_and_reads_well(tmp_path: Path) -> None:
         ("[kafka]\nx = 1", "kafka: unknown table; there are artifactd, watch, "),
         ("watch = 3", "watch: allowed: a table, starting with a line [watch]"),
         ("[[watch]]", "watch: allowed: a table, starting with a line [watch]"),
+        ("policy = 3", "policy: found 3; allowed: rules, each starting with a line [[policy]]"),
+        ("policy = [3]", "policy.1: found 3; allowed: a table, starting with a line [[policy]]"),
         (
             "[watch]\ndata_directory = 'x'",
             "watch.data_directory: it belongs at the top of the file, before the",

@@ -30,7 +30,7 @@ def value_of(key: str, path: Path, **environ: str) -> tuple[str | None, str]:
     if key not in settings:
         return None, "default"
     secret = settings[key].value
-    return secret.get_secret_value(), settings[key].where  # type: ignore[attr-defined] # an object until it is checked
+    return secret.text, settings[key].where  # type: ignore[attr-defined] # an object until it is checked
 
 
 def test_no_secret_is_visible_in_a_configuration(tmp_path: Path) -> None:

@@ -35,15 +35,15 @@ def a_container(
     clock: Clock = CLOCK,
 ) -> Container:
     """The server's container, reached at `url` where that is another than its own."""
-    how = {
-        "container": place[0],
-        "cert_location": authorities or server.ca_file,
-        "connect_timeout_seconds": 5.0,
-        "read_timeout_seconds": read_seconds,
-    }
     return Container(
         replace(access or AzureAccess(server.account, key=server.key), url=url or server.url),
-        (table or AzureTable()).model_copy(update=how),
+        replace(
+            table or AzureTable(),
+            container=place[0],
+            cert_location=authorities or server.ca_file,
+            connect_timeout_seconds=5.0,
+            read_timeout_seconds=read_seconds,
+        ),
         clock,
         throttle,
         identity,

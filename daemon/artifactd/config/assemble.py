@@ -1,26 +1,25 @@
 """From merged settings to the configuration, or to everything that is wrong with them."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
-
-from pydantic import SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 
 from artifactd.config.chosen import chosen
 from artifactd.config.destinations.file_system import within
 from artifactd.config.destinations.kinds import Settings as StoreSettings
 from artifactd.config.destinations.kinds import StoreKind
-from artifactd.config.document import DISCREET, TABLES, Document
+from artifactd.config.document import DISCREET, FIELDS, Document
 from artifactd.config.effective import Config, fingerprint, rows
 from artifactd.config.layer import Layer, Origin, Setting
 from artifactd.config.listen import Unix, exposed
-from artifactd.config.problem import ConfigError, Problem, nearest
-from artifactd.config.rules import RULE_KEYS, used_twice
-from artifactd.config.values import shown, unquoted
+from artifactd.config.problem import ConfigError, Problem
+from artifactd.config.rules import parsed as parsed_rules
+from artifactd.config.rules import used_twice
+from artifactd.config.values import Hidden, excerpt, unquoted
 from artifactd.decisions.backoff import Backoff
-from artifactd.decisions.policy import Policy
+from artifactd.decisions.policy import Policy, Rule
 
 Settings = Mapping[str, Setting]
 
@@ -38,7 +37,7 @@ def assemble(found: Layer, *, touching: bool = True) -> Config:
     conflicts = _conflicts(document, found.settings, parsed.faulty, looked_at)
     if problems := (*found.problems, *parsed.problems, *conflicts):
         raise ConfigError(problems)
-    policy = Policy.of([table.rule for table in document.policy])
+    policy = Policy.of(document.policy)
     effective = rows(document, policy, found.settings)
     return Config(
         enabled=document.enable_artifacts_upload,
@@ -52,7 +51,7 @@ def assemble(found: Layer, *, touching: bool = True) -> Config:
         user=document.layout.user,
         policy=policy,
         limits=document.limits,
-        retry=Backoff(**document.retry.model_dump()),
+        retry=Backoff(**asdict(document.retry)),
         log=document.log,
         health=document.health,
         warnings=(*found.warnings, *_quoted(found.settings), *_doubts(document, looked_at.values())),
@@ -72,70 +71,29 @@ class _Parsed:
 
 def _parse(settings: Settings) -> _Parsed:
     """The document of `settings`, without the faulty ones, so that what is left can be checked as well."""
-    try:
-        return _Parsed(Document.model_validate(_nested(settings)))
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False)
-    faulty = frozenset(_key(error) for error in errors)
-    rest = _parse({key: setting for key, setting in settings.items() if key not in faulty})
-    return _Parsed(rest.document, tuple(_problem(error, settings) for error in errors), faulty)
-
-
-def _nested(settings: Settings) -> dict[str, object]:
-    tables: dict[str, dict[str, object]] = {name: {} for name in TABLES}
-    flat: dict[str, object] = {}
-    for key, setting in settings.items():
-        table, dot, leaf = key.partition(".")
-        (tables[table] if dot else flat)[leaf or table] = setting.value
-    return flat | tables
-
-
-def _key(error: ErrorDetails) -> str:
-    first, *rest = map(str, error["loc"])
-    return f"{first}.{rest[0]}" if first in TABLES else first
-
-
-def _problem(error: ErrorDetails, settings: Settings) -> Problem:
-    key = _key(error)
-    setting = settings[key]
-    allowed = f"allowed: {error['msg'].removeprefix('Value error, ')}"
-    if key == "policy" and len(error["loc"]) > 1:
-        return _rule_problem(error, setting, allowed)
-    return setting.problem(allowed, None if key in DISCREET else _excerpt(error["input"]))
-
-
-def _rule_problem(error: ErrorDetails, setting: Setting, allowed: str) -> Problem:
-    _, number, *keys = error["loc"]
-    where = ".".join(map(str, (_rule_label(setting.value, int(number)), *keys)))
-    match error["type"]:
-        case "missing":
-            return Problem(setting.origin.name, where, "missing; the record names the rule that decided")
-        case "extra_forbidden":
-            close = nearest(str(keys[-1]), RULE_KEYS)
-            known = f"did you mean {close}?" if close else f"a rule has {', '.join(RULE_KEYS)}"
-            return Problem(setting.origin.name, where, f"unknown key; {known}")
-        case _:
-            return Problem(setting.origin.name, where, allowed, _excerpt(error["input"]))
-
-
-def _rule_label(rules: object, index: int) -> str:
-    rule = rules[index] if isinstance(rules, list) else None
-    name = rule.get("name") if isinstance(rule, dict) else None
-    return f"policy.{index + 1} ({name})" if isinstance(name, str) and name else f"policy.{index + 1}"
-
-
-_EXCERPT = 80
-"""characters of a wrong value that are shown"""
-
-
-def _excerpt(value: object) -> str:
-    text = shown(value)
-    return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…"
+    found: dict[str, object] = {}
+    problems: dict[str, Sequence[Problem]] = {}
+    for key in filter(settings.__contains__, FIELDS):
+        setting = settings[key]
+        try:
+            found[key] = FIELDS[key].parse(setting.value)
+        except ValueError as error:
+            shown = None if key in DISCREET else excerpt(setting.value)
+            problems[key] = (setting.problem(f"allowed: {error}", shown),)
+    policy: tuple[Rule, ...] = ()
+    if (asked := settings.get("policy")) is not None:
+        rules = list(parsed_rules(asked.value, asked.origin.name))
+        policy = tuple(one for one in rules if isinstance(one, Rule))
+        if wrong := [one for one in rules if isinstance(one, Problem)]:
+            problems["policy"] = wrong
+    return _Parsed(
+        Document.of(found, policy), tuple(chain.from_iterable(problems.values())), frozenset(problems)
+    )
 
 
 def _resolved(document: Document) -> Document:
     """`document` with the links of its data directory resolved: to move one changes nothing by itself."""
-    return document.model_copy(update={"data_directory": Path(os.path.realpath(document.data_directory))})
+    return replace(document, data_directory=Path(os.path.realpath(document.data_directory)))
 
 
 def _conflicts(
@@ -185,7 +143,7 @@ def _blame(key: str, settings: Settings) -> Setting:
 def _quoted(settings: Settings) -> Iterator[str]:
     """Secrets between quotes that are a part of them: of files only, an environment's were taken off."""
     for setting in settings.values():
-        secret = setting.value.get_secret_value() if isinstance(setting.value, SecretStr) else ""
+        secret = setting.value.text if isinstance(setting.value, Hidden) else ""
         if unquoted(secret) != secret:
             yield (
                 f"{setting.origin.name}: {setting.name}: the secret begins and ends with quotes, which are "

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from artifactd.config.document import PLACES, SECRETS
 from artifactd.config.problem import Problem
+from artifactd.config.values import Hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Setting:
     def of(cls, key: str, value: object, origin: Origin, name: str | None = None) -> "Setting":
         """The setting, with a secret wrapped and a relative path made absolute."""
         if isinstance(value, str) and key in SECRETS:
-            value = SecretStr(value)
+            value = Hidden(value)
         elif isinstance(value, str) and key in PLACES and value:
             value = str(origin.directory / value)
         return cls(key, value, origin, name or key)

@@ -53,7 +53,7 @@ Listen = Tcp | Unix
 def listen_at(value: object) -> Listen:
     """The parser. Raises ValueError with what is allowed, as those of `values` do."""
     if not isinstance(value, str):
-        raise ValueError(ALLOWED)  # noqa: TRY004 - pydantic collects ValueError only
+        raise ValueError(ALLOWED)  # noqa: TRY004 - as all parsers do
     if value.startswith("unix:"):
         return _unix(value.removeprefix("unix:"))
     try:

@@ -1,14 +1,13 @@
-"""One `[[policy]]` table → one rule of the policy, or what is wrong with it. Pure."""
+"""`[[policy]]` tables → the rules of the policy, or what is wrong with them. Pure."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Annotated
-
-from pydantic import Field, PlainValidator, ValidationInfo, field_validator
+from typing import Any, Final
 
 from artifactd.artifact import Artifact, InvalidKey, Key, Kind
-from artifactd.config.values import Table, named, names_of, one_of, optional, size
+from artifactd.config.problem import Problem, nearest
+from artifactd.config.values import excerpt, named, names_of, one_of, optional, size
 from artifactd.decisions.policy import FIELDS, Action, InvalidTemplate, Rule, Template
 
 _PROBE = Artifact(
@@ -61,42 +60,63 @@ def _template(value: object) -> Template:
     return template
 
 
-class RuleTable(Table):
-    """The keys of one `[[policy]]` table."""
+_PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "name": named,
+    "action": one_of(Action),
+    "match": _globs,
+    "kinds": names_of(Kind),
+    "users": _users,
+    "experiments": _experiments,
+    "min_size": optional(size),
+    "max_size": optional(size),
+    "as": _template,
+}
 
-    name: Annotated[str, PlainValidator(named)]
-    action: Annotated[Action, PlainValidator(one_of(Action))] = Action.EXPORT
-    match: Annotated[Patterns, PlainValidator(_globs)] = ()
-    kinds: Annotated[tuple[Kind, ...], PlainValidator(names_of(Kind))] = ()
-    users: Annotated[Patterns, PlainValidator(_users)] = ()
-    experiments: Annotated[Patterns, PlainValidator(_experiments)] = ()
-    min_size: Annotated[int | None, PlainValidator(optional(size))] = None
-    max_size: Annotated[int | None, PlainValidator(optional(size))] = None
-    template: Annotated[Template, PlainValidator(_template)] = Field(Template(), alias="as")
-
-    @field_validator("max_size")
-    @classmethod
-    def _matches_some_size(cls, value: int | None, info: ValidationInfo) -> int | None:
-        least = info.data.get("min_size")
-        if value is not None and least is not None and value < least:
-            raise ValueError(f"at least min_size, which is {least}; this rule would match nothing")
-        return value
-
-    @property
-    def rule(self) -> Rule:
-        """The rule of these keys."""
-        return Rule(**{name: getattr(self, name) for name in type(self).model_fields})
-
-
-RULE_KEYS = tuple(field.alias or name for name, field in RuleTable.model_fields.items())
+RULE_KEYS: Final = tuple(_PARSERS)
 """The keys of a `[[policy]]` table, as they are written."""
 
 
-def tables(value: object) -> list[object]:
-    """An array of tables."""
+_BEGIN: Final = "starting with a line [[policy]]"
+
+
+def parsed(value: object, source: str) -> Iterator[Rule | Problem]:
+    """The rules in the array of tables that `source` sets; in place of one, all that is wrong with it."""
     if not isinstance(value, list):
-        raise ValueError("rules, each starting with a line [[policy]]")  # noqa: TRY004 - pydantic collects ValueError only
-    return value
+        yield Problem(source, "policy", f"allowed: rules, each {_BEGIN}", excerpt(value))
+        return
+    for number, table in enumerate(value, start=1):
+        place = f"policy.{number}"
+        if isinstance(table, dict):
+            yield from _rule(table, source, place)
+        else:
+            yield Problem(source, place, f"allowed: a table, {_BEGIN}", excerpt(table))
+
+
+def _rule(table: Mapping[str, object], source: str, place: str) -> Sequence[Rule | Problem]:
+    name = table.get("name")
+    label = f"{place} ({name})" if isinstance(name, str) and name else place
+    found: dict[str, Any] = {}
+    problems: list[Problem] = []
+
+    def problem(key: str, mend: str, shown: str | None = None) -> None:
+        problems.append(Problem(source, f"{label}.{key}", mend, shown))
+
+    if "name" not in table:
+        problem("name", "missing; the record names the rule that decided")
+    for key in filter(table.__contains__, _PARSERS):
+        try:
+            found[key] = _PARSERS[key](table[key])
+        except ValueError as error:
+            problem(key, f"allowed: {error}", excerpt(table[key]))
+    least, most = found.get("min_size"), found.get("max_size")
+    if least is not None and most is not None and most < least:
+        mend = f"allowed: at least min_size, which is {least}; this rule would match nothing"
+        problem("max_size", mend, excerpt(table["max_size"]))
+    for key in filter(lambda key: key not in _PARSERS, table):
+        close = nearest(key, RULE_KEYS)
+        known = f"did you mean {close}?" if close else f"a rule has {', '.join(RULE_KEYS)}"
+        problem(key, f"unknown key; {known}")
+    return problems or [Rule(**{"template" if key == "as" else key: found[key] for key in found})]
 
 
 def used_twice(rules: object) -> list[str]:

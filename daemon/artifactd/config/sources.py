@@ -18,14 +18,13 @@ from functools import reduce
 from pathlib import Path
 
 import tomli
-from pydantic import SecretStr
 
 from artifactd.config import secrets, unknown
 from artifactd.config.document import FIELDS, FLAT, PLACES, TABLES
 from artifactd.config.layer import Layer, Origin, Setting
 from artifactd.config.problem import Problem
 from artifactd.config.syntax import Broken, broken, rescued
-from artifactd.config.values import place, unquoted
+from artifactd.config.values import Hidden, place, unquoted
 
 _BASE = "artifactd.driverless_ai_config"
 _MORE = "user_config_directory"
@@ -128,7 +127,7 @@ def _our_file(path: Path) -> Layer:
     settings = [Setting.of(key, value, origin) for key, value in _flattened(content)]
     known = {setting.key: setting for setting in settings if setting.key in unknown.KNOWN}
     problems = tuple(s.problem(unknown.mend(s.key, s.value)) for s in settings if s.key not in unknown.KNOWN)
-    holds_secret = any(isinstance(s.value, SecretStr) and s.value for s in settings)
+    holds_secret = any(isinstance(s.value, Hidden) and s.value.text for s in settings)
     return secrets.opened(Layer(known, problems, secrets.exposed(path) if holds_secret else ()))
 
 

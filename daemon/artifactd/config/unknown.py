@@ -87,7 +87,7 @@ def mend(key: str, value: object) -> str:
 
 
 def _in_table(table: str, leaf: str) -> str:
-    keys = tuple(TABLES[table].model_fields)
+    keys = TABLES[table].names()
     if leaf in {*FLAT, *FILE_KEYS}:
         return "it belongs at the top of the file, before the first [table]"
     if top := _top(table, leaf):
@@ -120,4 +120,4 @@ def _flat(key: str) -> str:
 
 
 def _home(leaf: str) -> str | None:
-    return next((name for name, table in TABLES.items() if leaf in table.model_fields), None)
+    return next((name for name, table in TABLES.items() if leaf in table.names()), None)

@@ -8,22 +8,32 @@ environment file does what it seems to do.
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr
-
 from artifactd.artifact import printable
 from artifactd.config.problem import nearest
 
 
-class Table(BaseModel):
-    """A table of the configuration: frozen, and a key it does not have is an error."""
+@dataclass(frozen=True)
+class Table:
+    """A table of the configuration: a field for each key, annotated with the parser of its values."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Of its keys."""
+        return tuple(one.name for one in fields(cls))
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A text that nobody shows by accident: its repr is empty."""
+
+    text: str = field(repr=False)
 
 
 class Mode(int):
@@ -55,7 +65,7 @@ def boolean(value: object) -> bool:
 def text(value: object) -> str:
     """Any text, the empty one too."""
     if not isinstance(value, str):
-        raise ValueError("a text in quotes")  # noqa: TRY004 - pydantic collects ValueError only
+        raise ValueError("a text in quotes")  # noqa: TRY004 - as the head says
     return value
 
 
@@ -86,16 +96,16 @@ def address(value: object) -> str:
     return text(value)
 
 
-def secret(value: object) -> SecretStr | None:
+def secret(value: object) -> Hidden | None:
     """A text that is never shown; None for an empty one."""
-    if isinstance(value, SecretStr):
-        return value if value.get_secret_value() else None
+    if isinstance(value, Hidden):
+        return value if value.text else None
     raise ValueError("a text in quotes")
 
 
-def plain(secret: SecretStr | None) -> str:
+def plain(secret: Hidden | None) -> str:
     """What is in it; None is empty."""
-    return "" if secret is None else secret.get_secret_value()
+    return "" if secret is None else secret.text
 
 
 def whole(least: int, most: int) -> Callable[[object], int]:
@@ -252,9 +262,19 @@ def shown(value: object) -> str:
             return repr(value)
 
 
-Switch = Annotated[bool, PlainValidator(boolean)]
-Text = Annotated[str, PlainValidator(text)]
-Place = Annotated[Path, PlainValidator(place)]
-MaybePlace = Annotated[Path | None, PlainValidator(optional(place))]
-Address = Annotated[str, PlainValidator(address)]
-Secret = Annotated[SecretStr | None, PlainValidator(secret)]
+_EXCERPT = 80
+"""characters of a wrong value that are shown"""
+
+
+def excerpt(value: object) -> str:
+    """As `shown`, cut where it is long: for who has written it, and knows it by its beginning."""
+    text = shown(value)
+    return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…"
+
+
+Switch = Annotated[bool, boolean]
+Text = Annotated[str, text]
+Place = Annotated[Path, place]
+MaybePlace = Annotated[Path | None, optional(place)]
+Address = Annotated[str, address]
+Secret = Annotated[Hidden | None, secret]

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from pydantic import SecretStr
-
 from artifactd.config.destinations.git import SUBJECT, Identity
 from artifactd.config.destinations.git_address import Address
+from artifactd.config.values import Hidden
 from artifactd.stores.git.message import Signature
 from artifactd.stores.git.remote import Remote
 from artifactd.stores.git.store import GitStore
@@ -20,7 +19,7 @@ class RemoteOptions(TypedDict, total=False):
     """As `Remote` takes them."""
 
     user: str
-    password: SecretStr
+    password: Hidden
     ssh_key: Path
     known_hosts: Path
     ca_file: Path

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from artifactd.config.destinations.git_address import Address
+from artifactd.config.values import Hidden
 from artifactd.stores.base import Corrupt, Denied, Receipt, Result, StoreError, Unavailable
 from artifactd.stores.git import answers
 from artifactd.stores.git.lfs.files import Lfs
@@ -67,7 +67,7 @@ def saying(answer: bytes, heads: list[bytes] | None = None) -> Script:
 
 def lfs_on(server: Scripted, authority: Authority, seconds: float = 30.0) -> LfsServer:
     url = f"https://{LOCALHOST}:{server.port}/repository.git"
-    password = SecretStr(PASSWORD)
+    password = Hidden(PASSWORD)
     remote = Remote(Address.parse(url), BRANCH, USER, password=password, ca_file=authority.ca_file)
     return LfsServer(remote, Runner(Path("/"), 5.0, Running()), seconds)
 

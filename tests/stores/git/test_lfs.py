@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from artifactd.artifact import Key
+from artifactd.config.values import Hidden
 from artifactd.stores.base import Conflict, Corrupt, Proof, Receipt, StoreError, Unacceptable
 from artifactd.stores.git.delivery import blob_name
 from artifactd.stores.git.lfs.attributes import edited
@@ -57,7 +57,7 @@ def store(url: str, authority: Authority, tmp_path: Path) -> Iterator[GitStore]:
     store = store_on(
         url,
         tmp_path / "home",
-        {"user": USER, "password": SecretStr(PASSWORD), "ca_file": authority.ca_file},
+        {"user": USER, "password": Hidden(PASSWORD), "ca_file": authority.ca_file},
         **LIMITS,
     )
     yield store

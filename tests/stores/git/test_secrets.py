@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
+from artifactd.config.values import Hidden
 from artifactd.stores.base import StoreError
 from tests.servers.git.https import PASSWORD, USER, https
 from tests.servers.git.repository import Repository
@@ -50,7 +50,7 @@ def test_the_password_is_seen_in_no_process_no_file_and_no_message(
         store = store_on(
             server.url(),
             tmp_path / "home",
-            {"user": USER, "password": SecretStr(password), "ca_file": authority.ca_file},
+            {"user": USER, "password": Hidden(password), "ca_file": authority.ca_file},
         )
         result = only(store.put([a_put("u/e/k", b"new")]))
         files = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]

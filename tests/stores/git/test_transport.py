@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from artifactd.artifact import Key
+from artifactd.config.values import Hidden
 from artifactd.stores.base import Denied, Receipt, Result, Stat, StoreError, Unacceptable, Unavailable
 from artifactd.stores.git.answers import Declined
 from artifactd.stores.git.store import GitStore
@@ -41,7 +41,7 @@ def server(repository: Repository, authority: Authority) -> Iterator[GitServer]:
 
 @pytest.fixture
 def known(authority: Authority) -> RemoteOptions:
-    return {"user": USER, "password": SecretStr(PASSWORD), "ca_file": authority.ca_file}
+    return {"user": USER, "password": Hidden(PASSWORD), "ca_file": authority.ca_file}
 
 
 @pytest.fixture(scope="module")

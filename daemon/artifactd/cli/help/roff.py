@@ -75,7 +75,7 @@ def _flags(option: TyperOption) -> str:
 
 
 def _help(option: TyperOption) -> str:
-    choices = ", ".join(map(str, option.type_descriptor.choices or ()))
+    choices = ", ".join(getattr(option.type, "choices", ()))
     return f"{option.help} One of: {choices}." if choices else str(option.help)
 
 

@@ -11,8 +11,6 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, PlainValidator
-
 from artifactd.config import values
 from artifactd.config.destinations import objects
 from artifactd.config.destinations.kinds import Clash, Missing, Settings, StoreKind, pair
@@ -121,37 +119,37 @@ def signatures(token: str) -> Iterator[str]:
             yield from dict.fromkeys((value, unquote(value)))
 
 
+@dataclass(frozen=True)
 class AzureKeys(Table):
     """Driverless AI's. Of the credentials there may be one kind; with none it is an identity of Entra ID."""
 
-    artifacts_azure_blob_account_name: Annotated[str, PlainValidator(account_name)] = ""
+    artifacts_azure_blob_account_name: Annotated[str, account_name] = ""
     artifacts_azure_blob_account_key: Secret = None
     artifacts_azure_connection_string: Secret = None
     artifacts_azure_sas_token: Secret = None
 
 
+@dataclass(frozen=True)
 class AzureTable(Table):
     """`[azure]`. What is empty or NONE is left to account and container.
 
     Block sizes and days are Azure's own limits ("Put Block", "immutable storage").
     """
 
-    container: Annotated[str, PlainValidator(container_name)] = ""
+    container: Annotated[str, container_name] = ""
     prefix: objects.Prefix = ""
     endpoint_url: objects.Endpoint = ""
-    endpoint_suffix: Annotated[str, PlainValidator(suffix)] = _CLOUD
+    endpoint_suffix: Annotated[str, suffix] = _CLOUD
     sas_over_http: Switch = False
     """whether a SAS token may leave this machine unencrypted"""
     cert_location: MaybePlace = None
     access_tier: objects.Word = ""
-    immutability_mode: Annotated[ImmutabilityMode, PlainValidator(values.one_of(ImmutabilityMode))] = (
-        ImmutabilityMode.NONE
-    )
-    immutability_days: Annotated[int, PlainValidator(values.whole(0, 146_000))] = 0
+    immutability_mode: Annotated[ImmutabilityMode, values.one_of(ImmutabilityMode)] = ImmutabilityMode.NONE
+    immutability_days: Annotated[int, values.whole(0, 146_000)] = 0
     """0 exactly where there is no mode"""
     legal_hold: Switch = False
-    tags: Annotated[dict[str, str], PlainValidator(azure_tags)] = Field(default_factory=dict)
-    block_size: Annotated[int, PlainValidator(values.size_within("64 KiB", "4000 MiB"))] = 8 * 2**20
+    tags: Annotated[dict[str, str], azure_tags] = field(default_factory=dict)
+    block_size: Annotated[int, values.size_within("64 KiB", "4000 MiB")] = 8 * 2**20
     """bytes"""
     connections: objects.Connections = 8
     bandwidth: objects.Bandwidth = None

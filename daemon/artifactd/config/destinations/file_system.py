@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import PlainValidator
-
 from artifactd.config import values
 from artifactd.config.destinations.kinds import Clash, Settings, StoreKind
 from artifactd.config.values import Mode, Place, Table
@@ -16,17 +14,19 @@ from artifactd.decisions.layout import is_experiment
 _DIRECTORY = "artifacts_file_system_directory"
 
 
+@dataclass(frozen=True)
 class FileSystemKeys(Table):
     """Driverless AI's."""
 
     artifacts_file_system_directory: Place = Path("tmp")
 
 
+@dataclass(frozen=True)
 class FileSystemTable(Table):
     """`[file_system]`."""
 
-    file_mode: Annotated[Mode, PlainValidator(values.mode(0o400))] = Mode(0o444)
-    directory_mode: Annotated[Mode, PlainValidator(values.mode(0o700))] = Mode(0o755)
+    file_mode: Annotated[Mode, values.mode(0o400)] = Mode(0o444)
+    directory_mode: Annotated[Mode, values.mode(0o700)] = Mode(0o755)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from pydantic import PlainValidator, SecretStr
-
 from artifactd.artifact import InvalidKey, Key
 from artifactd.config import values
 from artifactd.config.destinations.git_address import Address, Protocol
 from artifactd.config.destinations.kinds import Clash, Missing, Settings, StoreKind
-from artifactd.config.values import MaybePlace, Secret, Switch, Table, Text, plain
+from artifactd.config.values import Hidden, MaybePlace, Secret, Switch, Table, Text, plain
 
 SUBJECT: Final = "Export {count} of {user}'s experiment {experiment_id}"
 FIELDS: Final = frozenset({"count", "user", "experiment_id"})
@@ -33,7 +31,7 @@ class Repository:
     address: Address
     branch: str
     user: str = ""
-    password: SecretStr | None = None
+    password: Hidden | None = None
     ssh_key: Path | None = None
     known_hosts: Path | None = None
     ca_file: Path | None = None
@@ -87,6 +85,7 @@ def _identity(value: object) -> str:
     return values.text(value)
 
 
+@dataclass(frozen=True)
 class GitKeys(Table):
     """Driverless AI's."""
 
@@ -99,17 +98,18 @@ class GitKeys(Table):
     bitbucket_tmp_relative_dir: Text = ""
 
 
+@dataclass(frozen=True)
 class GitTable(Table):
     """`[git]`."""
 
-    prefix: Annotated[str, PlainValidator(_prefix)] = ""
-    author: Annotated[str, PlainValidator(_identity)] = "artifactd <artifactd@localhost>"
-    committer: Annotated[str, PlainValidator(_identity)] = "artifactd <artifactd@localhost>"
-    commit_subject: Annotated[str, PlainValidator(subject_template)] = SUBJECT
-    lfs_threshold: Annotated[int | None, PlainValidator(values.optional(values.size))] = 10 * _MIB
-    max_file_size: Annotated[int, PlainValidator(values.size)] = 100 * _MIB
-    batch_window_seconds: Annotated[float, PlainValidator(values.seconds(600))] = 1.0
-    timeout_seconds: Annotated[float, PlainValidator(values.seconds(24 * 3600))] = 600.0
+    prefix: Annotated[str, _prefix] = ""
+    author: Annotated[str, _identity] = "artifactd <artifactd@localhost>"
+    committer: Annotated[str, _identity] = "artifactd <artifactd@localhost>"
+    commit_subject: Annotated[str, subject_template] = SUBJECT
+    lfs_threshold: Annotated[int | None, values.optional(values.size)] = 10 * _MIB
+    max_file_size: Annotated[int, values.size] = 100 * _MIB
+    batch_window_seconds: Annotated[float, values.seconds(600)] = 1.0
+    timeout_seconds: Annotated[float, values.seconds(24 * 3600)] = 600.0
     ca_file: MaybePlace = None
     known_hosts: MaybePlace = None
 

@@ -11,8 +11,6 @@ from typing import Annotated
 from unicodedata import normalize
 from urllib.parse import urlsplit
 
-from pydantic import PlainValidator
-
 from artifactd.artifact import InvalidKey, Key
 from artifactd.config.values import address, optional, seconds, size_within, text, unquoted, whole
 
@@ -116,11 +114,11 @@ def in_the_open(written: str) -> bool:
     return url.scheme == "http" and not near
 
 
-Word = Annotated[str, PlainValidator(word)]
-Endpoint = Annotated[str, PlainValidator(endpoint)]
-Prefix = Annotated[str, PlainValidator(prefix)]
-Connections = Annotated[int, PlainValidator(whole(1, 64))]
+Word = Annotated[str, word]
+Endpoint = Annotated[str, endpoint]
+Prefix = Annotated[str, prefix]
+Connections = Annotated[int, whole(1, 64)]
 # A bare number is bytes: one that is meant as megabytes would stop all traffic, so small ones are refused.
-Bandwidth = Annotated[int | None, PlainValidator(optional(size_within("1 kB", "1 TB")))]
-ConnectSeconds = Annotated[float, PlainValidator(seconds(600))]
-ReadSeconds = Annotated[float, PlainValidator(seconds(3600))]
+Bandwidth = Annotated[int | None, optional(size_within("1 kB", "1 TB"))]
+ConnectSeconds = Annotated[float, seconds(600)]
+ReadSeconds = Annotated[float, seconds(3600)]

@@ -6,8 +6,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field, PlainValidator
-
 from artifactd.config import values
 from artifactd.config.destinations import objects
 from artifactd.config.destinations.kinds import Clash, Missing, Settings, StoreKind, pair
@@ -34,7 +32,7 @@ s3_tags = objects.tags(
 )
 """Tags by Amazon's "Object tagging"."""
 
-Region = Annotated[str, PlainValidator(region)]
+Region = Annotated[str, region]
 
 
 class AddressingStyle(StrEnum):
@@ -112,10 +110,11 @@ class S3Access:
     """take the credentials of the EC2 instance's role, and no others"""
 
 
+@dataclass(frozen=True)
 class S3Keys(Table):
     """Driverless AI's."""
 
-    artifacts_s3_bucket: Annotated[str, PlainValidator(bucket_name)] = ""
+    artifacts_s3_bucket: Annotated[str, bucket_name] = ""
     aws_access_key_id: objects.Word = ""
     aws_secret_access_key: Secret = None
     aws_role_arn: objects.Word = ""
@@ -126,6 +125,7 @@ class S3Keys(Table):
     s3_connector_cert_location: MaybePlace = None
 
 
+@dataclass(frozen=True)
 class S3Table(Table):
     """`[s3]`. What is empty or NONE is left to the bucket.
 
@@ -135,28 +135,26 @@ class S3Table(Table):
     prefix: objects.Prefix = ""
     region: Region = ""
     endpoint_url: objects.Endpoint = ""
-    addressing_style: Annotated[AddressingStyle, PlainValidator(values.one_of(AddressingStyle))] = (
-        AddressingStyle.AUTO
-    )
+    addressing_style: Annotated[AddressingStyle, values.one_of(AddressingStyle)] = AddressingStyle.AUTO
     storage_class: objects.Word = ""
-    encryption: Annotated[Encryption, PlainValidator(values.one_of(Encryption))] = Encryption.NONE
+    encryption: Annotated[Encryption, values.one_of(Encryption)] = Encryption.NONE
     kms_key_id: objects.Word = ""
     """only with KMS; "": the account's default key"""
-    object_lock_mode: Annotated[LockMode, PlainValidator(values.one_of(LockMode))] = LockMode.NONE
-    object_lock_days: Annotated[int, PlainValidator(values.whole(0, 36_500))] = 0
+    object_lock_mode: Annotated[LockMode, values.one_of(LockMode)] = LockMode.NONE
+    object_lock_days: Annotated[int, values.whole(0, 36_500)] = 0
     """0 exactly where there is no mode"""
     legal_hold: Switch = False
-    tags: Annotated[dict[str, str], PlainValidator(s3_tags)] = Field(default_factory=dict)
-    expected_bucket_owner: Annotated[str, PlainValidator(bucket_owner)] = ""
-    checksum: Annotated[Checksum, PlainValidator(values.one_of(Checksum))] = Checksum.AUTO
-    part_size: Annotated[int, PlainValidator(values.size_within("5 MiB", "5 GiB"))] = 16 * 2**20
+    tags: Annotated[dict[str, str], s3_tags] = field(default_factory=dict)
+    expected_bucket_owner: Annotated[str, bucket_owner] = ""
+    checksum: Annotated[Checksum, values.one_of(Checksum)] = Checksum.AUTO
+    part_size: Annotated[int, values.size_within("5 MiB", "5 GiB")] = 16 * 2**20
     """bytes"""
     connections: objects.Connections = 8
     bandwidth: objects.Bandwidth = None
     """bytes per second; None: no limit"""
     connect_timeout_seconds: objects.ConnectSeconds = 10.0
     read_timeout_seconds: objects.ReadSeconds = 60.0
-    abandon_after_days: Annotated[int, PlainValidator(values.whole(1, 3650))] = 7
+    abandon_after_days: Annotated[int, values.whole(1, 3650)] = 7
     """unfinished uploads of ours that are older are aborted"""
 
 

@@ -54,7 +54,7 @@ class Remote(Repository):
             return ()
         if not self._credential:
             fd = os.memfd_create("artifactd-credential")
-            os.write(fd, f"username={self.user}\npassword={self.password.get_secret_value()}\n".encode())
+            os.write(fd, f"username={self.user}\npassword={self.password.text}\n".encode())
             self._credential.append(fd)
         return tuple(self._credential)
 

@@ -235,7 +235,7 @@ class LfsServer:
         password = self.remote.password
         given = any(name.casefold() == "authorization" for name in header)
         if password is not None and not given and host == self.remote.address.host:
-            word = f"{self.remote.user}:{password.get_secret_value()}".encode()
+            word = f"{self.remote.user}:{password.text}".encode()
             signed["Authorization"] = f"Basic {b64encode(word).decode()}"
         return signed
 
