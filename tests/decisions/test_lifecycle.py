@@ -53,12 +53,12 @@ COLUMNS = (
 TABLE = """
             Sta Pro Unc Fai Pos Ref Kep Uph Ski Van Rep Los Con
 new         UPL  .   .  RET  .  REF  .   .  SKI  .   .   .   .
-uploading   UPL PRO  .  RET RET REF KEP PRO SKI GON  .   .   .
+uploading   UPL PRO  .  RET RET REF KEP PRO SKI GON  .  LOS  .
 proven      UPL  .  PRO RET  .  REF KEP  .   .   .   .  LOS  .
-retrying    UPL  .   .  RET RET REF KEP PRO SKI GON RET  .   .
-refused     UPL  .   .  RET  .  REF KEP PRO SKI GON RET  .   .
-skipped     UPL  .   .  RET  .  REF  .   .  SKI  .   .   .   .
-gone        UPL  .   .  RET  .  REF  .   .  SKI  .   .   .   .
+retrying    UPL  .   .  RET RET REF KEP PRO SKI GON RET LOS  .
+refused     UPL  .   .  RET  .  REF KEP PRO SKI GON RET LOS  .
+skipped     UPL  .   .  RET  .  REF  .   .  SKI  .   .  LOS  .
+gone        UPL  .   .  RET  .  REF  .   .  SKI  .   .  LOS  .
 lost        UPL  .   .  RET  .  REF  .   .   .   .  RET LOS PRO
 kept        UPL  .  PRO RET  .  REF KEP PRO  .   .  RET LOS  .
 """
@@ -140,8 +140,16 @@ def test_whoever_was_refused_has_all_tries_again() -> None:
 def test_what_was_found_lost_is_proven_by_nothing_but_the_next_proof(event: Event) -> None:
     lost = step(a_proven_row(), Lost("missing"))
     assert (lost.proof, step(lost, Confirmed()).proof) == ("read_back", "read_back")
-    assert not step(lost, event).stands
-    assert step(step(step(lost, event), started(D1)), proven()).stands
+    after = step(lost, event)
+    assert (after.stands, after.lost, step(after, started(D1)).lost) == (False, True, True)
+    mended = step(step(after, started(D1)), proven())
+    assert (mended.stands, mended.lost) == (True, False)
+
+
+def test_a_copy_that_was_asked_for_again_in_vain_is_still_found_whole() -> None:
+    lost = step(step(step(a_proven_row(), Lost("missing")), Replayed(60.0, "alice")), Lost("deleted"))
+    found = step(lost, Confirmed())
+    assert (found.state, found.proof, found.lost) == (State.PROVEN, "read_back", False)
 
 
 @pytest.mark.parametrize("event", [Failed("r", 5.0), Refused("r", None)])
@@ -176,14 +184,29 @@ events: st.SearchStrategy[Event] = st.one_of(
 )
 
 
+def not_of(event: Event, row: Row) -> bool:
+    """Whether nobody says this of such a row."""
+    match event:
+        case Kept() | Upheld():
+            return not row.stands
+        case Lost():
+            return not row.proof
+        case Confirmed():
+            return row.there != (row.digest,)
+        case _:
+            return False
+
+
 @given(st.lists(events, max_size=40))
 def test_whatever_may_be_in_the_store_is_known_as_ours(happened: list[Event]) -> None:
     row: Row = a_row()
     may_be_there: set[str] = set()
     for event in happened:
-        if (row.state, type(event)) not in STEPS or (isinstance(event, Kept | Upheld) and not row.stands):
+        if (row.state, type(event)) not in STEPS or not_of(event, row):
             continue
+        was_lost = row.lost
         row = step(row, event)
+        assert row.lost or not was_lost or isinstance(event, Proven | Confirmed), "a loss was forgotten"
         if isinstance(event, Started):
             may_be_there.add(event.digest)
         elif isinstance(event, Proven):

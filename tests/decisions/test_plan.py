@@ -348,8 +348,10 @@ LOST_AGAIN = after(LOST, Replayed(NOW, "bob"))
         (REPLACING, Refused, Vanished),
         (after(REPLACING, Refused("conflict", CHANGED)), Refused, Vanished),
         # What was found lost is not there because it was asked for again.
-        (LOST_AGAIN, Refused, Vanished),
-        (after(LOST, Refused("links", CHANGED)), Refused, Vanished),
+        (LOST_AGAIN, Refused, Lost),
+        (after(LOST, Failed("cannot be read", NOW, CHANGED)), Refused, Lost),
+        (after(LOST, Refused("links", CHANGED)), Refused, Lost),
+        (after(LOST, started(D2, CHANGED)), Refused, Lost),
         (LOST, None, None),
         (after(UPLOADING, Vanished("deleted")), Refused, None),
     ],
@@ -364,7 +366,28 @@ def test_what_becomes_of_a_file_says_nothing_of_what_was_proven_of_it(
     events = [type(change.event) for change in gone([row])]
     assert events == [] if gone_is is None else [gone_is]
     for change in gone([row]):
-        assert step(row, change.event).state is (State.PROVEN if gone_is is Upheld else State.GONE)
+        ended = {Upheld: State.PROVEN, Lost: State.LOST}.get(type(change.event), State.GONE)
+        assert step(row, change.event).state is ended
+
+
+def test_what_ends_while_something_else_was_proven_of_it_says_so() -> None:
+    ended = [step(row, one.event).reason for row in (UPLOADING, REPLACING) for one in gone([row])]
+    assert ended == [
+        "deleted before it was exported",
+        "deleted before it was exported, as it was then; what was proven before it may lie there still",
+    ]
+
+
+@pytest.mark.parametrize("row", [LOST_AGAIN, after(LOST, Refused("links", CHANGED))])
+def test_a_loss_ends_with_no_policy_and_with_no_newer_version(row: Row) -> None:
+    (unwanted,) = given_up(CHANGED, LeftAlone("rule 'none' ignores it", "none"), [], [row], [STORE])
+    (overtaken,) = superseded([row, SECOND], SECOND)
+    for change in (unwanted, overtaken):
+        ended = step(row, change.event)
+        assert (ended.state, ended.lost) == (State.LOST, True)
+    assert step(row, unwanted.event).reason == (
+        "it was found missing or different, and nothing is to mend that: rule 'none' ignores it"
+    )
 
 
 @pytest.mark.parametrize("row", [FAILED, KEPT])

@@ -91,6 +91,12 @@ def test_a_store_vouches_by_its_own_checksum_or_by_the_version_that_it_verified(
         (State.PROVEN, Condition.WHOLE, None),
         (State.PROVEN, Condition.UNREADABLE, None),
         (State.RETRYING, Condition.MISSING, None),  # its next try finds that out itself
+        (State.UPLOADING, Condition.MISSING, None),
+        (State.KEPT, Condition.MISSING, Lost("why")),
+        # Something else was to replace what was proven, and nothing more comes of that.
+        (State.REFUSED, Condition.MISSING, Lost("why")),
+        (State.GONE, Condition.DIFFERENT, Lost("why")),
+        (State.SKIPPED, Condition.MISSING, Lost("why")),
     ],
 )
 def test_a_copy_is_lost_or_confirmed_by_what_was_found_of_it(
@@ -98,6 +104,10 @@ def test_a_copy_is_lost_or_confirmed_by_what_was_found_of_it(
 ) -> None:
     known = row(state, A, (A,))
     assert change(Finding(known, condition, "why")) == (expected and Change(known, expected))
+
+
+def test_a_lost_copy_that_something_else_was_to_replace_is_confirmed_by_no_guess() -> None:
+    assert change(Finding(row(State.LOST, B, (A, B)), Condition.WHOLE)) is None
 
 
 def test_problems_are_counted_by_their_kind() -> None:

@@ -319,6 +319,58 @@ def test_a_version_that_waits_for_its_try_is_forgotten_when_the_old_bytes_are_ba
     assert sorted(row.state for row in both.rows(path)) == [State.GONE, State.PROVEN]
 
 
+# --- losses ---
+
+
+@pytest.mark.parametrize("trouble", ["unreadable", "a link", "asked for again"])
+def test_a_copy_that_was_lost_is_lost_when_its_file_goes_whatever_came_between(
+    rig: Rig, live: FaultyStore, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = rig.new("a.csv", b"one")
+    rig.settle()
+    rig.verified()
+    assert rig.states(path) == {"live": State.PROVEN}
+    assert isinstance(live.inner, MemoryStore)
+    live.inner.copies.clear()
+    rig.verified()
+    assert rig.states(path) == {"live": State.LOST}
+    live.always = before(StoreError)
+    with monkeypatch.context() as patch:
+        match trouble:
+            case "unreadable":
+                patch.setattr(os, "pread", unreadable)
+                rig.write(path, b"two")
+            case "a link":
+                linked(rig, rig.write(path, b"two"))
+            case _:
+                rig.replay(rig.rows(path))
+        rig.settle()
+    state = rig.states(path)["live"]
+    assert state is (State.REFUSED if trouble == "a link" else State.RETRYING)
+    rig.file(path).unlink()
+    rig.finish()
+    (row,) = rig.rows(path)
+    assert (row.state, rig.events(path)[-1]) == (State.LOST, "Lost")
+    assert row.reason.endswith("nothing is to mend that: deleted before it was exported")
+
+
+@pytest.mark.parametrize("on_change", ["refuse", "keep_both"])
+def test_a_loss_shows_while_a_newer_version_is_refused(
+    tmp_path: Path, live: FaultyStore, on_change: str
+) -> None:
+    rig = Rig(tmp_path, {"live": live}, keys=f'on_change = "{on_change}"')
+    path = rig.new("n" * 251 + ".csv", b"one")  # no digest fits into another version's name
+    rig.settle()
+    rig.write(path, b"two")
+    rig.finish()
+    assert rig.states(path) == {"live": State.KEPT}
+    assert isinstance(live.inner, MemoryStore)
+    live.inner.copies.clear()
+    rig.verified()
+    assert (rig.states(path), rig.events(path)[-1]) == ({"live": State.LOST}, "Lost")
+    rig.crash()
+
+
 # --- by hand ---
 
 

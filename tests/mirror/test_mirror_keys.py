@@ -74,7 +74,7 @@ def test_two_files_that_want_one_key_in_one_batch_do_not_both_get_it(rig: Rig, l
     [
         ("replace", [b"two"], State.PROVEN),
         ("keep_both", [b"one", b"two"], State.PROVEN),
-        ("refuse", [b"one"], State.REFUSED),
+        ("refuse", [b"one"], State.KEPT),
     ],
 )
 def test_a_changed_artifact_is_handled_as_configured(

@@ -15,6 +15,7 @@ from artifactd.artifact import Key
 from artifactd.config import load
 from artifactd.decisions.lifecycle import Change, Proven, Replayed, Row, State
 from artifactd.discovery import evidence
+from artifactd.inspection import findings, verify
 from artifactd.ledger import record
 from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.mirror.by_hand import ByHand
@@ -194,6 +195,13 @@ class Rig:
     def replay(self, rows: list[Row]) -> None:
         """What `artifactd retry` does."""
         self.recorder.record([Change(row, Replayed(self.clock.now(), "tester")) for row in rows])
+
+    def verified(self) -> None:
+        """What `artifactd verify` puts on record of the copies that were proven."""
+        for name, store in self.stores.items():
+            rows = [row for row in self.rows(store=name) if row.proof]
+            found = verify.read_back(rows, store, lambda _bytes: None)
+            self.recorder.record([one for finding in found if (one := findings.change(finding)) is not None])
 
     def breaks(self) -> list[record.Break]:
         return list(record.breaks(self.ledger.entries()))

@@ -38,6 +38,9 @@ last snapshot; each costs 32 bytes of the ledger for a file that changes, and no
 OPEN: Final = (*_UNFINISHED, State.REFUSED, State.KEPT)
 """States of copies that something or somebody is still to do something about. Lost ones wait for a person."""
 
+_LOST: Final = "lost"
+"""In place of a proof: a verification found the copy missing or different, and nothing was proven since."""
+
 DUE: Final = "due: at its turn, as soon as the store takes it"
 """What to say of a next try whose time has come."""
 
@@ -76,7 +79,8 @@ class Row:
     evidence: str = ""
     """what showed that the artifact was complete; empty where `identity` is not of what was hashed"""
     proof: str = ""
-    """how strongly the copy was proven; empty where it never was"""
+    """how strongly the copy was proven; empty where it never was; `lost` where it was found lost since,
+    whatever state the copy is in"""
     version: str = ""
     """the store's own name for this version"""
     changed_at: float = 0.0
@@ -95,7 +99,12 @@ class Row:
     @property
     def stands(self) -> bool:
         """Whether the store holds what was proven: no put of other bytes was begun since."""
-        return bool(self.proof) and self.there == (self.digest,) and self.state is not State.LOST
+        return bool(self.proof) and self.there == (self.digest,) and not self.lost
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was proven, a verification found it missing or different, and no put has mended that."""
+        return self.state is State.LOST or self.proof == _LOST
 
     @property
     def there(self) -> tuple[Digest, ...]:
@@ -260,6 +269,7 @@ STEPS: Final[dict[tuple[State, type[Event]], State]] = {
     (_S.UPLOADING, Upheld): _S.PROVEN,
     (_S.UPLOADING, Skipped): _S.SKIPPED,
     (_S.UPLOADING, Vanished): _S.GONE,
+    (_S.UPLOADING, Lost): _S.LOST,
     (_S.PROVEN, Started): _S.UPLOADING,
     (_S.PROVEN, Unchanged): _S.PROVEN,
     (_S.PROVEN, Failed): _S.RETRYING,
@@ -275,6 +285,7 @@ STEPS: Final[dict[tuple[State, type[Event]], State]] = {
     (_S.RETRYING, Skipped): _S.SKIPPED,
     (_S.RETRYING, Vanished): _S.GONE,
     (_S.RETRYING, Replayed): _S.RETRYING,
+    (_S.RETRYING, Lost): _S.LOST,
     (_S.REFUSED, Started): _S.UPLOADING,
     (_S.REFUSED, Failed): _S.RETRYING,
     (_S.REFUSED, Refused): _S.REFUSED,
@@ -283,14 +294,17 @@ STEPS: Final[dict[tuple[State, type[Event]], State]] = {
     (_S.REFUSED, Skipped): _S.SKIPPED,
     (_S.REFUSED, Replayed): _S.RETRYING,
     (_S.REFUSED, Vanished): _S.GONE,
+    (_S.REFUSED, Lost): _S.LOST,
     (_S.SKIPPED, Started): _S.UPLOADING,
     (_S.SKIPPED, Skipped): _S.SKIPPED,
     (_S.SKIPPED, Refused): _S.REFUSED,
     (_S.SKIPPED, Failed): _S.RETRYING,
+    (_S.SKIPPED, Lost): _S.LOST,
     (_S.GONE, Started): _S.UPLOADING,
     (_S.GONE, Failed): _S.RETRYING,
     (_S.GONE, Refused): _S.REFUSED,
     (_S.GONE, Skipped): _S.SKIPPED,
+    (_S.GONE, Lost): _S.LOST,
     (_S.LOST, Started): _S.UPLOADING,
     (_S.LOST, Failed): _S.RETRYING,
     (_S.LOST, Refused): _S.REFUSED,
@@ -328,7 +342,7 @@ def step(row: Row, event: Event, at: float | None = None) -> Row:
         raise ImpossibleStep(f"{type(event).__name__} cannot follow {row.state} ({row.key!a})") from None
     changed = _changed(row, event)
     if row.state is State.LOST and not isinstance(event, Lost | Confirmed):
-        changed["proof"] = ""  # what was found lost is proven by nothing but the next proof
+        changed["proof"] = _LOST  # until the next proof, however often the state changes
     return replace(row, state=state, changed_at=row.changed_at if at is None else at, **changed)
 
 
@@ -379,7 +393,8 @@ def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: C901, PLR0911 -
         case Vanished() | Lost():
             return {"reason": event.reason, "retry_at": None}
         case Confirmed():
-            return {"reason": ""}
+            # At least this much was seen of a copy whose own proof had been struck out.
+            return {"reason": "", "proof": "read_back" if row.proof == _LOST else row.proof}
         case _:
             assert_never(event)
 

@@ -15,6 +15,7 @@ from artifactd.decisions.lifecycle import (
     Change,
     Event,
     Kept,
+    Lost,
     Postponed,
     Refused,
     Row,
@@ -273,6 +274,8 @@ def held_up(rows: Sequence[Row], reason: str, now: float) -> Iterator[Change]:
 
 _UNREAD: Final = (State.SKIPPED, State.REFUSED, State.GONE)
 
+_EARLIER: Final = ", as it was then; what was proven before it may lie there still"
+
 
 def unfit(row: Row, reason: str, identity: Identity) -> Kept | Refused:
     """What it means for the copy that the file with `identity` cannot be exported as it is."""
@@ -283,7 +286,8 @@ def gone(rows: Sequence[Row]) -> Iterator[Change]:
     """What it means for the copies of a file that it was deleted."""
     for row in rows:
         if row.state in OPEN:
-            yield _ended(row, Vanished("deleted before it was exported"))
+            earlier = _EARLIER if row.proof and not row.lost else ""
+            yield _ended(row, Vanished(f"deleted before it was exported{earlier}"))
 
 
 def superseded(rows: Sequence[Row], by: Row) -> Iterator[Change]:
@@ -334,8 +338,12 @@ def _unwanted(row: Row, decision: Decision) -> str:
 
 
 def _ended(row: Row, event: Vanished | Skipped) -> Change:
-    """Nothing more is to be done about the copy; what was proven of it stays."""
-    ended: Event = Upheld(event.reason) if row.stands else event
+    """Nothing more is to be done about the copy; what was proven of it stays, and so does its loss."""
+    ended: Event = event
+    if row.lost:
+        ended = Lost(f"it was found missing or different, and nothing is to mend that: {event.reason}")
+    elif row.stands:
+        ended = Upheld(event.reason)
     return Change(row, ended)
 
 

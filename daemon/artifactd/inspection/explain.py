@@ -103,7 +103,9 @@ def _copy(row: Row, now: float) -> str:
     parts = [f"{row.store}:{row.key} is {row.state}"]
     if row.digest:
         parts.append(f"sha256 {row.digest}")
-    if row.proof:
+    if row.lost:
+        parts.append("it was proven, and then found missing or different")
+    elif row.proof:
         parts.append(f"proof {row.proof}, evidence {row.evidence}")
     if row.failures:
         parts.append(f"{row.failures} failed tries")

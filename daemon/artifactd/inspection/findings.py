@@ -113,9 +113,9 @@ def change(finding: Finding) -> Change | None:
     """What becomes of the copy's row."""
     row = finding.row
     match finding.condition:
-        case Condition.MISSING | Condition.DIFFERENT if row.state in (*_PROVEN, State.LOST):
+        case Condition.MISSING | Condition.DIFFERENT if not row.unfinished:  # else its next try tells
             return Change(row, Lost(finding.reason))
-        case Condition.WHOLE if row.state is State.LOST:
+        case Condition.WHOLE if row.state is State.LOST and row.there == (row.digest,):
             return Change(row, Confirmed())
         case _:
             return None

@@ -355,7 +355,7 @@ class Pipeline:
                 case Same(row):
                     plans.changes.append(Change(row, Unchanged(found.identity)))
                 case Refuse(row, reason):
-                    plans.changes.append(Change(row, Refused(reason, found.identity)))
+                    plans.changes.append(Change(row, unfit(row, reason, found.identity)))
                 case other:
                     assert_never(other)
 
