@@ -36,8 +36,8 @@ class Room:
         )
 
 
-def room(path: Path | str) -> Room:
-    """The room at `path`. It hangs where a mount is dead.
+def room(path: Path | str | int) -> Room:
+    """The room at `path`, which may be open. It hangs where a mount is dead.
 
     Raises:
         OSError: as statvfs(2).

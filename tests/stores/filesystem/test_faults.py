@@ -158,8 +158,8 @@ def _trace(root: Path, kind: str, count: int) -> list[tuple[str, str]]:
     ("kind", "count", "fault", "expected"),
     [
         ("content", 1, "write:error=EIO:when=1", "StoreError"),
-        ("content", 1, "write:error=ENOSPC:when=1", "Unavailable"),
-        ("content", 1, "write:error=EDQUOT:when=1", "Unavailable"),
+        ("content", 1, "write:error=ENOSPC:when=1", "StoreError"),  # smaller ones have room
+        ("content", 1, "write:error=EDQUOT:when=1", "StoreError"),
         ("content", 1, "write:retval=5:when=1", "Corrupt"),  # it lies: nothing was written
         ("file", 1, "copy_file_range:error=EIO:when=1", "StoreError"),
         ("file", 1, f"copy_file_range:retval={SIZE}:when=1", "Corrupt"),
@@ -204,10 +204,10 @@ def test_a_fault_of_one_file_delays_no_other(root: Path) -> None:
     assert_converges(root, "content", 5)
 
 
-def test_a_full_disk_is_the_whole_batchs_and_what_was_written_before_is_not_vouched_for(root: Path) -> None:
-    done = run_with("write:error=ENOSPC:when=3", child(root, "content", 5))
-    assert results_of(done) == ["Unavailable"] * 5
-    assert copies(root) == {}
+@pytest.mark.parametrize("fault", ["write:error=ENOSPC:when=3", "syncfs:error=ENOSPC:when=1"])
+def test_where_a_batch_finds_no_room_each_file_is_written_anew_by_itself(root: Path, fault: str) -> None:
+    assert results_of(run_with(fault, child(root, "content", 5))) == ["Receipt"] * 5
+    assert leftovers(root) == []
     assert_converges(root, "content", 5)
 
 
@@ -299,8 +299,8 @@ store = FileSystemStore(root, owner="me")
 (root / "ballast").write_bytes(pattern(900_000))
 big = a_put("u/e/big", pattern(300_000))
 
-refused = store.put([big, a_put("u/e/small", b"it would have had room")])
-full = [told(refused), [str(one) for one in refused]]
+refused, small = store.put([big, a_put("u/e/small", b"it has room")])
+full = [told([refused, small]), str(refused)]
 after_full = [str(key) for key in store.keys()] + os.listdir(root / ".artifactd/tmp")
 (root / "ballast").unlink()
 with_room = told(store.put([big]))
@@ -330,10 +330,12 @@ def test_a_full_a_read_only_and_a_crossed_disk(root: Path) -> None:
     done = run([*namespace(), sys.executable, "-c", ON_A_SMALL_DISK, str(root)])
     assert done.returncode == 0, done.stderr
     full, after_full, with_room, read_only, crossing = json.loads(done.stdout)
-    errors, reasons = full
-    assert (errors, after_full) == (["Unavailable"] * 2, ["ballast"])
-    for reason in reasons:  # of the directory: not of the one file that met it
-        assert re.fullmatch(rf"no room: the file system of {root} has [\d.]+ (B|KiB) free of 1.0 MiB", reason)
+    kinds, reason = full
+    assert (kinds, sorted(after_full)) == (["StoreError", "Receipt"], ["ballast", "u/e/small"])
+    free = r"\d+\.\d KiB free of 1\.0 MiB"
+    assert re.fullmatch(
+        rf"u/e/big: no room: the file system of {root} has {free}, and this file has 293\.0 KiB", reason
+    )
     assert with_room == ["Receipt"]
     assert read_only == ["Unavailable"]
     assert crossing == ["Conflict"]

@@ -433,4 +433,23 @@ def test_a_full_directory_is_told_with_the_room_that_it_had_then(
     """Not with what its temporary files gave back."""
     store = FileSystemStore(tmpfs(tmp_path / "small", "300k"), owner="me")
     results = store.put([a_put(f"u/e/{number}", bytes(20_000)) for number in range(20)])
-    assert all("no room" in str(one) and "has 0 B free of 300.0 KiB" in str(one) for one in results), results
+    refused = [one for one in results if outcome(one) != "written"]
+    assert refused
+    assert all(isinstance(one, Unavailable) and "no room: the file" in str(one) for one in refused)
+    assert all("has 0 B free of 300.0 KiB" in str(one) for one in refused)
+
+
+def test_of_a_batch_without_room_each_file_that_fits_is_put(
+    tmp_path: Path, tmpfs: Callable[[Path, str], Path]
+) -> None:
+    """One that does not fit fails alone, again and again, before it takes the room of the others."""
+    root = tmpfs(tmp_path / "small", "1m")
+    store = FileSystemStore(root, owner="me")
+    sizes = {"small": 1000, "too large": 1 << 20, "a third": 350_000, "too large, too": 900_000, "last": 0}
+    puts = [a_put(f"u/e/{name}", bytes(size)) for name, size in sizes.items()]
+    for first in ("written", "there"):
+        results = dict(zip(sizes, store.put(puts), strict=True))
+        outcomes = {name: outcome(result) for name, result in results.items()}
+        assert outcomes == {name: "StoreError" if "too" in name else first for name in sizes}
+        assert str(results["too large"]).endswith("free of 1.0 MiB, and this file has 1.0 MiB")
+    assert leftovers(root) == []

@@ -7,6 +7,10 @@ from artifactd.stores.base import Conflict, Denied, StoreError, Unacceptable, Un
 from artifactd.stores.mends import SOMEWHERE, mended
 
 
+class Full(Unavailable):
+    """There is no room for what was to be written."""
+
+
 def meaning(error: OSError, what: str) -> StoreError:
     """What `error`, met at `what`, means to whoever asked. Of the store as a whole it is the directory."""
     reason = str(error.strerror)
@@ -14,7 +18,7 @@ def meaning(error: OSError, what: str) -> StoreError:
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT | errno.EROFS | errno.EMFILE | errno.ENFILE:
             full = error.errno in FULL
-            return Unavailable(no_room(error.errno, what)) if full else Unavailable(told, what)
+            return Full(no_room(error.errno, what)) if full else Unavailable(told, what)
         case errno.ESTALE | errno.ENODEV | errno.ENOTCONN | errno.EHOSTDOWN:
             return Unavailable(told, what)
         case errno.EACCES | errno.EPERM | errno.EOPNOTSUPP:

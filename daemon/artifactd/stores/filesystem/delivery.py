@@ -57,6 +57,11 @@ class FileDelivery:
         """Whether the key holds the bytes."""
         return isinstance(self.result, Receipt)
 
+    @property
+    def published(self) -> bool:
+        """Whether it was this delivery that put them there."""
+        return isinstance(self.result, Receipt) and self.result.written
+
     def look(self, *, flush: bool) -> None:
         """Decide by what the key holds now: nothing, the same bytes, bytes of ours, or somebody else's.
 

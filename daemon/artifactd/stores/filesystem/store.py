@@ -24,11 +24,12 @@ from typing import Final
 from urllib.parse import quote
 
 from artifactd import checksum
-from artifactd.artifact import Digest, InvalidKey, Key
+from artifactd.artifact import Digest, InvalidKey, Key, size_of
 from artifactd.linux.durable import SYNCFS_TELLS, syncfs
 from artifactd.linux.open_beneath import DIRECTORY, READ, directory, open_beneath
+from artifactd.linux.room import room
 from artifactd.stores.base import Put, Result, Stat, Store, StoreError, Unavailable, no_progress
-from artifactd.stores.filesystem.answers import meaning
+from artifactd.stores.filesystem.answers import Full, meaning
 from artifactd.stores.filesystem.delivery import FileDelivery
 from artifactd.stores.filesystem.spelling import demand, folds_case
 
@@ -48,6 +49,9 @@ _FOLDS_CASE: Final = (
     "it takes names that differ only in case for one, and artifactd.ignore_case is off: the second of two "
     "such artifacts is refused, and nothing foresees it. Set artifactd.ignore_case = true, and `plan` does"
 )
+
+_SMALL: Final = 64 << 10
+"""Bytes of a file that has to find room, or the directory counts as full."""
 
 _NO_FILE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENXIO)  # nothing, a file as a folder, a socket
 _SHARED_BARRIER: Final = (
@@ -90,6 +94,29 @@ class FileSystemStore(Store):
     # --- puts ---
 
     def _put(self, puts: Sequence[Put]) -> list[Result]:
+        try:
+            return self._put_together(puts)
+        except Full as full:
+            return self._one_by_one(puts) if len(puts) > 1 else [self._without_room(puts[0], full)]
+
+    def _one_by_one(self, puts: Sequence[Put]) -> list[Result]:
+        """Each that has room, until there is none for any."""
+        results = list[Result]()
+        for put in puts:
+            out = bool(results) and isinstance(results[-1], Unavailable)
+            results += results[-1:] if out else self._put([put])
+        return results
+
+    def _without_room(self, put: Put, full: Full) -> StoreError:
+        """What it means that there is none for this one: of the store only where small files have none."""
+        with suppress(OSError):
+            there = room(self._root)
+            if put.size > _SMALL and there.free >= _SMALL and there.more_files:
+                return StoreError(f"{full.reason}, and this file has {size_of(put.size)}", put.key)
+        return full
+
+    def _put_together(self, puts: Sequence[Put]) -> list[Result]:
+        """All of them or, where there is no room for their bytes, none. Raises Full then."""
         deliveries = [FileDelivery(put) for put in puts]
         try:
             # An error gets its words while the temporary files lie there: they are what fills a full disk.
@@ -101,6 +128,8 @@ class FileSystemStore(Store):
                 folders = _Folders(root, self._directory_mode, opened, folds_case=self._folds_case)
                 self._deliver(deliveries, temporary, folders)
         except (OSError, StoreError) as error:
+            if isinstance(error, Full) and not any(delivery.published for delivery in deliveries):
+                raise
             met = meaning(error, str(self._root)) if isinstance(error, OSError) else error
             for delivery in deliveries:
                 delivery.fail(met)
@@ -119,6 +148,7 @@ class FileSystemStore(Store):
                 delivery.folds_case = folders.folds_case
                 delivery.look(flush=not shared)
                 if delivery.result is None:
+                    _demand_room(temporary, delivery.put.size)
                     delivery.write(temporary, self._new_name(), self._file_mode, flush=not shared)
         if shared:
             syncfs(folders.root)
@@ -306,6 +336,16 @@ class _Folders:
             return
         for folder in folders:
             os.fsync(folder)
+
+
+def _demand_room(folder: int, size: int) -> None:
+    """See that a file of this size has room, before it takes all that small ones have.
+
+    Raises:
+        OSError: it has none.
+    """
+    if size > _SMALL and (there := room(folder)).size and there.free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager
