@@ -31,7 +31,7 @@ from artifactd.ledger.compact import (
 )
 from artifactd.ledger.entries import Entries
 from artifactd.ledger.place import OpenFile, unusable
-from artifactd.ledger.record import Entry, Fields, Head
+from artifactd.ledger.record import Entry, Fields, Head, Template
 from artifactd.ledger.rows import Altered, encoded
 from artifactd.ledger.schema import (
     FILE,
@@ -119,7 +119,7 @@ class Ledger:
         self._as_it_was = as_it_was
         self._stamp = None if as_it_was is None else _stamp(as_it_was)
         self._entries = Entries(self._current)
-        self._context = context
+        self._context, self._template = context, Template(context)
         self._checked_row, self._checked = 0, Head()  # how far `check_on` is
 
     @property
@@ -434,8 +434,8 @@ class Ledger:
                     continue
                 after = step(before, change.event, at)
                 latest[name] = after
-                fields = record.account(before, after, change.event, change.by)
-                entry = record.append(head, at, {**self._context, **fields})
+                account = record.account(before, after, change.event, change.by)
+                entry = self._template.append(head, at, account)
                 head = Head(entry.seq, entry.hash)
                 recorded.append(Recorded(after, change.event, entry, before.state))
             self._write(latest.values(), stand)

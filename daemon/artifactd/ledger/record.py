@@ -6,8 +6,12 @@ names the SHA-256 of the line before it. Anyone can check an exported record wit
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _text
+from math import isfinite
+from operator import itemgetter
 from typing import Final
 
 from artifactd.artifact import Identity, printable
@@ -86,6 +90,9 @@ ACTIONS: Final = (
 Value = str | int | float | bool | None
 Fields = Mapping[str, Value]
 
+Texts = Mapping[str, str]
+"""Fields, each with its value as it stands in a line: as JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -95,13 +102,13 @@ class Entry:
     line: str
     hash: str
     """SHA-256 of `line`"""
-    _said: Fields | None = field(default=None, compare=False, repr=False)
-    """what was written into `line`; None where the line was found"""
+    texts: Texts = field(default_factory=dict, compare=False, repr=False)
+    """of an entry of a copy that was just written: what it says, context aside, and its hash"""
 
     @property
     def fields(self) -> dict[str, Value]:
         """What the line says."""
-        fields: dict[str, Value] = json.loads(self.line) if self._said is None else dict(self._said)
+        fields: dict[str, Value] = json.loads(self.line)
         return fields
 
     def tells(self, action: str) -> bool:
@@ -129,57 +136,100 @@ def append(head: Head, at: float, fields: Fields) -> Entry:
     """The entry that says `fields` at the time `at` (seconds since the epoch), hung on `head`."""
     body = {**fields, "schema": SCHEMA, "seq": head.seq + 1, "time": rfc3339(at), "previous": head.hash}
     line = _ENCODER.encode(body)
-    return Entry(head.seq + 1, line, hash_of(line), body)
+    return Entry(head.seq + 1, line, hash_of(line))
 
 
-def account(before: Row, after: Row, event: Event, by: str = "") -> dict[str, Value]:
-    """What the record says of `event`, which took a copy from `before` to `after`.
+_Line = tuple[str, Callable[[Texts], tuple[str, ...]]]
+"""A line with gaps, and what fills them."""
+
+
+class Template:
+    """Writes the entries of copies, byte for byte as `append` would. All of them say `context`."""
+
+    def __init__(self, context: Fields) -> None:
+        self._common = {name: _ENCODER.encode(value) for name, value in context.items()}
+        self._common["schema"] = str(SCHEMA)
+        self._lines: dict[tuple[str, ...], _Line] = {}
+        """by the names of what is told, a few for each event"""
+
+    def append(self, head: Head, at: float, account: Texts) -> Entry:
+        """The entry that says `account` besides the context, at the time `at`, hung on `head`."""
+        said = {**account, "seq": str(head.seq + 1), "time": _word(rfc3339(at)), "previous": _text(head.hash)}
+        names = tuple(said)
+        line, gaps = self._lines.get(names) or self._line(names)
+        text = line % gaps(said)
+        said["hash"] = _text(digest := hash_of(text))
+        return Entry(head.seq + 1, text, digest, said)
+
+    def _line(self, names: tuple[str, ...]) -> _Line:
+        said = {name: f"{_text(name)}:{text}".replace("%", "%%") for name, text in self._common.items()}
+        said |= {name: f"{_text(name)}:%s" for name in names}
+        line = ",".join(text for _, text in sorted(said.items()))
+        self._lines[names] = f"{{{line}}}", itemgetter(*sorted(names))
+        return self._lines[names]
+
+
+_word: Final = lru_cache(maxsize=1024)(_text)  # what many entries say
+
+
+def _json(value: Value) -> str:
+    """As the encoder has it, which takes its time for anything but a text."""
+    if value is None:
+        return "null"
+    if type(value) is int or (type(value) is float and isfinite(value)):
+        return repr(value)
+    return _ENCODER.encode(value)
+
+
+def account(before: Row, after: Row, event: Event, by: str = "") -> dict[str, str]:
+    """What the record says of `event`, which took a copy from `before` to `after`, as `Texts`.
 
     `by` is the account of the person who asked for the copy; empty where the policy alone did.
     """
-    terms = TERMS[type(event)]
-    fields: dict[str, Value] = {
-        "action": terms.action,
-        "outcome": terms.outcome,
-        "store": after.store,
-        "key": after.key,
-        "rule": after.rule,
-        "user": printable(after.artifact.user),
-        "experiment_id": printable(after.artifact.experiment_id),
-        "kind": after.artifact.kind.value,
-        "source": printable(after.artifact.path),
-        "size": after.identity.size if after.identity else None,
-        "mtime_ns": after.identity.mtime_ns if after.identity else None,
-        "sha256": after.digest if _is_of(after.identity, before, event) else None,
+    terms, artifact, identity = TERMS[type(event)], after.artifact, after.identity
+    said = {
+        "action": _word(terms.action),
+        "outcome": _word(terms.outcome),
+        "store": _word(after.store),
+        "key": _text(after.key),
+        "rule": _word(after.rule),
+        "user": _word(printable(artifact.user)),
+        "experiment_id": _word(printable(artifact.experiment_id)),
+        "kind": _text(artifact.kind),
+        "source": _text(printable(artifact.path)),
+        "size": _json(identity.size if identity else None),
+        "mtime_ns": _json(identity.mtime_ns if identity else None),
+        "sha256": _json(after.digest if _is_of(identity, before, event) else None),
         # A start or a replay may begin to count anew; all others speak of the try that was under way.
-        "attempt": (after if isinstance(event, Started | Replayed) else before).failures + 1,
-        "reason": printable(after.reason),
+        "attempt": _json((after if isinstance(event, Started | Replayed) else before).failures + 1),
+        "reason": _text(printable(after.reason)),
     }
     if by:
-        fields["principal"] = by
+        said["principal"] = _text(by)
     match event:
         case Started():
-            fields["evidence"] = after.evidence
+            said["evidence"] = _word(after.evidence)
             if replaced := [digest for digest in before.there if digest != after.digest]:
-                fields["replaces"] = " ".join(replaced)
+                said["replaces"] = _text(" ".join(replaced))
         case Proven():
-            fields |= {
-                "proof": event.proof,
-                "store_version": event.version,
-                "written": event.written,
-                "seconds": round(event.seconds, 3),
-                "uri": event.uri,
-                "evidence": after.evidence,
+            said |= {
+                "proof": _word(event.proof),
+                "store_version": _text(event.version),
+                "written": "true" if event.written else "false",
+                "seconds": _json(round(event.seconds, 3)),
+                "uri": _text(event.uri),
+                "evidence": _word(after.evidence),
             }
         case Failed() | Postponed():
-            fields["retry_at"] = rfc3339(event.retry_at)
+            said["retry_at"] = _text(rfc3339(event.retry_at))
         case Replayed():
-            fields["principal"] = event.by
+            said["principal"] = _text(event.by)
         case Upheld():
-            fields |= {"reason": printable(event.reason), "sha256": after.digest, "size": after.size}
+            reason = _text(printable(event.reason))
+            said |= {"reason": reason, "sha256": _json(after.digest), "size": _json(after.size)}
         case _:
             pass  # the fields above say it all
-    return fields
+    return said
 
 
 def _is_of(identity: Identity | None, before: Row, event: Event) -> bool:
