@@ -56,6 +56,7 @@ def test_one_event_holds_back_no_other(clock: Clock) -> None:
 
 def test_a_line_of_the_record_is_never_held_back(clock: Clock) -> None:
     assert len(passed(Repeats(clock), 3 * MOST, event="artifact.exported", seq=1)) == 3 * MOST
+    assert len(passed(Repeats(clock), 3 * MOST, event="artifact.exported", each=[{"seq": "1"}])) == 3 * MOST
 
 
 def test_the_log_holds_back_what_comes_too_often(clock: Clock) -> None:

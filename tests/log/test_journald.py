@@ -1,5 +1,6 @@
 """Entries as journald takes them: their bytes, and how they reach a socket like journald's."""
 
+import logging
 import os
 import socket
 import struct
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactd.log import journald
 from artifactd.log.journald import Journal, entry, message
+from artifactd.log.log import Form, configure
+from artifactd.log.together import tell
 from tests.support.process import PATIENCE
 
 LINE: dict[str, Any] = {
@@ -119,6 +123,17 @@ def listening_journald(tmp_path: Path) -> Iterator[socket.socket]:
 def test_an_entry_is_one_datagram(listening_journald: socket.socket) -> None:
     Journal(listening_journald.getsockname()).write(entry(LINE) + b"\n")
     assert fields(listening_journald.recv(1 << 16)) == fields(entry(LINE))
+
+
+def test_each_line_of_a_commit_is_a_datagram(
+    listening_journald: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journald, "SOCKET", listening_journald.getsockname())
+    log = configure("info", Form.JOURNAL, common={"pid": 7})
+    tell(log, logging.INFO, "artifact.exported", [{"user": '"alice"', "seq": "1"}, {"user": '"bob"'}])
+    one, two = (fields(listening_journald.recv(1 << 16)) for _ in range(2))
+    assert (one["ARTIFACTD_USER"], one["ARTIFACTD_SEQ"], two["ARTIFACTD_USER"]) == ("alice", "1", "bob")
+    structlog.reset_defaults()
 
 
 def test_an_entry_that_is_too_large_for_a_datagram_comes_as_a_sealed_file(

@@ -1,5 +1,6 @@
 import io
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifactd.log.lines import COMMON, SCHEMA
+from artifactd.log.lines import COMMON, LINES, SCHEMA
 from artifactd.log.log import Form, Log, configure
+from artifactd.log.together import tell
 
+CANARY = "c4n/ary +s3cret"
 IDENTITY = {"version": "1.2.3", "host": "host", "pid": 7}
 
 
@@ -129,8 +132,11 @@ def test_what_would_break_a_line_hide_or_drive_a_terminal_is_escaped_however_dee
         assert (line["plain"], line["deep"]) == (shown, {"list": [{shown: [shown]}]})
 
 
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
@@ -150,9 +156,42 @@ def test_any_value_makes_one_line_of_ascii_that_is_json(fields: dict[str, Any]) 
     assert json.loads(raw).keys() == {*COMMON, *fields}
 
 
-# --- secrets ---
+# --- lines that are told at once ---
 
-CANARY = "c4n/ary +s3cret"
+EVENT = "artifact.exported"
+
+
+def stamped(form: Form, tell: Callable[[Log], object]) -> list[bytes]:
+    """What the log says, without the times, which differ."""
+    stdout = io.BytesIO()
+    with redirect_stdout(io.TextIOWrapper(stdout)) as text:
+        tell(configure("info", form, common=IDENTITY, secrets=(CANARY,)))
+        raw = stdout.getvalue()
+        text.detach()
+    return re.sub(rb"20\d\d-\d\d-\d\dT[\d:.]+Z", b"", raw).splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("form", [Form.JSON, Form.CONSOLE])
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(LINES[EVENT]), scalars | st.sampled_from(["100%", 'v"1"', f"a{CANARY}"])
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_lines_of_a_commit_are_those_that_are_told_one_by_one(form: Form, each: list[dict[str, Any]]) -> None:
+    def one_by_one(log: Log) -> None:
+        for fields in each:
+            told = {name: fields[name] for name in LINES[EVENT] if fields.get(name) not in (None, "")}
+            log.info(EVENT, **told)
+
+    texts = [{name: json.dumps(value) for name, value in fields.items()} for fields in each]
+    assert stamped(form, lambda log: tell(log, logging.INFO, EVENT, texts)) == stamped(form, one_by_one)
+
+
+# --- secrets ---
 
 
 class Leaky:
@@ -183,11 +222,15 @@ def test_a_secret_too_short_to_be_one_masks_nothing(said: Said) -> None:
 # --- a stream that does not take the line ---
 
 LOGGING = """
-import os, sys
+import logging, os, sys
 from artifactd.log.log import Form, configure
+from artifactd.log.together import tell
 log = configure("info", Form.JSON, common={})
-for number in range(2000):
-    log.info("event", number=number)
+if "at once" in sys.argv:
+    tell(log, logging.INFO, "artifact.exported", [{"seq": str(number)} for number in range(2000)])
+else:
+    for number in range(2000):
+        log.info("event", number=number)
 if len(sys.argv) > 1:
     os.unlink(sys.argv[1])
     log.info("after")
@@ -214,13 +257,14 @@ def test_a_full_disk_costs_lines_and_nothing_else() -> None:
         assert run_logging(full.fileno()) == "survived"
 
 
+@pytest.mark.parametrize("how", ["one by one", "at once"])
 def test_after_a_full_disk_the_log_goes_on_with_whole_lines(
-    tmp_path: Path, tmpfs: Callable[[Path, str], Path]
+    tmp_path: Path, tmpfs: Callable[[Path, str], Path], how: str
 ) -> None:
     disk = tmpfs(tmp_path / "disk", "64k")
     (disk / "ballast").write_bytes(bytes(32 << 10))
     with (disk / "log").open("wb") as file:
-        assert run_logging(file.fileno(), str(disk / "ballast")) == "survived"
+        assert run_logging(file.fileno(), str(disk / "ballast"), how) == "survived"
     events = [json.loads(line)["event"] for line in (disk / "log").read_text().splitlines()]
     assert events[-1] == "after"
     assert 100 < len(events) < 2000

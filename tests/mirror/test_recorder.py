@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import structlog
-from structlog.testing import LogCapture
 
 from artifactd.clock import Clock
 from artifactd.decisions.lifecycle import Change, Confirmed, ImpossibleStep, Refused, State
@@ -16,6 +15,7 @@ from artifactd.ledger.schema import Unwritable
 from artifactd.log.lines import LINES
 from artifactd.log.log import Log
 from artifactd.mirror.recorder import Recorder, Stopped
+from tests.support.lines import Lines
 from tests.support.rows import a_row, identity, proven, started
 
 PATIENCE = 120.0
@@ -27,7 +27,7 @@ class Desk:
 
     directory: Path
     level: int = logging.DEBUG
-    told: LogCapture = field(default_factory=LogCapture)
+    told: Lines = field(default_factory=Lines)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger.open(self.directory)

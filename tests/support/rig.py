@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from structlog.testing import LogCapture
 
 from artifactd.artifact import Key
 from artifactd.config import load
@@ -24,6 +23,7 @@ from artifactd.mirror.recorder import Recorder
 from artifactd.stores.base import Store
 from artifactd.stores.memory import MemoryStore
 from tests.support.faults import FaultyStore, ManualClock
+from tests.support.lines import Lines
 
 PATIENCE = 120.0
 """Real seconds after which something that should have happened never will."""
@@ -75,7 +75,7 @@ class Rig:
         self.time = ManualClock(time.time())
         self.recorded: list[Recorded] = []
         self.listener: Callable[[Recorded], None] = lambda _recorded: None
-        self.lines = LogCapture()
+        self.lines = Lines()
         self.configure(policy, keys=keys, tables=tables)
         self.open()
 

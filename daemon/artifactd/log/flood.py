@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import structlog
 
+from artifactd.log.together import EACH
+
 MOST: Final = 60
 """Lines of one event in one window. Nothing that is as it should be says more."""
 
@@ -40,7 +42,7 @@ class Repeats:
         Raises:
             structlog.DropEvent: it is held back.
         """
-        if "seq" in line:
+        if "seq" in line or EACH in line:
             return line
         with self._lock:
             held_back = self._counted(str(line["event"]))

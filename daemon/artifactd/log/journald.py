@@ -92,7 +92,7 @@ def _field(name: str, value: str) -> bytes:
 class Journal:
     """A stream whose every write is one entry. What journald does not take is lost; nothing stops for it."""
 
-    def __init__(self, address: str = SOCKET) -> None:
+    def __init__(self, address: str) -> None:
         self._address = address
 
     def write(self, datagram: bytes) -> None:
@@ -105,9 +105,6 @@ class Journal:
                 if error.errno not in _TOO_LARGE:
                     raise
                 self._send_file(out, datagram)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
 
     def _send_file(self, out: socket.socket, content: bytes) -> None:
         fd = os.memfd_create("artifactd-journal", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)

@@ -3,9 +3,10 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
-from typing import Any, BinaryIO, Final, assert_never, cast
+from threading import Lock
+from typing import Any, BinaryIO, Final, Protocol, assert_never
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
@@ -14,6 +15,7 @@ from artifactd.log import journald
 from artifactd.log.cleaner import Cleaner
 from artifactd.log.flood import Repeats
 from artifactd.log.lines import COMMON, SCHEMA
+from artifactd.log.together import EACH, rest, spread
 
 Log = FilteringBoundLogger
 
@@ -44,17 +46,17 @@ def configure(
 
     A line that finds no room is lost, and nothing stops for it: the record is in the ledger.
     """
-    renderers, stream = _rendered(form, Cleaner(secrets))
+    renderer, stream = _rendered(form, Cleaner(secrets))
     structlog.configure(
         processors=[
             *filter(None, [repeats]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.format_exc_info,
-            *renderers,
+            renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, stream)),
+        logger_factory=lambda *_: _Output(stream),
         cache_logger_on_first_use=False,
     )
     for library in _TALKATIVE:
@@ -63,18 +65,43 @@ def configure(
     return log
 
 
-def _rendered(form: Form, cleaner: Cleaner) -> tuple[Sequence[Callable[..., Any]], object]:
+def _rendered(form: Form, cleaner: Cleaner) -> "tuple[Callable[..., Any], _Writes]":
     """What cleans a line and makes bytes of it, and what takes them."""
     match form:
         case Form.JSON:
-            return [_Json(cleaner)], _Stream(sys.stdout.buffer)
+            return _Json(cleaner), _Stream(sys.stdout.buffer)
         case Form.CONSOLE:
             console = structlog.dev.ConsoleRenderer(colors=True, timestamp_key="time")
-            return [cleaner, console, _encoded], _Stream(sys.stdout.buffer)
+            encoding = sys.stdout.encoding or "utf-8"
+
+            def shown(line: EventDict) -> bytes:
+                return str(console(None, "", line)).encode(encoding, "backslashreplace")
+
+            return _OneByOne(cleaner, shown), _Stream(sys.stdout.buffer)
         case Form.JOURNAL:
-            return [cleaner, _journal], journald.Journal()
+            return _OneByOne(cleaner, journald.entry), journald.Journal(journald.SOCKET)
         case _:
             assert_never(form)
+
+
+class _Writes(Protocol):
+    def write(self, line: bytes, /) -> None:
+        """Take a line, or several that end as one, each with a line feed."""
+
+
+class _Output:
+    """structlog's logger: writes what was rendered, whichever thread it comes from."""
+
+    def __init__(self, stream: _Writes) -> None:
+        self._stream, self._lock = stream, Lock()
+
+    def msg(self, *lines: bytes) -> None:
+        """Write these, one after the other."""
+        with self._lock:
+            for line in lines:
+                self._stream.write(line + b"\n")
+
+    debug = info = warning = error = critical = msg
 
 
 class _Stream:
@@ -88,32 +115,30 @@ class _Stream:
         self._rest = b""
         """of a line that was cut when the disk was full"""
 
-    def write(self, line: bytes) -> None:
-        """Called by structlog, under its lock."""
+    def write(self, lines: bytes) -> None:
+        """Write these lines, as many of them as there is room for."""
         self._rest = self._unwritten(self._rest)
         if not self._rest:
-            unwritten = self._unwritten(line)
-            self._rest = unwritten if len(unwritten) < len(line) else b""
+            unwritten = self._unwritten(lines)
+            cut = unwritten and lines[-len(unwritten) - 1 : -len(unwritten)] not in (b"", b"\n")
+            self._rest = unwritten[: unwritten.index(b"\n") + 1] if cut else b""
 
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def _unwritten(self, line: bytes) -> bytes:
+    def _unwritten(self, lines: bytes) -> bytes:
         try:
-            while line and (count := self._write(line)):
-                line = line[count:]
+            while lines and (count := self._write(lines)):
+                lines = lines[count:]
         except BrokenPipeError:
             raise
         except OSError:
             pass
-        return line
+        return lines
 
 
 _ENCODER: Final = json.JSONEncoder(check_circular=False)
 
 
 class _Json:
-    """One line of JSON in ASCII, what is the same in every line first."""
+    """Lines of JSON in ASCII, what is the same in every line first."""
 
     def __init__(self, cleaner: Cleaner) -> None:
         self._cleaner = cleaner
@@ -123,23 +148,33 @@ class _Json:
         ordered = {**first, **line}
         text = self._clean_as_it_is(ordered)
         if text is None:
-            text = _ENCODER.encode(self._cleaner(logger, method, ordered))
+            text = "\n".join(_ENCODER.encode(self._cleaner(logger, method, one)) for one in spread(ordered))
         return text.encode("ascii")
 
     def _clean_as_it_is(self, line: EventDict) -> str | None:
-        """The line, where JSON had only quotes to escape and no secret stands: so nearly every line is."""
+        """The lines, where JSON had only quotes to escape and no secret stands: so nearly all are."""
         try:
-            text = _ENCODER.encode(line)
+            text = _encoded(line)
         except (TypeError, ValueError):  # a type that JSON does not know, or a value in itself
             return None
-        plain = text.replace('\\"', '"')  # versions of stores are quoted
+        plain = text.replace('\\"', '"').replace("\n", " ")  # versions of stores are quoted
         clean = plain.isprintable() and "\\" not in plain  # JSON leaves the control character DEL as it is
         return text if clean and self._cleaner.finds_nothing(plain) else None
 
 
-def _journal(_logger: object, _method: str, line: EventDict) -> bytes:
-    return journald.entry(line)
+def _encoded(line: EventDict) -> str:
+    if EACH not in line:
+        return _ENCODER.encode(line)
+    common = _ENCODER.encode({field: value for field, value in line.items() if field != EACH})[:-1]
+    return "\n".join([common + rest(line["event"], texts) for texts in line[EACH]])
 
 
-def _encoded(_logger: object, _method: str, line: str) -> bytes:
-    return line.encode(sys.stdout.encoding or "utf-8", "backslashreplace")
+class _OneByOne:
+    """Lines that are cleaned and rendered each by itself."""
+
+    def __init__(self, cleaner: Cleaner, render: Callable[[EventDict], bytes]) -> None:
+        self._cleaner, self._render = cleaner, render
+
+    def __call__(self, logger: object, method: str, line: EventDict) -> tuple[list[bytes], dict[str, Any]]:
+        lines = [self._render(self._cleaner(logger, method, one)) for one in spread(line)]
+        return lines, {}  # structlog calls its logger with them

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from logging import ERROR, getLevelNamesMapping
 from typing import Final, TypeVar
 
@@ -11,8 +12,8 @@ from artifactd.decisions.lifecycle import Change, Row
 from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.ledger.record import TERMS, Entry, Fields
 from artifactd.ledger.schema import Unwritable
-from artifactd.log.lines import LINES
 from artifactd.log.log import Log
+from artifactd.log.together import tell
 from artifactd.stopping import Stopping
 
 T = TypeVar("T")
@@ -63,8 +64,7 @@ class Recorder:
             for one in changes
         ]
         recorded = self._written(lambda: self.ledger.record(by, self.clock.now()))
-        for item in recorded:
-            self._tell(item)
+        self._tell(recorded)
         return recorded
 
     def note(self, fields: Fields) -> Entry:
@@ -109,13 +109,11 @@ class Recorder:
                     self.log.info("ledger.writable", seconds=round(self.clock.monotonic() - since, 3))
                 return done
 
-    def _tell(self, item: Recorded) -> None:
-        level = _LEVELS[TERMS[type(item.event)].level]
-        if self.log.is_enabled_for(level):
-            fields = item.entry.fields
-            action = str(fields["action"])
-            fields["hash"] = item.entry.hash
-            told = {name: fields[name] for name in LINES[action] if fields.get(name) not in (None, "")}
-            self.log.log(level, action, **told)
-        for listener in self.listeners:
-            listener(item)
+    def _tell(self, recorded: Sequence[Recorded]) -> None:
+        for event, items in groupby(recorded, lambda item: type(item.event)):
+            level = _LEVELS[TERMS[event].level]
+            if self.log.is_enabled_for(level):
+                tell(self.log, level, TERMS[event].action, [item.entry.texts for item in items])
+        for item in recorded:
+            for listener in self.listeners:
+                listener(item)
