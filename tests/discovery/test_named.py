@@ -16,7 +16,10 @@ from artifactd.discovery.named import relative
         ("link/alice/a", b"alice/a"),
         ("data/..hidden/a", b"..hidden/a"),
         ("data/alice/to_outside", b"alice/to_outside"),
-        ("data/alice/to_outside/a", None),
+        ("data/alice/to_outside/a", b"alice/to_outside/a"),
+        ("link/alice/to_bob/a", b"alice/to_bob/a"),
+        ("to_alice/to_bob/a", b"alice/to_bob/a"),
+        ("to_alice", None),
         ("data", None),
         ("data/", None),
         ("data2/a", None),
@@ -29,10 +32,12 @@ def test_a_path_is_named_relative_to_the_data_directory_whichever_way_it_leads_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, found: bytes | None
 ) -> None:
     base = Path(os.path.realpath(tmp_path))
-    for directory in ("data/alice", "data2", "outside"):
+    for directory in ("data/alice", "data/bob", "data2", "outside"):
         (base / directory).mkdir(parents=True)
     (base / "link").symlink_to("data")
+    (base / "to_alice").symlink_to("data/alice")
     (base / "data/alice/to_outside").symlink_to(base / "outside")
+    (base / "data/alice/to_bob").symlink_to(base / "data/bob")
     monkeypatch.chdir(base)
     assert relative(base / "data", path) == found
 
