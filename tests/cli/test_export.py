@@ -1,6 +1,7 @@
 """artifactd export, as a real command, with a daemon and without."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,7 @@ def test_all_that_is_wanted_of_an_experiment_is_exported(by_hand: Site) -> None:
         ("data/alice/h2oai_experiment_one/missing.csv", "no file is at"),
         ("data/alice/notes.txt", "no part of an experiment"),
         ("config.toml", "no part of an experiment"),
+        ("data/alice/h2oai_experiment_one/link/train_preds.csv", "a link: links are not followed"),
     ],
 )
 def test_what_cannot_be_exported_by_hand_ends_with_5_and_the_reason(
@@ -66,10 +68,22 @@ def test_what_cannot_be_exported_by_hand_ends_with_5_and_the_reason(
 ) -> None:
     by_hand.write("train_preds.csv")
     (by_hand.data / "alice" / "notes.txt").write_text("x")
+    (by_hand.folder() / "link").symlink_to(by_hand.folder())
     done = by_hand.command("export", path)
     assert done.returncode == 5
     assert reason in done.stderr
     assert Path(path).name in done.stderr
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", ""])
+def test_who_tried_to_export_what_lies_elsewhere_is_on_record(by_hand: Site, path: str) -> None:
+    done = by_hand.command("export", path)
+    assert done.returncode == 5
+    assert f"does not lie below the data directory {by_hand.data}" in done.stderr
+    (line,) = by_hand.ok("audit", "--action", "export.requested").splitlines()
+    tried = json.loads(line)
+    assert (tried["outcome"], tried["principal"]) == ("failure", "root")
+    assert tried["source"] == (path and os.path.abspath(by_hand.base / path))  # noqa: PTH100 - of a text
 
 
 def test_a_busy_file_is_not_exported_by_hand_either_and_the_reason_is_told(by_hand: Site) -> None:

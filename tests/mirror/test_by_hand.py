@@ -198,7 +198,8 @@ def test_what_cannot_be_exported_is_answered_at_once(rig: Rig) -> None:
     (rig.data / "neighbour").write_bytes(b"")
     for path, reason in {
         b"neighbour": "no part of an experiment",
-        b"": "no part of an experiment",
+        b"": "does not lie below the data directory",
+        b"/h2oai_experiment_one/a.csv": "does not lie below the data directory",
         b"alice/h2oai_experiment_one/missing.csv": "no file is at",
         b"alice/h2oai_experiment_one": "no part of an experiment",
     }.items():
@@ -268,6 +269,38 @@ def test_a_request_that_nothing_comes_of_is_on_record_with_the_reason(rig: Rig, 
     assert (second["outcome"], second["as"]) == ("failure", "../../bob/x")
     assert "no key can be made" in second["reason"]
     assert not live.tried
+
+
+def test_a_request_that_ends_at_once_as_its_store_is_out_has_its_end_on_record(
+    rig: Rig, live: FaultyStore
+) -> None:
+    live.always = before(Unavailable)
+    rig.new("b.csv", b"two")
+    rig.settle()
+    assert ask(rig, rig.new("a.csv", b"one")).over
+    begun, ended = [one for one in on_record(rig) if one["action"] == "export.requested"]
+    assert (begun["outcome"], ended["outcome"]) == ("pending", "failure")
+    assert str(ended["reason"]).startswith("live is out: ")
+    same = ("source", "key", "principal", "principal_uid")
+    assert [begun[one] for one in same] == [ended[one] for one in same]
+
+
+def test_requests_in_vain_do_not_fill_the_record(rig: Rig) -> None:
+    for number in range(300):
+        rig.by_hand.deny(b"/etc/passwd", "x" * 9_000, TESTER, f"no {number}", Answers().append)
+    entries = on_record(rig)
+    assert len(entries) == 101
+    assert entries[0] | {"source": "/etc/passwd", "outcome": "failure", "reason": "no 0"} == entries[0]
+    assert len(str(entries[0]["as"])) == 255
+    assert (
+        entries[-1]["reason"]
+        == "no 100; what else this account asks for in vain within the hour is not on record"
+    )
+    rig.by_hand.deny(b"/etc/shadow", None, Principal("other", 1001), "no", Answers().append)
+    assert on_record(rig)[-1]["source"] == "/etc/shadow", "nobody takes another's place"
+    rig.time.advance(3600.0)
+    rig.by_hand.deny(b"/etc/passwd", None, TESTER, "no", Answers().append)
+    assert len(on_record(rig)) == 103
 
 
 def test_a_request_for_what_was_proven_before_has_its_outcome_on_record_at_once(rig: Rig) -> None:

@@ -143,6 +143,9 @@ def test_who_asks_for_a_damaged_file_is_told_each_time(rig: Rig, asked: int) -> 
         rig.work()
     assert [(one["ok"], one["final"]) for one in answers] == [(False, True)] * asked
     assert all("it is damaged" in str(one["reason"]) for one in answers)
+    entries = [entry.fields for entry in rig.ledger.entries()]
+    asked_for = [one["outcome"] for one in entries if one["action"] == "export.requested"]
+    assert asked_for == ["pending", "failure"] * asked, "each has its end on record"
 
 
 def test_who_asks_for_a_file_that_was_damaged_and_is_written_again_gets_it(

@@ -33,4 +33,8 @@ def test_a_stranger_may_hint_and_ask_for_nothing_else(open_site: Site) -> None:
         assert not any(answer["ok"] for answer in refused)
         assert all("may hint, and ask for nothing else" in str(answer["reason"]) for answer in refused)
         assert daemon.hear("hint.received")["principal"] == "nobody"
+        (tried,) = (
+            json.loads(line) for line in site.ok("audit", "--action", "export.requested").splitlines()
+        )
+        assert (tried["principal"], tried["outcome"], tried["source"]) == ("nobody", "failure", str(path))
     assert site.exported() == {}

@@ -15,9 +15,10 @@ from artifactd.cli.state import ends_well
 from artifactd.cli.terminal import AsJson, fail, lines
 from artifactd.clock import SYSTEM
 from artifactd.config import Config
+from artifactd.discovery import named
 from artifactd.inspection.plan import NothingWanted, wanted
 from artifactd.linux.files import account
-from artifactd.mirror.answers import DISABLED, NO_PART, Principal
+from artifactd.mirror.answers import DISABLED, Principal
 from artifactd.service import control
 from artifactd.service.control import NoDaemon
 from artifactd.service.process_log import log_of
@@ -69,9 +70,9 @@ def _chosen(settings: Config, path: str | None, experiment: str | None) -> list[
             return wanted(settings, str(experiment))
         except NothingWanted as error:
             fail(Exit.FAILED, str(error))
-    if (found := paths.located(settings.data_directory, path)) is None:
-        fail(Exit.INCOMPLETE, f"{paths.outside(settings.data_directory, path)}: {NO_PART}")
-    return [found]
+    found = paths.located(settings.data_directory, path)
+    # Who asked for what lies elsewhere is on record, too.
+    return [named.located(settings.data_directory, path) if found is None else found]
 
 
 def _sentence(outcome: Mapping[str, Any]) -> str:
@@ -79,7 +80,7 @@ def _sentence(outcome: Mapping[str, Any]) -> str:
         where = outcome.get("uri") or f"{outcome['store']}:{outcome['key']}"
         before = f", {outcome['reason']}" if outcome["reason"] else ""
         return f"{outcome['source']} → {where} (sha256 {outcome['sha256']}{before})"
-    return f"{outcome['source']}: {outcome['reason']}"
+    return f"{outcome['source'] or 'an empty path'}: {outcome['reason']}"
 
 
 def _outcomes(
@@ -99,7 +100,7 @@ def _by_daemon(settings: Config, source: bytes, name: str | None, wait: float) -
     until = SYSTEM.monotonic() + wait
     seconds = max(wait, _FIRST_ANSWER_SECONDS)
     with suppress(TimeoutError):
-        whole = str(settings.data_directory / os.fsdecode(source))
+        whole = str(settings.data_directory / os.fsdecode(source)) if source else ""
         wish = {"path": whole, "name": name, "sudo_user": _sudo_user()}
         for answer in control.ask(settings.state_directory, "export", timeout=seconds, **wish):
             last = answer

@@ -36,8 +36,10 @@ class _Window:
 
 @dataclass(slots=True)
 class Allowance:
-    """Entries of the record that each user's files caused in the present hour."""
+    """Entries of the record that each user's files caused in the present hour, or that somebody caused."""
 
+    entries: int = ENTRIES
+    """... of each, before he has to wait"""
     _windows: dict[str, _Window] = field(default_factory=dict)
 
     def spend(self, user: str, now: float) -> None:
@@ -46,7 +48,7 @@ class Allowance:
 
     def used_up(self, user: str, files: int, now: float) -> bool:
         """Whether this user, who has so many files, has to wait for the next hour."""
-        return self._window(user, now).entries >= ENTRIES + ENTRIES_OF_A_FILE * files
+        return self._window(user, now).entries >= self.entries + ENTRIES_OF_A_FILE * files
 
     def news(self, user: str, now: float) -> float | None:
         """Seconds until the next hour of a user who has to wait for it, told once an hour. None: told."""

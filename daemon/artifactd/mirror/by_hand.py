@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, assert_never
 
-from artifactd.artifact import Artifact, Sighting, printable
+from artifactd.artifact import NAME_BYTES, Artifact, Sighting, printable
+from artifactd.decisions.allowance import Allowance
 from artifactd.decisions.assessment import Subject
 from artifactd.decisions.lifecycle import (
     Event,
@@ -34,13 +35,21 @@ _FINAL: Final[tuple[type[Event], ...]] = (Proven, Unchanged, Refused, Kept, Uphe
 
 _BEFORE: Final = "it was proven before"
 
+_IN_VAIN: Final = 100
+"""Requests of one account that come to nothing, in an hour, each of which has an entry of the record."""
+
+_UNTOLD: Final = "what else this account asks for in vain within the hour is not on record"
+
+_PATH_BYTES: Final = 4096
+"""Of a path that is put on record: the kernel takes no longer one."""
+
 
 class Pending(NamedTuple):
     """A person's request for an artifact, still without its outcome."""
 
     path: bytes
     name: str | None
-    principal: str
+    principal: Principal
     answer: Answer
 
     def refuse(self, reason: str) -> None:
@@ -125,7 +134,7 @@ class _Asked:
     key: str
     """where its copies are wanted; another copy of the artifact may be under way to another key"""
     name: str | None
-    principal: str
+    principal: Principal
     answer: Answer
     stores: set[str]
     """whose outcome is not known yet"""
@@ -140,6 +149,7 @@ class ByHand:
     mirror: Mirror
     recorder: Recorder
     _asked: dict[bytes, list[_Asked]] = field(default_factory=dict)
+    _in_vain: Allowance = field(default_factory=partial(Allowance, _IN_VAIN))
 
     def __post_init__(self) -> None:
         self.recorder.listeners.append(self._heard)
@@ -148,17 +158,36 @@ class ByHand:
     def ask(self, path: bytes, name: str | None, principal: Principal, answer: Answer) -> None:
         """Export the file at `path` below the data directory, under `name` if one is given.
 
-        Who asked for what is on record before anything is done about it, and where nothing is, why.
+        Who asked for what is on record before anything is done about it, and where nothing is, why. A path
+        that lies elsewhere is absolute, or empty.
         """
         subject = self._subject(path, name)
         self._note(path, name, principal, subject)
-        self._export(path, subject, name, principal.account, answer)
+        self._export(path, subject, name, principal, answer)
 
-    def _note(self, path: bytes, name: str | None, principal: Principal, subject: _Wanted | str) -> None:
+    def deny(self, path: bytes, name: str | None, principal: Principal, reason: str, answer: Answer) -> None:
+        """Export nothing for this `reason`, and have on record who asked for what."""
+        self._note(path, name, principal, reason)
+        answer(_final(path, ok=False, reason=reason))
+
+    def _note(
+        self,
+        path: bytes,
+        name: str | None,
+        principal: Principal,
+        subject: _Wanted | str,
+        ended: str = "",
+    ) -> None:
+        """Have on record who asked for what; and if nothing came of what was begun, how it `ended`."""
+        if isinstance(subject, str):
+            told = self._bounded(subject, principal.account)
+            if told is None:
+                return
+            subject = told
         fields: dict[str, Value] = {
             "action": "export.requested",
-            "source": printable(path),
-            "as": None if name is None else printable(name),
+            "source": printable(path[:_PATH_BYTES]),
+            "as": None if name is None else printable(name[:NAME_BYTES]),
             "store": " ".join(sorted(one.store for one in self.mirror.stores())),
             **principal.fields(),
         }
@@ -174,11 +203,23 @@ class ByHand:
             case _Wanted(decision=decision):
                 fields |= {"key": decision.key.text, "rule": decision.rule}
                 # No entry of a copy follows where nothing is to be done: this one tells the outcome.
-                done = self._proven(subject)
-                fields |= {"outcome": "success", "reason": _BEFORE} if done else {"outcome": "pending"}
+                if ended:
+                    fields |= {"outcome": "failure", "reason": ended}
+                elif self._proven(subject):
+                    fields |= {"outcome": "success", "reason": _BEFORE}
+                else:
+                    fields |= {"outcome": "pending"}
         entry = self.recorder.note(fields)
         where = {"source": printable(path), "seq": entry.seq, "hash": entry.hash}
         self.recorder.log.info("export.requested", **where, name=name, principal=principal.account)
+
+    def _bounded(self, reason: str, account: str) -> str | None:
+        """What the entry of a request in vain says; None: it has none, as there are too many."""
+        now = self.recorder.clock.monotonic()
+        if self._in_vain.used_up(account, 0, now):
+            return None if self._in_vain.news(account, now) is None else f"{reason}; {_UNTOLD}"
+        self._in_vain.spend(account, now)
+        return reason
 
     def _proven(self, wanted: _Wanted) -> bool:
         """Whether every store has the copy that is wanted, of the file as it is now."""
@@ -208,6 +249,8 @@ class ByHand:
 
     def _subject(self, path: bytes, name: str | None) -> _Wanted | str:
         """The file as a person wants it, or why it is not exported."""
+        if not path or path.startswith(b"/"):
+            return f"it does not lie below the data directory {self.mirror.selection.data_directory.decode()}"
         found = self.mirror.artifact(path)
         if found is None:
             return NO_PART
@@ -221,7 +264,7 @@ class ByHand:
         return _Wanted(subject, subject.decision)
 
     def _export(
-        self, path: bytes, wanted: _Wanted | str, name: str | None, principal: str, answer: Answer
+        self, path: bytes, wanted: _Wanted | str, name: str | None, principal: Principal, answer: Answer
     ) -> None:
         if isinstance(wanted, str):
             answer(_final(path, ok=False, reason=wanted))
@@ -231,12 +274,15 @@ class ByHand:
         self.mirror.request(path, name)
         if asked.stores and not self.mirror.attends_to(path):
             self._end(path, asked)
-            answer(self._not_waited_for(wanted.subject))
+            said = self._not_waited_for(wanted.subject)
+            if not said["ok"]:
+                self._note(path, name, principal, wanted, str(said["reason"]))
+            answer(said)
 
     def _principal(self, row: Row) -> str:
         """Who waits for this copy: the first who asked for it; "" where nobody does."""
         asked = (one for one in self._asked.get(row.artifact.path, ()) if one.key == row.wanted_key)
-        return next((one.principal for one in asked), "")
+        return next((one.principal.account for one in asked), "")
 
     def _stores(self) -> set[str]:
         """The stores that take something; all where none does, because one of them may be tried just now."""

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from artifactd.artifact import printable
 from artifactd.decisions.shares import Owner
-from artifactd.discovery.named import relative
+from artifactd.discovery.named import located
 from artifactd.discovery.watch import Watch
-from artifactd.mirror.answers import NO_PART, Principal, final
+from artifactd.mirror.answers import Principal, final
 from artifactd.mirror.by_hand import Place, hint
 from artifactd.mirror.engine import Engine
 from artifactd.service.control import Request
@@ -27,25 +27,27 @@ def answer(request: Request, engine: Engine, watch: Watch, folders: Sequence[Pla
     fields, root = request.fields, engine.config.data_directory
     match request.action:
         case "hint":
-            experiment_id, principal = hinted(request), request.principal
-            hint(engine.mirror, engine.recorder, folders, experiment_id, principal, request.answer)
-        case _ if not request.trusted:
-            reason = f"{request.principal} may hint, and ask for nothing else"
-            request.answer(final(ok=False, reason=reason))
+            about = hinted(request), request.principal, request.answer
+            hint(engine.mirror, engine.recorder, folders, *about)
         case "export":
-            path, name = str(fields.get("path", "")), fields.get("name")
-            if (source := relative(root, path)) is None:
-                request.answer(final(ok=False, source=printable(path), reason=NO_PART))
-                return
-            engine.by_hand.ask(
-                source, name if name is None else str(name), _principal(request), request.answer
-            )
+            path, said = str(fields.get("path", "")), fields.get("name")
+            name, principal = said if said is None else str(said), _principal(request)
+            if request.trusted:
+                engine.by_hand.ask(located(root, path), name, principal, request.answer)
+            else:  # who may not ask does not learn by it what is there
+                engine.by_hand.deny(os.fsencode(path), name, principal, _denied(request), request.answer)
+        case _ if not request.trusted:
+            request.answer(final(ok=False, reason=_denied(request)))
         case "waiting":
             request.answer(
                 final(ok=True, **_waiting(engine, watch, fields.get("user"), fields.get("experiment")))
             )
         case unknown:
             request.answer(final(ok=False, reason=f"this daemon cannot {unknown!r}"))
+
+
+def _denied(request: Request) -> str:
+    return f"{request.principal} may hint, and ask for nothing else"
 
 
 def _principal(request: Request) -> Principal:
