@@ -429,6 +429,23 @@ def test_bytes_of_ours_that_arrived_wrong_are_replaced_by_another_run(
     file.close()
 
 
+def test_parts_are_read_back_where_the_server_checks_puts_alone(moto: S3Server, tmp_path: Path) -> None:
+    def of_wrong_bytes(seen: Seen) -> bool:
+        return seen.operation == "PutObject" and seen.target.endswith("probe-refused")
+
+    file = File(tmp_path / "source", pattern(PART + 1000))
+    with through(moto) as here:
+        here.proxy.faults.append(Fault(Answer.s3(400, "BadDigest"), of_wrong_bytes, math.inf))
+        store = here.store()
+        assert any("the parts of a large copy" in doubt and "read back" in doubt for doubt in store.doubts())
+        here.spoil(Flip(1), "UploadPart", times=2)
+        got = receipt(store.put([file.put()]))
+        assert (got.digest, got.proof, got.written) == (file.put().digest, Proof.READ_BACK, True)
+        assert here.content("k") == pattern(PART + 1000)
+        assert receipt(store.put([a_put("small", b"content")])).proof is Proof.SERVER_CHECKSUM
+    file.close()
+
+
 def test_what_only_says_that_it_is_ours_is_not_replaced_where_the_server_checks(weed: Through) -> None:
     """It has kept the bytes that it was sent, and those were not ours."""
     store, put = weed.store(), a_put("k", b"content")

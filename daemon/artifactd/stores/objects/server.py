@@ -82,6 +82,8 @@ class Objects(ABC):
     """known once it is `ready`"""
     proof: Proof = Proof.SERVER_CHECKSUM
     """how it is known that it got the bytes; READ_BACK: not yet, they have to be read; known once `ready`"""
+    proof_of_parts: Proof = Proof.SERVER_CHECKSUM
+    """likewise of an object in parts"""
 
     @abstractmethod
     def ready(self) -> None:

@@ -163,7 +163,7 @@ class ObjectStore(Store):
                 version = sending.send(expected)
                 there = self._digest_there(put, version)
                 if there == put.digest:
-                    return Receipt(put.digest, put.size, self._server.proof, version)
+                    return Receipt(put.digest, put.size, self._proof(put), version)
                 failed = Corrupt(
                     f"the server has kept other bytes (sha256 {there}) than it was sent", put.key
                 )
@@ -187,7 +187,7 @@ class ObjectStore(Store):
             Denied: it has nothing, though it said that it took them.
             StoreError: it cannot be known.
         """
-        if self._server.proof is Proof.SERVER_CHECKSUM:
+        if self._proof(put) is Proof.SERVER_CHECKSUM:
             self._see_one_kept(put, version)
             return put.digest
         digest = self.digest(put.key)
@@ -246,12 +246,12 @@ class ObjectStore(Store):
     def _judged(self, put: Put, head: Head, attempt: str) -> Receipt | Expected:
         if head.version == put.version and _replaces(put):
             return Holds(head.version)  # what was proven last: it need not be read to be known
-        sent = head.attempt == attempt and self._server.proof is Proof.SERVER_CHECKSUM
+        sent = head.attempt == attempt and self._proof(put) is Proof.SERVER_CHECKSUM
         known = put.digest if sent else head.digest
         if known is None and (head.size == put.size or put.replaceable not in ((), (put.digest,))):
             digest, proof = self.digest(put.key), Proof.READ_BACK
         else:
-            digest, proof = known, self._server.proof
+            digest, proof = known, Proof.SERVER_CHECKSUM
         if digest == put.digest:
             return Receipt(put.digest, head.size, proof, head.version, written=head.attempt == attempt)
         if digest in put.replaceable or head.attempt == attempt or self._arrived_wrong(put, head):
@@ -263,7 +263,11 @@ class ObjectStore(Store):
 
         Nothing but what was written beside them tells it: the run that saw it may have ended since.
         """
-        return self._server.proof is Proof.READ_BACK and head.claimed in (put.digest, *put.replaceable)
+        return self._proof(put) is Proof.READ_BACK and head.claimed in (put.digest, *put.replaceable)
+
+    def _proof(self, put: Put) -> Proof:
+        """How it is known that the server has the bytes that it was sent."""
+        return self._server.proof_of_parts if self._is_large(put) else self._server.proof
 
     # --- large copies ---
 
@@ -356,6 +360,11 @@ class ObjectStore(Store):
             doubts.append(_OWN_VERSIONS)
         if self._server.proof is Proof.READ_BACK:
             doubts.append("the server checks no checksum: each copy is read back, which costs a download")
+        elif self._server.proof_of_parts is Proof.READ_BACK:
+            doubts.append(
+                "the server checks no checksum of the parts of a large copy: such a copy is read back, which "
+                "costs a download"
+            )
         return doubts
 
     def requests(self) -> Mapping[str, int]:

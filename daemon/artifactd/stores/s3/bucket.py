@@ -31,7 +31,7 @@ from artifactd.stores.s3 import checksums, object_options
 from artifactd.stores.s3.answers import FOREIGN
 from artifactd.stores.s3.checksums import Checked, Verified, bare
 from artifactd.stores.s3.direct_put import DirectPut
-from artifactd.stores.s3.probe import checked, conditioned, probing
+from artifactd.stores.s3.probe import checked, conditioned, parts_checked, probing
 from artifactd.stores.s3.sdk_errors import answered
 from artifactd.stores.s3.session import Opened, opened
 
@@ -129,14 +129,19 @@ class Bucket(Objects):
     # --- writes ---
 
     def ready(self) -> None:
-        """As `Objects.ready`: by a probe of up to fourteen small requests."""
+        """As `Objects.ready`: by a probe of up to seventeen small requests."""
         _, direct = self._opened()
         headers = object_options.headers(object_options.of_put(self._table, self._clock.now()))
+        asking = object_options.headers(object_options.asking(self._table))
         self._bare = False
         with probing():
             self._verified = self._chosen or checked(direct, self._probe_key, headers)
-            self.proof = Proof.READ_BACK if self._verified is Verified.NOTHING else Proof.SERVER_CHECKSUM
+            checks = of_parts = self._verified is not Verified.NOTHING
+            self.proof = _proof(checks=checks)
             probed = conditioned(self, self._probe_key)
+            if checks and self._chosen is None:
+                of_parts = parts_checked(self, direct, self._probe_key, asking, self._verified)
+            self.proof_of_parts = _proof(checks=of_parts)
         self.honours, self._bare = probed.honours, probed.bare
 
     def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:
@@ -235,6 +240,8 @@ class Bucket(Objects):
         except Taken:
             return None
         checksum = response.get("ChecksumSHA256", "") if self._verified is Verified.SHA256 else ""
+        if self.proof_of_parts is Proof.READ_BACK:
+            like = None  # a checksum over parts is one of what the server was told
         digest = checksums.proven(checksum, response.get("ChecksumType", ""), like)
         said = response.get("Metadata", {})
         attempt, claimed = said.get("attempt", ""), said.get("sha256", "")
@@ -276,3 +283,7 @@ class Bucket(Objects):
     def uri(self, key: str) -> str:
         """An s3: URI, as Amazon's own tools write it."""
         return f"s3://{self._endpoint.bucket}/{quote(key)}"
+
+
+def _proof(*, checks: bool) -> Proof:
+    return Proof.SERVER_CHECKSUM if checks else Proof.READ_BACK

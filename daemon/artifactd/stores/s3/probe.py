@@ -83,6 +83,33 @@ def checked(direct: DirectPut, key: str, headers: Mapping[str, str]) -> Verified
     return Verified.NOTHING
 
 
+def parts_checked(
+    server: Objects, direct: DirectPut, key: str, headers: Mapping[str, str], verified: Verified
+) -> bool:
+    """Whether the server checks a part against what it checks a put against: not every server does.
+
+    Where it cannot be found out, it does not. It leaves nothing, where the account may drop parts.
+
+    Raises:
+        Unavailable: it cannot be found out now.
+    """
+    wrong = checksums.of_content(_CONTENT, verified).headers
+    body = checksums.of_content(_OTHER, verified)
+    refused = False
+    try:
+        upload = server.begin(key, _PUT, {})
+        try:
+            direct.put("UploadPart", key, {"partNumber": "1", "uploadId": upload}, {**headers, **wrong}, body)
+        except Corrupt:
+            refused = True
+        server.abandon(key, upload)
+    except Unavailable:
+        raise
+    except StoreError:
+        pass  # what was found out before it counts
+    return refused
+
+
 # --- conditions ---
 
 
