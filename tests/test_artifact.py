@@ -169,6 +169,10 @@ def test_an_artifact_knows_the_name_of_its_file(inside: bytes, name: bytes) -> N
         (b"u/e/mojo.zip", "u/e/mojo.zip"),
         ("josé 😀".encode(), "josé 😀"),
         (b"a\xffb", r"a\xffb"),
+        (rb"a\xffb", r"a\\xffb"),
+        (b"a\x85b", r"a\x85b"),
+        ("a\x85b".encode(), r"a\u0085b"),
+        (rb"a\x0ab", r"a\\x0ab"),
         (b"a\nb\x1b[2J\x7f", r"a\x0ab\x1b[2J\x7f"),
         ("a\u202eb\u2028".encode(), r"a\u202eb\u2028"),
         ("a\U000e0041".encode(), r"a\U000e0041"),
@@ -180,7 +184,19 @@ def test_a_path_is_shown_without_what_could_deceive(path: bytes, shown: str) -> 
 
 @given(st.binary())
 def test_a_name_as_text_is_shown_as_its_bytes_are(path: bytes) -> None:
-    assert printable(path.decode("utf-8", "surrogateescape")) == printable(path)
+    assert printable(path.decode("utf-8", "surrogateescape")) == printable(path).replace("\\\\", "\\")
+
+
+@given(st.binary(), st.binary())
+def test_no_two_names_are_shown_alike(one: bytes, other: bytes) -> None:
+    hostile = printable(one).encode(), printable(other).encode()
+    for first, second in ((one, other), (one, hostile[0]), (hostile[0], hostile[1])):
+        assert (printable(first) == printable(second)) == (first == second)
+
+
+@given(st.binary())
+def test_a_name_that_was_made_printable_stays_as_it_is(path: bytes) -> None:
+    assert printable(printable(path)) == printable(path)
 
 
 @given(st.binary())

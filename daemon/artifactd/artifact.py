@@ -213,10 +213,11 @@ class Artifact:
 
 
 def printable(name: bytes | str) -> str:
-    """`name`, or any other text, for a person or a log. Never parsed back.
+    """`name` in bytes, as the kernel has it, or any text, for a person or a log. Never parsed back.
 
     Bytes that are no UTF-8, control characters and invisible characters are escaped; so are, in a text, the
-    lone surrogates that stand for such bytes.
+    lone surrogates that stand for such bytes. In a name a backslash is, too, else two names would look alike;
+    in a text it may stand for what was escaped already.
 
     Raises:
         UnicodeEncodeError: a lone surrogate stands for no byte.
@@ -225,13 +226,16 @@ def printable(name: bytes | str) -> str:
         if name.isascii() and name.isprintable():  # nearly every text is
             return name
         name = name.encode("utf-8", "surrogateescape")
+    else:
+        name = name.replace(b"\\", rb"\\")
     text = name.decode("utf-8", "backslashreplace")
     return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub(_escaped, text)
 
 
 def _escaped(match: re.Match[str]) -> str:
+    # A lone byte, which is no UTF-8, has two digits from 80 on.
     code = ord(match.group())
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - the lengths of escapes
+    return f"\\x{code:02x}" if code <= 0x7F else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - the lengths of escapes
 
 
 def size_of(count: int) -> str:
