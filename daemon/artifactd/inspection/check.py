@@ -19,7 +19,7 @@ from artifactd.inspection.destinations import rooms
 from artifactd.inspection.listener import trouble
 from artifactd.inspection.plan import whole_tree
 from artifactd.inspection.probe import Check, probed
-from artifactd.inspection.totals import Totals
+from artifactd.inspection.totals import Totals, let_read
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import held
 from artifactd.ledger.place import refused, unusable
@@ -52,7 +52,7 @@ def checkup(config: Config, clock: Clock, seconds: float = _ANSWER_SECONDS) -> I
         return  # what the probes leave behind would belong to the wrong account, and lock the daemon out
     yield _configuration(config)
     totals, unseen = _foreseen(config, clock.now())
-    yield _data_directory(config, unseen)
+    yield _data_directory(config, unseen, totals)
     yield _policy(config, totals)
     yield _state_directory(config)
     yield from (probed(config, name, clock, seconds) for name, _ in named(config))
@@ -99,7 +99,7 @@ def _looked(config: Config, ledger: Ledger, now: float) -> tuple[Totals, list[sc
     return totals, unseen
 
 
-def _data_directory(config: Config, unseen: Sequence[scan.Unobservable]) -> Check:
+def _data_directory(config: Config, unseen: Sequence[scan.Unobservable], totals: Totals) -> Check:
     name, directory = "data directory", config.data_directory
     try:
         with scan.root(directory):
@@ -113,11 +113,13 @@ def _data_directory(config: Config, unseen: Sequence[scan.Unobservable]) -> Chec
         found = f"{len(unseen)} directories cannot be looked into: {shown}{more}"
         closed = any(_CLOSED in one.reason for one in unseen)
         mend = (
-            f"let {account()} read them: chmod g+rX, or an ACL (setfacl -R -m u:{in_command()}:rX)"
+            let_read()
             if closed
             else "what lies there is not exported until its owner moves it up, or makes less of it"
         )
         return Check(name, ok=False, found=found, mend=mend)
+    if (closed_files := totals.unreadable()) is not None:
+        return Check(name, ok=False, found=closed_files, mend=let_read())
     experiments = sum(1 for _ in scan.experiments(directory))
     return Check(name, ok=True, found=f"{directory}, {experiments} experiments")
 

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 
 from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.config import Config, named
@@ -19,6 +19,7 @@ from artifactd.discovery import scan
 from artifactd.discovery.named import experiments
 from artifactd.discovery.reading import OTHER_NAMES
 from artifactd.ledger.ledger import Ledger
+from artifactd.linux.files import account
 from artifactd.mirror.wanted import Selection
 
 
@@ -39,6 +40,10 @@ class Would(StrEnum):
     """not wanted"""
 
 
+_READ: Final = (Would.EXPORT, Would.COMPARE, Would.RETRY)
+"""What takes a read of the file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """What would be done with one file."""
@@ -53,6 +58,8 @@ class Forecast:
     rule: str | None
     other: bytes | None = None
     """another file that has the key, or is to have it"""
+    closed: bool = False
+    """whether this account may not read the file"""
 
 
 @dataclass(slots=True)
@@ -85,7 +92,17 @@ class Forecaster:
                 self._owner = one.subject.owner
                 self._claims.clear()
             for foreseen in _of_file(one):
-                yield self._beside(foreseen, held)
+                yield self._open(self._beside(foreseen, held))
+
+    def _open(self, one: Forecast) -> Forecast:
+        """The forecast, in view of who may read the file."""
+        if one.would not in _READ:
+            return one
+        whole = os.path.join(self.selection.data_directory, one.artifact.path)  # noqa: PTH118 - of bytes
+        # One that is gone meanwhile is told by the next look.
+        if os.access(whole, os.R_OK, effective_ids=True) or not os.path.lexists(whole):
+            return one
+        return replace(one, would=Would.REFUSE, reason=f"{account()} may not read it", closed=True)
 
     def _held(self, assessed: Sequence[Assessment]) -> dict[tuple[str, str], list[bytes]]:
         """Store and key → the files on record that have them, or may yet get them."""

@@ -8,10 +8,16 @@ from typing import Final
 from artifactd.artifact import printable, size_of
 from artifactd.decisions.policy import BUILT_IN, Policy
 from artifactd.inspection.plan import Forecast, Would
+from artifactd.linux.files import account, in_command
 from artifactd.linux.room import Room
 
 _SHOWN: Final = 3
 """Of what there may be much of."""
+
+
+def let_read() -> str:
+    """What lets this account read what users write."""
+    return f"let {account()} read them: chmod g+rX, or an ACL (setfacl -R -m u:{in_command()}:rX)"
 
 
 @dataclass(slots=True)
@@ -29,6 +35,8 @@ class Totals:
     """... and how much that is at most: those that turn out to have the same bytes are not"""
     clashes: int = 0
     """copies whose key another file has or wants"""
+    closed: dict[str, None] = field(default_factory=dict)
+    """files that this account may not read, by path"""
     _examples: list[str] = field(default_factory=list)
     _matched: Counter[str] = field(default_factory=Counter)
 
@@ -41,6 +49,8 @@ class Totals:
         if one.would in (Would.EXPORT, Would.COMPARE, Would.RETRY):
             self.files[one.store] += 1
             self.bytes[one.store] += one.size
+        if one.closed:
+            self.closed[printable(one.artifact.path)] = None
         if one.other is not None:
             self.clashes += 1
             if len(self._examples) < _SHOWN:
@@ -53,6 +63,14 @@ class Totals:
             return None
         more = ["…"] if self.clashes > len(self._examples) else []
         return f"two files want one key: {'; '.join((*self._examples, *more))}"
+
+    def unreadable(self) -> str | None:
+        """That files cannot be read by this account, with examples; None where none are."""
+        if not self.closed:
+            return None
+        shown = list(self.closed)[:_SHOWN]
+        more = ["…"] if len(self.closed) > len(shown) else []
+        return f"{account()} may not read {len(self.closed)} of the files: {'; '.join(shown + more)}"
 
     def unmatched(self) -> Iterator[str]:
         """What of the policy matches nothing of what is there. Nothing where nothing is there."""
@@ -86,5 +104,7 @@ class Totals:
         """All that is to be mended."""
         if (clash := self.clash()) is not None:
             yield clash
+        if (closed := self.unreadable()) is not None:
+            yield f"{closed}: {let_read()}"
         yield from self.unmatched()
         yield from self.short(rooms)
