@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from artifactd.clock import SYSTEM
-from artifactd.config import load
+from artifactd.config.assemble import load
 from artifactd.inspection.check import checkup
 from artifactd.inspection.probe import probed
 from artifactd.ledger.ledger import Ledger

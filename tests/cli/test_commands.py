@@ -42,17 +42,49 @@ def test_whoever_lists_the_commands_loads_none_of_them(site: Site) -> None:
     assert ours == {"artifactd", "artifactd.cli", "artifactd.cli.exits", "artifactd.cli.output"}
 
 
-@pytest.mark.parametrize("arguments", [("status",), ("list",), ("explain", "a/h2oai_experiment_b/c.csv")])
-def test_who_only_looks_loads_no_mirror_and_no_log(site: Site, arguments: tuple[str, ...]) -> None:
-    found = loaded(site, *arguments, "--config", str(site.config))
-    assert "artifactd.ledger.ledger" in found
-    assert not found & {"artifactd.mirror.mirror", "rich", "structlog", "watchdog"}
+HEAVY = {
+    "azure",
+    "boto3",
+    "concurrent.futures",
+    "git",
+    "pydantic",
+    "rich",
+    "sqlite3",
+    "ssl",
+    "structlog",
+    "urllib.request",
+    "watchdog",
+    "wcmatch",
+}
+"""What takes longer to load than most commands take for all the rest."""
 
 
-def test_a_hint_loads_neither_ledger_nor_mirror_nor_what_draws_on_terminals(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("command", "heavy"),
+    [
+        ("--version", set()),
+        ("hint one", set()),
+        ("status", {"concurrent.futures", "sqlite3"}),
+        ("list", {"concurrent.futures", "sqlite3"}),
+        ("explain a/h2oai_experiment_b/c.csv", {"concurrent.futures", "sqlite3"}),
+        ("audit", {"concurrent.futures", "sqlite3"}),
+        ("config show", {"concurrent.futures"}),
+        ("plan", {"concurrent.futures", "sqlite3"}),
+        ("retry --all", {"concurrent.futures", "rich", "sqlite3", "ssl", "structlog"}),
+        ("sync", {"concurrent.futures", "rich", "sqlite3", "ssl", "structlog"}),
+    ],
+)
+def test_a_command_loads_of_what_is_heavy_only_what_it_needs(
+    exported: Site, command: str, heavy: set[str]
+) -> None:
+    arguments = () if command.startswith("-") else ("--config", str(exported.config))
+    assert loaded(exported, *command.split(), *arguments) & HEAVY == heavy
+
+
+def test_a_hint_loads_no_more_of_the_configuration_than_where_the_daemon_is(site: Site) -> None:
     found = loaded(site, "hint", "one", "--config", str(site.config))
     assert "artifactd.service.control" in found
-    assert not found & {"artifactd.mirror.mirror", "rich", "sqlite3", "structlog", "watchdog"}
+    assert "artifactd.config.document" not in found
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from artifactd.config import load
+from artifactd.config.assemble import load
 from artifactd.decisions.lifecycle import Change
 from artifactd.ledger.ledger import Ledger
 from artifactd.mirror.engine import context

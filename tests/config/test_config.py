@@ -1,14 +1,15 @@
 """From files and the environment to one configuration."""
 
-import subprocess
-import sys
 from dataclasses import FrozenInstanceError, asdict
 from pathlib import Path
 
 import pytest
 
 from artifactd.artifact import Artifact, Kind
-from artifactd.config import Config, FileSystem, StoreKind, load
+from artifactd.config.assemble import load
+from artifactd.config.destinations.file_system import FileSystem
+from artifactd.config.destinations.kinds import StoreKind
+from artifactd.config.effective import Config
 from artifactd.decisions.backoff import Backoff
 from artifactd.decisions.policy import BUILT_IN, Action, LeftAlone, OnChange, Rule, Template
 
@@ -256,10 +257,3 @@ def test_the_digest_follows_the_values_and_not_their_sources(tmp_path: Path) -> 
     assert config(tmp_path, ARTIFACTD_WATCH__QUIET_SECONDS="2").digest == plain
     assert config(tmp_path, "[watch]\nquiet_seconds = 3").digest != plain
     assert config(tmp_path, '[[policy]]\nname = "all"').digest != plain
-
-
-def test_reading_a_configuration_needs_neither_a_terminal_nor_a_watcher() -> None:
-    heavy = "{'rich', 'typer', 'structlog', 'watchdog', 'sqlite3'}"
-    code = f"import sys, artifactd.config; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"

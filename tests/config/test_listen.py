@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.config import ConfigError, Tcp, Unix, load
-from artifactd.config.listen import ALLOWED, exposed, listen_at
+from artifactd.config.assemble import load
+from artifactd.config.listen import ALLOWED, Tcp, Unix, exposed, listen_at
+from artifactd.config.problem import ConfigError
 
 HEAD = 'enable_artifacts_upload = true\ndata_directory = "data"\n[health]\n'
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.config import ConfigError, load
+from artifactd.config.assemble import load
+from artifactd.config.problem import ConfigError
 
 S3 = "artifacts_store = 's3'\nartifacts_s3_bucket = 'exports'\n"
 AZURE = "artifacts_store = 'azure'\n"

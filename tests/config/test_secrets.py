@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.config import Azure, Config, ConfigError, load
+from artifactd.config.assemble import load
+from artifactd.config.destinations.azure import Azure
 from artifactd.config.document import SECRETS
+from artifactd.config.effective import Config
+from artifactd.config.problem import ConfigError
 from artifactd.config.sources import gather
 
 CANARY = "canary-5f1d"

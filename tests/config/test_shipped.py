@@ -6,8 +6,9 @@ from pathlib import Path
 import tomli
 
 from artifactd.artifact import Kind
-from artifactd.config import Config, load
+from artifactd.config.assemble import load
 from artifactd.config.document import FIELDS, TABLES
+from artifactd.config.effective import Config
 from artifactd.config.rules import RULE_KEYS
 from artifactd.config.secrets import FILE_KEYS
 from artifactd.decisions.policy import BUILT_IN

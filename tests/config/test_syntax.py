@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.config import ConfigError, load
+from artifactd.config.assemble import load
+from artifactd.config.problem import ConfigError
 
 CANARY = "correct-horse"
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactd.artifact import Kind
-from artifactd.config import StoreKind, values
+from artifactd.config import values
+from artifactd.config.destinations.kinds import StoreKind
 from artifactd.config.destinations.s3 import Encryption
 from artifactd.config.problem import nearest
 from tests.support.parsing import taken

@@ -11,8 +11,11 @@ import pytest
 import tomli
 import yaml
 
-from artifactd.config import S3, Config, FileSystem, load
+from artifactd.config.assemble import load
+from artifactd.config.destinations.file_system import FileSystem
+from artifactd.config.destinations.s3 import S3
 from artifactd.config.document import SECRETS
+from artifactd.config.effective import Config
 
 ROOT = Path(__file__).parents[2]
 CONTAINER = ROOT / "container"

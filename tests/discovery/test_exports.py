@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.config import Config, load
+from artifactd.config.assemble import load
+from artifactd.config.effective import Config
 from artifactd.discovery import exports
 
 

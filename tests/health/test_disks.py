@@ -2,7 +2,7 @@
 
 import os
 
-from artifactd.config import load
+from artifactd.config.assemble import load
 from artifactd.health.disks import Disks
 from artifactd.health.verdict import DiskFacts
 from tests.support.faults import ManualClock

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifactd.config import Tcp, Unix
+from artifactd.config.listen import Tcp, Unix
 from artifactd.health.http import AT_ONCE, CLIENT_SECONDS, LONGEST_HEAD, Listener, Page, Unbound, answer
 from tests.servers.ports import free_ports
 from tests.support.probes import connect, get, say

@@ -4,7 +4,7 @@ import json
 from http import HTTPStatus
 from pathlib import Path
 
-from artifactd.config import load
+from artifactd.config.assemble import load
 from artifactd.health.published import Published
 from artifactd.health.verdict import START_SECONDS, Phase
 from tests.support.faults import ManualClock

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.config import Config, load
+from artifactd.config.assemble import load
+from artifactd.config.effective import Config
 from artifactd.inspection.plan import Forecast, Would, whole_tree
 from artifactd.ledger.ledger import Ledger
 from artifactd.mirror.engine import context

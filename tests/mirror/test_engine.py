@@ -8,7 +8,8 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from artifactd.config import Config, load
+from artifactd.config.assemble import load
+from artifactd.config.effective import Config
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.record import Entry
 from artifactd.mirror import engine

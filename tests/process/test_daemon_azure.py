@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from artifactd.clock import SYSTEM
-from artifactd.config import load
+from artifactd.config.assemble import load
 from artifactd.inspection.probe import probed
 from tests.servers.azure import AzureServer
 from tests.servers.proxy import Proxy

@@ -10,7 +10,8 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from artifactd.config import Config, load
+from artifactd.config.assemble import load
+from artifactd.config.effective import Config
 from artifactd.service.reload import EXAMINED_SECONDS, Reload
 from tests.support.faults import ManualClock
 

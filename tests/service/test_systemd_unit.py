@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifactd.config import load
+from artifactd.config.assemble import load
 from artifactd.config.document import SECRETS
 from artifactd.service import systemd_unit
 from artifactd.service.service import _DRAIN_SECONDS

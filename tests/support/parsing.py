@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from artifactd.config import ConfigError, load
+from artifactd.config.assemble import load
+from artifactd.config.problem import ConfigError
 
 
 def taken(parse: Callable[[object], object], value: object) -> bool:

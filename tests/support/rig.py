@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from artifactd.artifact import Key
-from artifactd.config import load
+from artifactd.config.assemble import load
 from artifactd.decisions.lifecycle import Change, Proven, Replayed, Row, State
 from artifactd.discovery import evidence
 from artifactd.inspection import findings, verify

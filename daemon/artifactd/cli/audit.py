@@ -8,7 +8,8 @@ from typing import Annotated, assert_never
 
 import typer
 
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.configuration import configuration
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.options.known import one_of
 from artifactd.cli.options.moments import Since, Until
 from artifactd.cli.output import heard

@@ -3,8 +3,9 @@
 import typer
 
 from artifactd.cli.apart import apart
-from artifactd.cli.configuration import PATIENCE, ConfigPath, Timeout, configuration
+from artifactd.cli.configuration import PATIENCE, Timeout, configuration
 from artifactd.cli.exits import Exit
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.terminal import AsJson, fail, lines, style
 from artifactd.clock import SYSTEM
 from artifactd.inspection.check import checkup

@@ -1,6 +1,7 @@
 """`artifactd config show`: every effective value."""
 
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.configuration import configuration
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.terminal import AsJson, lines, table
 
 

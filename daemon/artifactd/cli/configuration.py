@@ -1,4 +1,4 @@
-"""The configuration that a command works with, and where the daemon on it is."""
+"""The configuration that a command works with."""
 
 import os
 from functools import partial
@@ -11,19 +11,10 @@ from artifactd.aside import aside
 from artifactd.cli.exits import Exit
 from artifactd.cli.options.loudness import detail
 from artifactd.cli.terminal import fail
-from artifactd.config import Config, ConfigError, chosen, load_beside, state_directories, unexamined
-from artifactd.service import control
-
-ConfigPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        envvar="ARTIFACTD_CONFIG",
-        help="The configuration file. Default: /etc/artifactd/config.toml",
-        show_default=False,
-    ),
-]
+from artifactd.config.assemble import load_beside
+from artifactd.config.effective import Config
+from artifactd.config.location import chosen
+from artifactd.config.problem import ConfigError, unexamined
 
 PATIENCE: Final = 30.0
 """Seconds for a look at the directories that the configuration names: a dead mount hangs for ever."""
@@ -58,23 +49,3 @@ def configuration(
     detail(f"data: {found.data_directory}")
     detail(f"state: {found.state_directory}")
     return found
-
-
-def state_of(path: Path | None) -> Path:
-    """The state directory with a daemon, for what needs no more: the configuration may have problems.
-
-    It may hold secrets that this account cannot read, or be changed badly while a daemon runs on it.
-    """
-    likely = state_directories(path, os.environ)
-    found = next(filter(_may_have_a_daemon, likely), likely[0])
-    detail(f"configuration: {chosen(path, os.environ)}")
-    detail(f"state: {found}")
-    return found
-
-
-def _may_have_a_daemon(state_directory: Path) -> bool:
-    """Whether a daemon's socket is there, or this account may not look."""
-    try:
-        return (state_directory / control.FILE).exists()
-    except PermissionError:
-        return True

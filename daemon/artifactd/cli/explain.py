@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.configuration import configuration
 from artifactd.cli.exits import Exit
 from artifactd.cli.options import paths
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.state import reading
 from artifactd.cli.terminal import AsJson, fail, lines, on_terminal, width
 from artifactd.clock import SYSTEM

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Final
 import typer
 
 from artifactd.artifact import printable
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.configuration import configuration
 from artifactd.cli.exits import Exit, leave
 from artifactd.cli.options import paths
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.state import ends_well
 from artifactd.cli.terminal import AsJson, fail, lines
 from artifactd.clock import SYSTEM
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.discovery import named
 from artifactd.inspection.plan import NothingWanted, wanted
 from artifactd.linux.files import account

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from artifactd.artifact import printable
-from artifactd.cli.configuration import ConfigPath, state_of
+from artifactd.cli.options.config import ConfigPath, state_of
 from artifactd.cli.options.loudness import remark
 from artifactd.service import control
 from artifactd.service.control import NoDaemon

@@ -10,10 +10,12 @@ from typing import Annotated
 
 import typer
 
-from artifactd.cli.configuration import ConfigPath, configuration, state_of
+from artifactd.cli.configuration import configuration
 from artifactd.cli.exits import Exit
+from artifactd.cli.options.config import ConfigPath, state_of
 from artifactd.cli.terminal import fail
-from artifactd.config import Config, chosen
+from artifactd.config.effective import Config
+from artifactd.config.location import chosen
 from artifactd.service import systemd_unit
 
 Root = Annotated[Path, typer.Option(help="Below which directory the files go, for images and packages.")]

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from artifactd.artifact import Artifact, Kind, printable, size_of
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.configuration import configuration
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.options.known import one_of
 from artifactd.cli.options.loudness import remark
 from artifactd.cli.options.moments import Since, Until
@@ -17,7 +18,7 @@ from artifactd.cli.output import heard
 from artifactd.cli.state import reading
 from artifactd.cli.terminal import NAME, AsJson, age_of, columns, lines, on_terminal, style, table
 from artifactd.clock import SYSTEM, moment, rfc3339
-from artifactd.config import Config, named
+from artifactd.config.effective import Config, named
 from artifactd.decisions.lifecycle import DUE, Row, State
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.statements import Listing, Order

@@ -8,7 +8,8 @@ import typer
 
 from artifactd.artifact import printable, size_of
 from artifactd.cli.apart import apart
-from artifactd.cli.configuration import ConfigPath, Timeout, configuration
+from artifactd.cli.configuration import Timeout, configuration
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.state import reading
 from artifactd.cli.terminal import NAME, AsJson, columns, lines, on_terminal, table
 from artifactd.clock import SYSTEM

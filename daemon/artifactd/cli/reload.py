@@ -4,8 +4,9 @@ from typing import Annotated, Final
 
 import typer
 
-from artifactd.cli.configuration import ConfigPath, configuration, state_of
+from artifactd.cli.configuration import configuration
 from artifactd.cli.exits import Exit
+from artifactd.cli.options.config import ConfigPath, state_of
 from artifactd.cli.options.loudness import remark
 from artifactd.cli.terminal import fail
 from artifactd.service import control

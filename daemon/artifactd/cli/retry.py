@@ -6,14 +6,15 @@ from typing import Annotated, NamedTuple
 import typer
 
 from artifactd.artifact import printable
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.configuration import configuration
 from artifactd.cli.exits import Exit
 from artifactd.cli.options import paths as files
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.options.loudness import remark
 from artifactd.cli.state import ends_well, reading
 from artifactd.cli.terminal import fail
 from artifactd.clock import SYSTEM
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.decisions.lifecycle import Row
 from artifactd.service.replay import replay
 

@@ -3,13 +3,14 @@
 import os
 from functools import partial
 
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.configuration import configuration
 from artifactd.cli.exits import Exit, leave
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.options.loudness import log_level
 from artifactd.cli.state import ends_well
 from artifactd.cli.terminal import fail
 from artifactd.clock import SYSTEM
-from artifactd.config import load_beside
+from artifactd.config.assemble import load_beside
 from artifactd.health.http import Unbound
 from artifactd.service.process_log import log_of
 from artifactd.service.service import Service, Sources

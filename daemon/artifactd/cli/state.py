@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import fail
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import InUse
 from artifactd.ledger.schema import Damaged, LedgerError, Missing

@@ -6,11 +6,12 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from artifactd.artifact import printable, size_of
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.configuration import configuration
 from artifactd.cli.exits import Exit
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.state import reading
 from artifactd.cli.terminal import AsJson, fail, lines, style, table
-from artifactd.config import Config, named
+from artifactd.config.effective import Config, named
 from artifactd.mirror.answers import DISABLED
 from artifactd.service import control
 from artifactd.service.control import NoDaemon, Silent

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from artifactd.artifact import Sighting, printable, size_of
-from artifactd.cli.configuration import ConfigPath, configuration
+from artifactd.cli.configuration import configuration
 from artifactd.cli.exits import Exit, leave
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.options.loudness import Loudness, log_level, loudness
 from artifactd.cli.state import ends_well
 from artifactd.cli.terminal import on_terminal

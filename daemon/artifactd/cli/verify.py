@@ -7,8 +7,9 @@ import typer
 
 from artifactd.artifact import printable
 from artifactd.cli.apart import apart
-from artifactd.cli.configuration import PATIENCE, ConfigPath, Timeout, configuration
+from artifactd.cli.configuration import PATIENCE, Timeout, configuration
 from artifactd.cli.exits import Exit
+from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.state import reading
 from artifactd.cli.terminal import AsJson, lines
 from artifactd.cli.terminal.live import byte_progress

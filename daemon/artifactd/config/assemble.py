@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from artifactd.config import location, secrets
 from artifactd.config.chosen import chosen
 from artifactd.config.destinations.file_system import within
 from artifactd.config.destinations.kinds import Settings as StoreSettings
@@ -17,11 +18,31 @@ from artifactd.config.listen import Unix, exposed
 from artifactd.config.problem import ConfigError, Problem
 from artifactd.config.rules import parsed as parsed_rules
 from artifactd.config.rules import used_twice
+from artifactd.config.sources import gather
 from artifactd.config.values import Hidden, excerpt, unquoted
 from artifactd.decisions.backoff import Backoff
 from artifactd.decisions.policy import Policy, Rule
 
 Settings = Mapping[str, Setting]
+
+
+def load(path: Path | None, environ: Mapping[str, str], *, touching: bool = True) -> Config:
+    """The configuration in the file at `path`; None: $ARTIFACTD_CONFIG, else /etc/artifactd/config.toml.
+
+    Reads files and writes none. Unless `touching`, no destination is looked at, since its mount may hang: for
+    who uses none. What is wrong with its place then stays unknown.
+
+    Raises:
+        ConfigError: something is wrong, a missing file included. It holds every problem and no secret.
+    """
+    return assemble(gather(location.chosen(path, environ), environ), touching=touching)
+
+
+def load_beside(path: Path | None, environ: Mapping[str, str], *, touching: bool = True) -> Config:
+    """`load` for a command: of the service's own configuration, with the secrets that the service gets."""
+    if location.chosen(path, environ) == location.DEFAULT_PATH:
+        environ = secrets.beside_the_service(environ)
+    return load(path, environ, touching=touching)
 
 
 def assemble(found: Layer, *, touching: bool = True) -> Config:

@@ -73,6 +73,11 @@ class Config:
         return canonical(self.rows)
 
 
+def named(config: Config) -> Iterator[tuple[str, Destination]]:
+    """The configured destinations with their stores' names."""
+    return ((destination.kind.value, destination) for destination in config.destinations)
+
+
 def rows(document: Document, policy: Policy, settings: Mapping[str, Setting]) -> tuple[Row, ...]:
     """The rows of `config show`: each key in the order of the document, then the rules in theirs."""
     fields = (Row(key, _shown(key, document), _source(key, settings)) for key in FIELDS)

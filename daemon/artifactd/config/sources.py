@@ -23,7 +23,7 @@ from artifactd.config import secrets, unknown
 from artifactd.config.document import FIELDS, FLAT, PLACES, TABLES
 from artifactd.config.layer import Layer, Origin, Setting
 from artifactd.config.problem import Problem
-from artifactd.config.syntax import Broken, broken, rescued
+from artifactd.config.syntax import Broken, broken
 from artifactd.config.values import Hidden, place, unquoted
 
 _BASE = "artifactd.driverless_ai_config"
@@ -45,15 +45,6 @@ def gather(path: Path, environ: Mapping[str, str]) -> Layer:
     if (named := _named(upper, environ, home)) is not None:
         upper = upper.under(Layer({_BASE: named}))
     return _defaults(home).under(_their_files(named, upper)).under(upper)
-
-
-def rescued_path(path: Path, key: str) -> Path | None:
-    """The path that `key` is set to in our file at `path`, which is no TOML; None: it cannot be told."""
-    try:
-        text = rescued(path.read_bytes().decode(errors="replace"), key)
-        return None if text is None else place(str(path.absolute().parent / text))
-    except (OSError, ValueError):
-        return None
 
 
 def _defaults(home: Path) -> Layer:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -158,8 +157,9 @@ def _bytes(written: str) -> int | None:
         return None
     number, letter, binary = found.groups()
     power = " KMGTP".index(letter.upper()) if letter else 0
-    exact = Fraction(number) * (1024 if binary else 1000) ** power
-    return exact.numerator if exact.denominator == 1 else None
+    whole, _, part = number.partition(".")
+    count, rest = divmod(int(whole + part) * (1024 if binary else 1000) ** power, 10 ** len(part))
+    return None if rest else count
 
 
 def _integer(value: object) -> int | None:

@@ -3,18 +3,13 @@
 import re
 import string
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Self
 
-from wcmatch import fnmatch, glob
-
 from artifactd.artifact import Artifact, Digest, InvalidKey, Key, Kind
-
-_PATH = glob.GLOBSTAR | glob.MATCHBASE | glob.BRACE | glob.DOTGLOB | glob.FORCEUNIX | glob.CASE
-_NAME = fnmatch.BRACE | fnmatch.DOTMATCH | fnmatch.FORCEUNIX | fnmatch.CASE
 
 MENU = (
     Kind.PYTHON_PIPELINE,
@@ -114,21 +109,27 @@ class Rule:
             (self.min_size is None or size >= self.min_size)
             and (self.max_size is None or size <= self.max_size)
             and (not self.kinds or artifact.kind in self.kinds)
-            and (not self.users or _names(self.users).match(_nfc(artifact.user)))
-            and (not self.experiments or _names(self.experiments).match(_nfc(artifact.experiment_id)))
-            and (not self.match or _paths(self.match).match(_nfc(_text(artifact.inside))))
+            and (not self.users or _names(self.users)(_nfc(artifact.user)))
+            and (not self.experiments or _names(self.experiments)(_nfc(artifact.experiment_id)))
+            and (not self.match or _paths(self.match)(_nfc(_text(artifact.inside))))
         )
 
 
 # Compiled once: matching a million artifacts again on every scan is then a second or two.
 @cache
-def _names(patterns: tuple[str, ...]) -> fnmatch.WcMatcher[str]:
-    return fnmatch.compile([_nfc(pattern) for pattern in patterns], flags=_NAME)
+def _names(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    from wcmatch import fnmatch  # noqa: PLC0415 - a policy without patterns starts sooner
+
+    flags = fnmatch.BRACE | fnmatch.DOTMATCH | fnmatch.FORCEUNIX | fnmatch.CASE
+    return fnmatch.compile([_nfc(pattern) for pattern in patterns], flags=flags).match
 
 
 @cache
-def _paths(patterns: tuple[str, ...]) -> glob.WcMatcher[str]:
-    return glob.compile([_nfc(pattern) for pattern in patterns], flags=_PATH)
+def _paths(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    from wcmatch import glob  # noqa: PLC0415 - as above
+
+    flags = glob.GLOBSTAR | glob.MATCHBASE | glob.BRACE | glob.DOTGLOB | glob.FORCEUNIX | glob.CASE
+    return glob.compile([_nfc(pattern) for pattern in patterns], flags=flags).match
 
 
 def _nfc(text: str) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from artifactd.config import Config, FileSystem
+from artifactd.config.destinations.file_system import FileSystem
+from artifactd.config.effective import Config
 
 
 def identities(config: Config) -> frozenset[tuple[int, int]]:

@@ -9,7 +9,8 @@ from typing import Final
 
 from artifactd.aside import aside
 from artifactd.clock import Clock
-from artifactd.config import Config, FileSystem, named
+from artifactd.config.destinations.file_system import FileSystem
+from artifactd.config.effective import Config, named
 from artifactd.health.verdict import DiskFacts
 from artifactd.linux.room import room
 

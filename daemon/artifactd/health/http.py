@@ -17,7 +17,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final, assert_never
 
-from artifactd.config import Listen, Tcp, Unix
+from artifactd.config.listen import Listen, Tcp, Unix
 from artifactd.health.host import hosts
 
 LONGEST_HEAD: Final = 8 << 10

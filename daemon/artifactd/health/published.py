@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from artifactd.clock import Clock
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.health.host import ours
 from artifactd.health.http import Listener, Page
 from artifactd.health.verdict import Facts, Phase, hung, report

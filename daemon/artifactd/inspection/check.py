@@ -10,7 +10,7 @@ from typing import Final
 from artifactd.artifact import printable, size_of
 from artifactd.aside import aside
 from artifactd.clock import Clock, rfc3339
-from artifactd.config import Config, named
+from artifactd.config.effective import Config, named
 from artifactd.decisions.watched import shares
 from artifactd.discovery import exports, scan
 from artifactd.discovery.watch_selftest import self_test

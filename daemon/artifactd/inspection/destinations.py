@@ -5,7 +5,8 @@ from contextlib import suppress
 from functools import partial
 
 from artifactd.aside import aside
-from artifactd.config import Config, FileSystem, named
+from artifactd.config.destinations.file_system import FileSystem
+from artifactd.config.effective import Config, named
 from artifactd.linux.room import Room, room
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, assert_never
 
 from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.clock import rfc3339
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.decisions.assessment import admitted
 from artifactd.decisions.lifecycle import DUE, Row
 from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted

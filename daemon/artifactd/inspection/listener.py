@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import assert_never
 
-from artifactd.config import Listen, Tcp, Unix
+from artifactd.config.listen import Listen, Tcp, Unix
 
 
 def trouble(where: Listen, running: Callable[[], bool]) -> str | None:

@@ -9,7 +9,10 @@ from typing import Final, Generic, TypeVar
 from artifactd.artifact import Digest, Key
 from artifactd.aside import aside
 from artifactd.clock import Clock
-from artifactd.config import Bitbucket, Config, Destination, FileSystem, named
+from artifactd.config.chosen import Destination
+from artifactd.config.destinations.file_system import FileSystem
+from artifactd.config.destinations.git import Bitbucket
+from artifactd.config.effective import Config, named
 from artifactd.stores.base import Put, Result, Stat, Store, StoreError, Unavailable, no_progress
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from artifactd.artifact import Artifact, Sighting, printable
-from artifactd.config import Config, named
+from artifactd.config.effective import Config, named
 from artifactd.decisions.assessment import Assessment, Copy, assess
 from artifactd.decisions.lifecycle import Row
 from artifactd.decisions.plan import Moment, Nothing, Read, SourceDamaged, Wait, family

@@ -11,7 +11,9 @@ from artifactd import checksum
 from artifactd.artifact import Key
 from artifactd.aside import aside
 from artifactd.clock import Clock
-from artifactd.config import Config, Destination, FileSystem, named
+from artifactd.config.chosen import Destination
+from artifactd.config.destinations.file_system import FileSystem
+from artifactd.config.effective import Config, named
 from artifactd.inspection.patience import mend_of_silence, patience
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import LedgerError

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Final
 
 from artifactd.artifact import Key
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.decisions.lifecycle import Row, State
 from artifactd.discovery import exports
 from artifactd.inspection.findings import (

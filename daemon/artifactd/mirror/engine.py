@@ -8,7 +8,7 @@ from typing import Final
 
 from artifactd import __version__
 from artifactd.clock import Clock, moment, rfc3339
-from artifactd.config import Config, named
+from artifactd.config.effective import Config, named
 from artifactd.ledger import anchors
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.lock import lock

@@ -15,7 +15,7 @@ from typing import Final
 
 from artifactd.artifact import Artifact, Identity, Sighting, printable
 from artifactd.clock import Clock, steady
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.decisions.allowance import Allowance, Versions
 from artifactd.decisions.assessment import Assessment, Subject, assess
 from artifactd.decisions.lifecycle import Change, Postponed, Row, State

@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar, assert_never
 
 from artifactd.artifact import Identity
 from artifactd.clock import Clock, steady
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.decisions.assessment import Assessment, Copy, assess
 from artifactd.decisions.lifecycle import Change, Proven, Refused, Row, Started, Unchanged
 from artifactd.decisions.plan import (

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from artifactd.artifact import Sighting, printable
 from artifactd.clock import Clock
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.decisions.allowance import Versions
 from artifactd.decisions.assessment import Assessment, assess
 from artifactd.decisions.lifecycle import Change, Row

@@ -7,7 +7,8 @@ from typing import assert_never
 
 from artifactd import __version__
 from artifactd.clock import SYSTEM
-from artifactd.config import Config, Format
+from artifactd.config.document import Format
+from artifactd.config.effective import Config
 from artifactd.log import journald
 from artifactd.log.flood import Repeats
 from artifactd.log.log import Form, Log, configure

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from artifactd.aside import aside
 from artifactd.clock import Clock
-from artifactd.config import Config, ConfigError, FileSystem, unexamined
+from artifactd.config.destinations.file_system import FileSystem
+from artifactd.config.effective import Config
+from artifactd.config.problem import ConfigError, unexamined
 from artifactd.ledger.record import Fields
 from artifactd.log.log import Log
 from artifactd.mirror.answers import Answer, final

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Final
 
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.decisions.lifecycle import Change, Replayed, Row, State
 from artifactd.ledger.ledger import Ledger
 from artifactd.linux.files import account

@@ -16,7 +16,7 @@ from typing import Final
 
 from artifactd.artifact import printable
 from artifactd.clock import Clock
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.decisions.rate import Rate
 from artifactd.discovery import evidence
 from artifactd.health.published import Published, listening

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from artifactd.artifact import Sighting, printable
 from artifactd.clock import SYSTEM, Clock
-from artifactd.config import Config
+from artifactd.config.effective import Config
 from artifactd.decisions.lifecycle import (
     Failed,
     Kept,

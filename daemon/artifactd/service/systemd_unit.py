@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from artifactd.config import Config, FileSystem, Unix
-from artifactd.config.listen import exposed
+from artifactd.config.destinations.file_system import FileSystem
+from artifactd.config.effective import Config
+from artifactd.config.listen import Unix, exposed
 
 GROUP: Final = "dai"
 """Driverless AI's group, as its packages make it and the shipped files name it."""

@@ -2,7 +2,11 @@
 
 from typing import assert_never
 
-from artifactd.config import S3, Azure, Bitbucket, Destination, FileSystem
+from artifactd.config.chosen import Destination
+from artifactd.config.destinations.azure import Azure
+from artifactd.config.destinations.file_system import FileSystem
+from artifactd.config.destinations.git import Bitbucket
+from artifactd.config.destinations.s3 import S3
 from artifactd.stores.base import Store
 from artifactd.stores.surroundings import Surroundings
 

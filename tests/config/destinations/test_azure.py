@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from artifactd.config import Azure, load
+from artifactd.config.assemble import load
 from artifactd.config.destinations import azure
-from artifactd.config.destinations.azure import AzureAccess, AzureTable, ImmutabilityMode
+from artifactd.config.destinations.azure import Azure, AzureAccess, AzureTable, ImmutabilityMode
 from artifactd.stores.azure.account import account
 from tests.support.parsing import loaded, taken
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.config import FileSystem, load
+from artifactd.config.assemble import load
+from artifactd.config.destinations.file_system import FileSystem
 
 
 @pytest.mark.parametrize("destination", ["data", "data/exports", "data/not-there-yet", "elsewhere"])

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from artifactd.clock import Clock
-from artifactd.config import Bitbucket, Config, ConfigError, load
-from artifactd.config.destinations.git import FIELDS, Identity, subject_template
+from artifactd.config.assemble import load
+from artifactd.config.destinations.git import FIELDS, Bitbucket, Identity, subject_template
 from artifactd.config.destinations.git_address import Address, Protocol
+from artifactd.config.effective import Config
+from artifactd.config.problem import ConfigError
 from artifactd.stores.git.store import GitStore
 from artifactd.stores.objects.unfinished import InMemory
 from artifactd.stores.open import open_store

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from artifactd.config import S3, Config, load
+from artifactd.config.assemble import load
 from artifactd.config.destinations import s3
 from artifactd.config.destinations.s3 import (
+    S3,
     AddressingStyle,
     Checksum,
     Encryption,
@@ -16,6 +17,7 @@ from artifactd.config.destinations.s3 import (
     S3Endpoint,
     S3Table,
 )
+from artifactd.config.effective import Config
 from tests.support.parsing import loaded, taken
 
 STORE = "artifacts_store = 's3'\nartifacts_s3_bucket = 'exports'\n"

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from artifactd.config import Azure
+from artifactd.config.destinations.azure import Azure
 from artifactd.stores.azure.container import Container
 from artifactd.stores.objects.store import ObjectStore
 from artifactd.stores.surroundings import Surroundings

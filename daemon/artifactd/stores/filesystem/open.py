@@ -1,6 +1,6 @@
 """From a directory in the configuration to its store."""
 
-from artifactd.config import FileSystem
+from artifactd.config.destinations.file_system import FileSystem
 from artifactd.stores.filesystem.store import FileSystemStore
 from artifactd.stores.surroundings import Surroundings
 

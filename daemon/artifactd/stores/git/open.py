@@ -1,7 +1,6 @@
 """From a branch in the configuration to its store."""
 
-from artifactd.config import Bitbucket
-from artifactd.config.destinations.git import Identity
+from artifactd.config.destinations.git import Bitbucket, Identity
 from artifactd.stores.git.message import Signature
 from artifactd.stores.git.remote import Remote
 from artifactd.stores.git.store import GitStore

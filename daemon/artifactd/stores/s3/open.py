@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from artifactd.config import S3
-from artifactd.config.destinations.s3 import Checksum
+from artifactd.config.destinations.s3 import S3, Checksum
 from artifactd.stores.objects.store import ObjectStore
 from artifactd.stores.s3.bucket import PROBE, Bucket
 from artifactd.stores.s3.checksums import Verified
