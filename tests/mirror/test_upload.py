@@ -156,6 +156,15 @@ def test_a_batch_is_answered_one_by_one_and_an_outage_is_told_once_without_its_k
 
 
 @pytest.mark.parametrize(
+    "error",
+    [Unavailable("no room", "prefix/alice/e1/mojo.zip, part 3"), Denied("no room", "alice/e1/mojo.zip")],
+)
+def test_what_is_of_the_store_names_no_copy_for_another(error: StoreError) -> None:
+    outcome = upload(Scripted([error] * 3), [an_upload(number) for number in range(3)], times())
+    assert [said.event for said in outcome.delivered] == [Postponed("no room", NOW)] * 3
+
+
+@pytest.mark.parametrize(
     ("error", "told"),
     [
         (Unavailable("no room", "alice/e0/mojo.zip"), "no room"),

@@ -99,14 +99,26 @@ def unexpected(error: Exception) -> str:
 
 
 def _uploaded(store: Store, batch: Sequence[Upload], times: Times) -> Outcome:
-    results = store.put([_put(one) for one in batch])
+    keys = [one.row.key for one in batch]
+    results = [_of_all(result, keys) for result in store.put([_put(one) for one in batch])]
     delivered = [
         each
         for one, result in zip(batch, results, strict=True)
         for each in _recognised(one, result, store, times)
         or [Delivered(one, _event(one, result, store, times))]
     ]
-    return Outcome(tuple(delivered), next(_outages(batch, results), None))
+    return Outcome(tuple(delivered), next(_outages(results), None))
+
+
+def _of_all(result: Result, keys: Sequence[str]) -> Result:
+    """The result; one of the store as a whole without the key that met it: others are told it, too."""
+    match result:
+        case Unavailable() if any(key in result.what for key in keys):
+            return Unavailable(result.reason, retry_after=result.retry_after)
+        case Denied() if any(key in result.what for key in keys):
+            return Denied(result.reason)
+        case _:
+            return result
 
 
 def _recognised(one: Upload, result: Result, store: Store, times: Times) -> list[Delivered]:
@@ -139,13 +151,12 @@ def _recognised(one: Upload, result: Result, store: Store, times: Times) -> list
     ]
 
 
-def _outages(batch: Sequence[Upload], results: Sequence[Result]) -> Iterator[Outage]:
-    """What speaks of the store as a whole, told without the key that happened to meet it."""
-    for one, result in zip(batch, results, strict=True):
+def _outages(results: Sequence[Result]) -> Iterator[Outage]:
+    """What speaks of the store as a whole."""
+    for result in results:
         if isinstance(result, Unavailable | Denied):
-            reason = result.reason if one.row.key in result.what else str(result)
             pause = result.retry_after if isinstance(result, Unavailable) else 0.0
-            yield Outage(reason, isinstance(result, Denied), pause)
+            yield Outage(str(result), isinstance(result, Denied), pause)
 
 
 def _put(one: Upload) -> Put:

@@ -53,8 +53,8 @@ CODES = [
     (400, "InvalidUri", Unacceptable, "key"),
     (400, "MetadataTooLarge", Unacceptable, "key"),
     (400, "OutOfRangeInput", Unacceptable, "key"),
-    (413, "RequestBodyTooLarge", Unacceptable, "key"),
-    (413, "RequestEntityTooLarge", Unacceptable, "key"),
+    (413, "RequestBodyTooLarge", Unacceptable, r"lower block_size in \[azure\]"),
+    (413, "RequestEntityTooLarge", Unacceptable, r"lower block_size in \[azure\]"),
     (400, "Md5Mismatch", Corrupt, "key"),
     (400, "InvalidMd5", Corrupt, "key"),
     (409, "BlobAlreadyExists", Taken, "key"),
@@ -264,3 +264,10 @@ def test_any_answer_means_an_error(  # noqa: PLR0917 - hypothesis names them
 )
 def test_any_body_is_a_response(body: bytes) -> None:
     assert isinstance(meaning(of_answer(400, {}, body), Request("k", "PutBlob")), StoreError)
+
+
+def test_a_redirect_says_where_to() -> None:
+    response = Response(307, headers={"location": "http://portal.example/login"})
+    error = meaning(response, Request("k", "PutBlob"))
+    assert isinstance(error, Denied)
+    assert "MovedElsewhere to http://portal.example: " in str(error)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from artifactd.stores.http.answers import PAUSE_SECONDS, element, pause
+from artifactd.stores.http.answers import PAUSE_SECONDS, element, elsewhere, pause
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,18 @@ def test_a_pause_is_whole_seconds_and_no_shorter_than_is_usual(
 )
 def test_an_element_is_read_from_the_start_of_a_body(body: bytes, text: str) -> None:
     assert element("Code", body) == text
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("https://user:secret@portal.example:8443/login?secret#secret", " to https://portal.example:8443"),
+        ("http://[::1]:9000/", " to http://[::1]:9000"),
+        ("//portal.example/login", " to //portal.example"),
+        ("/login?secret", ""),
+        ("http://[broken/", ""),
+        ("", ""),
+    ],
+)
+def test_where_a_redirect_leads_is_told_as_a_host_alone(location: str, told: str) -> None:
+    assert elsewhere({"location": location} if location else {}) == told

@@ -39,7 +39,7 @@ TABLE: list[tuple[int, str, type[StoreError], str]] = [
     (400, "KeyTooLongError", Unacceptable, "KeyTooLongError"),
     (400, "MetadataTooLarge", Unacceptable, "MetadataTooLarge"),
     (400, "EntityTooLarge", Unacceptable, "EntityTooLarge"),
-    (413, "", Unacceptable, "EntityTooLarge"),
+    (413, "", Unacceptable, "lower part_size in [s3]"),
     (400, "BadDigest", Corrupt, "BadDigest"),
     (400, "XAmzContentSHA256Mismatch", Corrupt, "Mismatch"),
     (400, "IncompleteBody", Corrupt, "IncompleteBody"),
@@ -166,3 +166,12 @@ def test_any_answer_means_an_error(status: int, code: str, sentence: str, header
 def test_any_body_has_a_code_or_none(body: bytes) -> None:
     code, sentence = of_xml(body)
     assert isinstance(meaning(400, code, sentence, {}, "k"), StoreError)
+
+
+def test_a_redirect_says_where_to_and_shows_nothing_that_the_address_hides() -> None:
+    there = "https://user:secret@portal.example:8443/login?token=secret"
+    error = meaning(307, "", "", {"location": there}, "k", "PutObject")
+    assert isinstance(error, Denied)
+    assert "Redirect to https://portal.example:8443: " in str(error)
+    assert "let this host past it" in str(error)
+    assert "secret" not in str(error)

@@ -12,7 +12,7 @@ from typing import Final
 
 from artifactd.clock import rfc3339
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
-from artifactd.stores.http.answers import element, pause, words
+from artifactd.stores.http.answers import PAST_IT, element, elsewhere, pause, too_large, words
 from artifactd.stores.objects.server import Forgotten, Taken
 
 FOREIGN: Final = "the answer is none of Azure's: is a proxy or another server in between?"
@@ -77,7 +77,7 @@ _DENIED: Final = {
     "InvalidAuthenticationInfo": "the account does not believe these credentials: mend them",
     "InvalidBlobTier": "there is no such tier: mend [azure] access_tier",
     "KeyBasedAuthenticationNotPermitted": "the account takes no keys: use an identity of Entra ID",
-    "MovedElsewhere": "the account is elsewhere: mend [azure] endpoint_url",
+    "MovedElsewhere": f"the account is elsewhere: mend [azure] endpoint_url; {PAST_IT}",
     "NoAuthenticationInformation": "the account wants credentials: set them",
     "ProxyAuthenticationRequired": "the proxy wants a name and a password: put them into its URL",
     "PublicAccessNotPermitted": "the account wants credentials: set them",
@@ -99,6 +99,7 @@ _REFUSED: Final = {
     "InvalidBlobType": "what is there is no block blob: remove it",
     "InvalidBlockId": "unfinished blocks of another program lie here: Azure drops them after a week",
     "InvalidHeaderValue": "is this Azure Storage, and are access_tier and tags what it knows?",
+    **dict.fromkeys(("RequestBodyTooLarge", "RequestEntityTooLarge"), too_large("block_size in [azure]")),
     "UnauthorizedBlobOverwrite": f"the SAS token allows to create and not to replace; {_RIGHTS}",
 }
 """What a person has to do about this one key."""
@@ -185,7 +186,8 @@ def meaning(response: Response, request: Request) -> StoreError:
         or _REFUSED.get(code)
         or (_RIGHTS if kind is Denied else "")
     )
-    reason = code + (f" ({said})" if said else "") + (f": {mend}" if mend else "")
+    where = elsewhere(response.headers)
+    reason = code + (f" ({said})" if said else "") + where + (f": {mend}" if mend else "")
     if kind is Unavailable:
         return Unavailable(reason, request.what, retry_after=pause(response.headers.get("retry-after", "")))
     return kind(reason, request.what)

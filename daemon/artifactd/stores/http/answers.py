@@ -1,7 +1,9 @@
 """What servers of every kind say in an answer: how long to wait, and an error's words in XML. Pure."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from artifactd.artifact import printable
 
@@ -24,3 +26,28 @@ def element(name: str, body: bytes) -> str:
 def words(said: str, most: int) -> str:
     """A server's words for a person: the first `most` characters, whatever they are."""
     return printable(said[:most].encode("utf-8", "replace"))
+
+
+PAST_IT: Final = "where that is none of its addresses, a proxy in between answers: let this host past it"
+"""What may be meant by a redirect, beside that the server is elsewhere."""
+
+_LONGEST_HOST: Final = 300
+
+
+def elsewhere(headers: Mapping[str, str]) -> str:
+    """Where a redirect leads to, behind a blank: a host, and nothing that may be secret. Empty: not known."""
+    try:
+        there = urlsplit(headers.get("location", ""))
+    except ValueError:
+        return ""
+    host = there.netloc.rpartition("@")[2]
+    scheme = f"{there.scheme}:" if there.scheme else ""
+    return f" to {words(f'{scheme}//{host}', _LONGEST_HOST)}" if host else ""
+
+
+def too_large(size_of_parts: str) -> str:
+    """What to do where no request of such a size is taken; the key says how large parts are."""
+    return (
+        f"the server, or a proxy before it, takes no request of this size: let it take {size_of_parts} "
+        f"or more (nginx: client_max_body_size), or lower {size_of_parts}"
+    )

@@ -8,7 +8,7 @@ from html import unescape
 from typing import Final
 
 from artifactd.stores.base import Corrupt, Denied, Refusal, StoreError, Unacceptable, Unavailable
-from artifactd.stores.http.answers import element, pause, words
+from artifactd.stores.http.answers import PAST_IT, element, elsewhere, pause, too_large, words
 from artifactd.stores.objects.server import Forgotten, Taken
 
 FOREIGN: Final = "the answer is none of S3's: is a proxy or another server in between?"
@@ -34,13 +34,15 @@ _MENDS: Final = {
     "ObjectLockConfigurationNotFoundError": "the bucket has no Object Lock: remove object_lock_mode",
     "PermanentRedirect": "the bucket is in another region: set region in [s3]",
     "ProxyAuthenticationRequired": "the proxy wants a name and a password: put them into its URL",
-    "Redirect": "it is not followed: mend aws_s3_endpoint_url, or set region in [s3]",
+    "Redirect": f"it is not followed: mend aws_s3_endpoint_url, or set region in [s3]; {PAST_IT}",
     "RequestTimeTooSkewed": "this host's clock differs from the server's: set it (timedatectl set-ntp true)",
     "SignatureDoesNotMatch": "the secret key does not fit the access key: mend aws_secret_access_key",
     "TemporaryRedirect": "the bucket is in another region, or new: set region in [s3]",
     "TokenRefreshRequired": "the session's token has expired: renew it",
 }
 """What a person has to do. Nothing else will succeed before."""
+
+_TOO_LARGE: Final = too_large("part_size in [s3]")
 
 _BUSY: Final = (
     "InternalError",
@@ -119,10 +121,10 @@ def meaning(  # noqa: PLR0917 - an answer's parts, and what was asked
     kind = _KINDS.get(code, Unavailable if status >= 500 else Refusal)  # noqa: PLR2004 - RFC 9110, 15.6
     if kind is Denied:
         mend = _MENDS[code].format(permission=_PERMISSIONS.get(operation, "a right"))
-        return Denied(f"{answer}: {mend}{_region(headers)}", what)
+        return Denied(f"{answer}{elsewhere(headers)}: {mend}{_region(headers)}", what)
     if kind is Unavailable and (code in _BUSY or code not in _KINDS):
         return Unavailable(answer, what, retry_after=pause(headers.get("retry-after", "")))
-    return kind(answer, what)
+    return kind(f"{answer}: {_TOO_LARGE}" if code == "EntityTooLarge" else answer, what)
 
 
 def _region(headers: Mapping[str, str]) -> str:
