@@ -1,5 +1,7 @@
 """What an anchor proves."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from artifactd.artifact import Key
 from artifactd.ledger import anchors, record
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.record import Entry
+from artifactd.ledger.schema import FILE
 from artifactd.stores.base import Put, Receipt, Source
 from artifactd.stores.memory import MemoryStore
 
@@ -180,3 +183,16 @@ def test_other_records_that_are_anchored_in_the_store_are_named(tmp_path: Path, 
     anchored(after, store)
     assert anchors.other_records(before, store) == [next(after.entries()).hash[:12]]
     assert anchors.other_records(after, store) == [next(before.entries()).hash[:12]]
+
+
+def test_a_store_is_used_where_an_earlier_version_put_an_anchor(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path)
+    ledger.note(1.0, {"action": "audit.anchored", "outcome": "success", "store": "file_system"})
+    ledger.note(2.0, {"action": "config.taken", "outcome": "success", "settings": '"store":"s3"'})
+    ledger.close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        database.execute("DELETE FROM counts")
+    again = Ledger.open(tmp_path)
+    assert anchors.used(again, "file_system")
+    assert not anchors.used(again, "s3")
+    again.close()

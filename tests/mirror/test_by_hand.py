@@ -327,3 +327,30 @@ def test_the_principal_stays_with_the_copy_when_another_mirror_takes_it_over(rig
     requested, *entries = [one for one in on_record(rig) if one["key"] == "alice/one/mine.csv"]
     assert requested["action"] == "export.requested"
     assert [one["principal"] for one in entries] == ["tester", "tester"]
+
+
+def test_the_principal_stays_with_the_copy_after_a_restart_and_up_to_its_outcome(
+    rig: Rig, live: FaultyStore
+) -> None:
+    live.always = before(StoreError)
+    path = rig.new("a.csv", b"one")
+    ask(rig, path, "mine.csv")
+    rig.mirror.turn(0.0)
+    rig.time.advance(3.0)
+    rig.until(lambda: len(rig.told("artifact.failed")) == 1, "a try that fails")
+    rig.crash()
+    rig.open()
+    live.always = None
+    rig.finish()
+    rig.write(path, b"another version")
+    rig.finish()
+    its = [one for one in on_record(rig) if one["key"] == "alice/one/mine.csv"]
+    told = [(one["action"].removeprefix("artifact."), one.get("principal")) for one in its]
+    assert told[:5] == [
+        ("export.requested", "tester"),
+        ("started", "tester"),
+        ("failed", "tester"),
+        ("started", "tester"),
+        ("exported", "tester"),
+    ]
+    assert {who for _, who in told[5:]} <= {None}

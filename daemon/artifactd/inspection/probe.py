@@ -15,6 +15,7 @@ from artifactd.config.chosen import Destination
 from artifactd.config.destinations.file_system import FileSystem
 from artifactd.config.effective import Config, named
 from artifactd.inspection.patience import mend_of_silence, patience
+from artifactd.ledger import anchors
 from artifactd.ledger.ledger import Ledger
 from artifactd.ledger.schema import LedgerError
 from artifactd.stores.base import Conflict, Denied, Put, Receipt, Result, Source, Store, StoreError, Unseen
@@ -75,7 +76,7 @@ def _used(config: Config, name: str) -> bool:
     except LedgerError:
         return False
     try:
-        return ledger.used(name)
+        return anchors.used(ledger, name)
     except LedgerError:
         return False
     finally:

@@ -1,5 +1,6 @@
 """Anchors: ends of the record in the stores, out of reach of whoever can rewrite the ledger."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +17,9 @@ FOLDER: Final = "_artifactd/anchors/"
 
 _MOST_VERIFIED: Final = 1000
 """Verifications in a row that are looked past: three years of them, one a day."""
+
+_LOOKED_BACK: Final = 10_000
+"""Newest entries among which an anchor is looked for that was not counted: some hundredths of a second."""
 
 _NAME: Final = re.compile(r"([0-9]{12})-([0-9a-f]{64})")
 """Of an anchor: number and hash of the entry that it holds."""
@@ -147,6 +151,13 @@ def other_records(ledger: Ledger, store: Store) -> list[str]:
     """
     names = {key.text.removeprefix(FOLDER).partition("/")[0] for key in store.keys(FOLDER)}
     return sorted(names - {_record_id(ledger)})
+
+
+def used(ledger: Ledger, store: str) -> bool:
+    """As `Ledger.used`; an anchor counts, too, that an earlier version put there, which counted none."""
+    newest = ledger.entries(max(0, ledger.head().seq - _LOOKED_BACK))
+    anchored = (entry for entry in newest if entry.tells("audit.anchored"))
+    return ledger.used(store) or any(f'"store":{json.dumps(store)}' in entry.line for entry in anchored)
 
 
 def _record_id(ledger: Ledger) -> str:

@@ -17,6 +17,7 @@ from artifactd.decisions.lifecycle import (
     Refused,
     Row,
     Skipped,
+    State,
     Unchanged,
     Upheld,
     Vanished,
@@ -24,8 +25,8 @@ from artifactd.decisions.lifecycle import (
 from artifactd.decisions.plan import Nothing, SourceDamaged
 from artifactd.decisions.policy import Wanted
 from artifactd.discovery import scan
-from artifactd.ledger.ledger import Recorded
-from artifactd.ledger.record import Value
+from artifactd.ledger.ledger import Ledger, Recorded
+from artifactd.ledger.record import TERMS, Value
 from artifactd.mirror.answers import NO_PART, Answer, Principal, final
 from artifactd.mirror.mirror import Mirror
 from artifactd.mirror.recorder import Recorder
@@ -142,6 +143,36 @@ class _Asked:
     """whether every outcome so far is good"""
 
 
+_Copy = tuple[str, str, str]
+"""source, store and key, as entries of the record name them"""
+
+
+def _copy(row: Row) -> _Copy:
+    return printable(row.artifact.path), row.store, row.key
+
+
+_LOOKED_AT: Final = 10_000
+"""Newest entries among which it is looked who asked for what is not finished: some hundredths of a second."""
+
+
+def _asked_before(ledger: Ledger) -> dict[_Copy, str]:
+    """Who asked for the copies that an earlier process did not finish, as far as the newest entries tell."""
+    asked: dict[_Copy, str] = {}
+    if not any(ledger.count().get(state) for state in (State.UPLOADING, State.RETRYING)):
+        return asked
+    for entry in ledger.entries(max(0, ledger.head().seq - _LOOKED_AT)):
+        if '"principal":' not in entry.line or entry.tells("artifact.replayed"):
+            continue
+        fields = entry.fields
+        for store in str(fields.get("store")).split():
+            copy = (str(fields.get("source")), store, str(fields.get("key")))
+            if entry.tells("export.requested") and fields["outcome"] == "pending":
+                asked[copy] = str(fields["principal"])
+            elif any(entry.tells(TERMS[event].action) for event in _FINAL):
+                asked.pop(copy, None)
+    return asked
+
+
 @dataclass(slots=True)
 class ByHand:
     """Exports that people asked for, each answered as soon as its outcome is on record."""
@@ -150,8 +181,11 @@ class ByHand:
     recorder: Recorder
     _asked: dict[bytes, list[_Asked]] = field(default_factory=dict)
     _in_vain: Allowance = field(default_factory=partial(Allowance, _IN_VAIN))
+    _before: dict[_Copy, str] = field(init=False)
+    """who asked for a copy that is not finished, before the start"""
 
     def __post_init__(self) -> None:
+        self._before = _asked_before(self.recorder.ledger)
         self.recorder.listeners.append(self._heard)
         self.recorder.principal = self._principal
 
@@ -282,7 +316,7 @@ class ByHand:
     def _principal(self, row: Row) -> str:
         """Who waits for this copy: the first who asked for it; "" where nobody does."""
         asked = (one for one in self._asked.get(row.artifact.path, ()) if one.key == row.wanted_key)
-        return next((one.principal.account for one in asked), "")
+        return next((one.principal.account for one in asked), "") or self._before.get(_copy(row), "")
 
     def _stores(self) -> set[str]:
         """The stores that take something; all where none does, because one of them may be tried just now."""
@@ -323,6 +357,8 @@ class ByHand:
 
     def _heard(self, item: Recorded) -> None:
         row = item.row
+        if self._before and isinstance(item.event, _FINAL):
+            self._before.pop(_copy(row), None)
         for asked in tuple(self._asked.get(row.artifact.path, ())):
             if asked.key != row.wanted_key and isinstance(item.event, _FINAL):
                 self.mirror.inbox.put(partial(self._again, row.artifact, asked))

@@ -205,7 +205,8 @@ def open_stores(config: Config, ledger: Ledger, upload_log: UploadLog, clock: Cl
     owner = f"{socket.gethostname()}-{config.state_directory.name}".replace("/", "-")
     return {
         name: open_store(
-            destination, Surroundings(owner, ledger.used(name), upload_log, clock, config.ignore_case)
+            destination,
+            Surroundings(owner, anchors.used(ledger, name), upload_log, clock, config.ignore_case),
         )
         for name, destination in named(config)
     }
