@@ -133,6 +133,12 @@ def closed_destination(site: Site) -> None:
     site.exports.chmod(0o555)
 
 
+def temporary_files_of_another_account(site: Site) -> None:
+    temporary = site.exports / ".artifactd" / "tmp"
+    temporary.mkdir(parents=True, mode=0o700)
+    os.chown(temporary, 65534, 65534)
+
+
 def no_overwrite(site: Site) -> None:
     site.write("train_preds.csv")
     site.ok("sync")
@@ -164,6 +170,11 @@ def clock_set_back(site: Site) -> None:
         (closed_state, "state directory", "though it is its own: chmod u+rwX"),
         (no_way_to_the_state, "state directory", "may not make it"),
         (closed_destination, "store file_system", "Permission denied. Let the daemon's account write there"),
+        (
+            temporary_files_of_another_account,
+            "store file_system",
+            "/.artifactd/tmp: Permission denied. Let the daemon's account write there",
+        ),
         (no_overwrite, "store file_system", "other bytes"),
         (clock_set_back, "clock", "set back"),
     ],

@@ -196,17 +196,21 @@ class FileSystemStore(Store):
     @contextmanager
     def _workshop(self, root: int) -> Iterator[int]:
         """The folder of temporary files, made where it is missing and cleared of an earlier crash's."""
-        if not self._used_before:
-            with suppress(FileExistsError):
-                os.mkdir(OWN, 0o755, dir_fd=root)
-                os.fsync(root)
-            self._used_before = True
-        with directory(root, OWN) as own:
-            with suppress(FileExistsError):
-                os.mkdir(_TEMPORARY, 0o700, dir_fd=own)
-            with directory(own, _TEMPORARY) as temporary:
+        own = f"{self._root}/{OWN.decode()}"
+        with ExitStack() as opened:
+            with _as_store_error(own):
+                if not self._used_before:
+                    with suppress(FileExistsError):
+                        os.mkdir(OWN, 0o755, dir_fd=root)
+                        os.fsync(root)
+                    self._used_before = True
+                here = opened.enter_context(directory(root, OWN))
+                with suppress(FileExistsError):
+                    os.mkdir(_TEMPORARY, 0o700, dir_fd=here)
+            with _as_store_error(f"{own}/{_TEMPORARY.decode()}"):
+                temporary = opened.enter_context(directory(here, _TEMPORARY))
                 self._clean(temporary)
-                yield temporary
+            yield temporary
 
     def _clean(self, temporary: int) -> None:
         with self._cleaning:  # or one thread would take what another has just written for a leftover
