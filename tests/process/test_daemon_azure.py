@@ -115,3 +115,14 @@ def test_who_may_write_and_not_read_is_told_so_by_each_check(contained: Containe
         assert store.ok, store
         assert store.found.startswith(f"{taken}, does not let this account read")
         assert store.found.endswith("leaves what is there alone")
+
+
+def test_who_may_create_and_not_write_is_told_what_it_lacks_by_each_check(contained: Contained) -> None:
+    contained.sign("c")
+    for put in ("a put where one lies already failed: ", "a put failed: "):
+        store = probed(load(contained.site.config, contained.site.environment), "azure", SYSTEM, 30.0)
+        assert not store.ok
+        assert store.found.startswith(put)
+        assert (
+            "the right to create (c), or to write (w) where a blob lies already; docs/azure.md" in store.found
+        )

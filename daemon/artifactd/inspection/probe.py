@@ -109,8 +109,11 @@ def _probed(store: Store) -> tuple[bool, str, str]:
             return False, "what was put reads back differently", "do not use this store"
     except Denied:
         read = _UNREAD
-    if not isinstance(_put(store, _CONTENT + b"again"), Conflict | Unseen):
+    again = _put(store, _CONTENT + b"again")
+    if isinstance(again, Receipt):
         return False, "it let a file be overwritten", "do not use this store"
+    if not isinstance(again, Conflict | Unseen):
+        return False, f"a put where one lies already failed: {again}", _mend(again)
     found = f"{taken}, {read}, leaves what is there alone"
     return True, "; but ".join((found, *store.doubts())), ""
 

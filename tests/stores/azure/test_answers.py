@@ -118,7 +118,11 @@ def test_a_list_of_blocks_that_is_none_was_damaged_on_its_way(code: str) -> None
 
 @pytest.mark.parametrize(
     ("operation", "right"),
-    [("PutBlob", "create (c), or write (w)"), ("PutBlock", "write (w)"), ("HeadBlob", "read (r)")],
+    [
+        ("PutBlob", "create (c), or to write (w) where a blob lies already"),
+        ("PutBlock", "write (w)"),
+        ("HeadBlob", "read (r)"),
+    ],
 )
 def test_the_right_that_is_missing_is_named(operation: str, right: str) -> None:
     error = meaning(Response(403, "AuthorizationPermissionMismatch"), Request("key", operation))

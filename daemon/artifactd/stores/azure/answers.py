@@ -142,7 +142,7 @@ _GARBLED: Final = ("HTTP 400", "InvalidInput", "InvalidXmlDocument", "InvalidXml
 """What Put Block List says of a list that is none. Ours was one, so it changed on its way."""
 
 _RIGHT: Final = {
-    "PutBlob": "create (c), or write (w)",
+    "PutBlob": "create (c), or to write (w) where a blob lies already",
     "PutBlock": "write (w)",
     "PutBlockList": "write (w)",
     "HeadBlob": "read (r)",
