@@ -159,6 +159,7 @@ def test_anchors_that_the_record_tells_of_and_that_are_gone_contradict_it_in_one
     (one,) = found.contradictions
     assert one.key == keys[1].text
     assert f"So are 2 more, the last at {keys[3]}." in one.reason
+    assert "put it back from a backup, an earlier version or, in git, an earlier commit" in one.reason
 
 
 def test_an_anchor_of_another_store_is_not_missed_in_this_one(tmp_path: Path, store: MemoryStore) -> None:

@@ -137,7 +137,9 @@ def _missing(keys: Sequence[str]) -> Contradiction:
     return Contradiction(
         keys[0],
         f"the anchor that the record says is here is missing.{many} It was deleted, or the destination is not"
-        " the one of then: `artifactd audit` shows it in the entries `config.taken`",
+        " the one of then: `artifactd audit` shows it in the entries `config.taken`. If it was deleted,"
+        " put it back from a backup, an earlier version or, in git, an earlier commit: docs/record.md,"
+        ' "An anchor is gone"',
     )
 
 
