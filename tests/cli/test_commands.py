@@ -70,7 +70,7 @@ HEAVY = {
         ("audit", {"concurrent.futures", "sqlite3"}),
         ("config show", {"concurrent.futures"}),
         ("plan", {"concurrent.futures", "sqlite3"}),
-        ("retry --all", {"concurrent.futures", "rich", "sqlite3", "ssl", "structlog"}),
+        ("retry --all", {"concurrent.futures", "sqlite3"}),
         ("sync", {"concurrent.futures", "rich", "sqlite3", "ssl", "structlog"}),
     ],
 )

@@ -13,9 +13,10 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.typing import FilteringBoundLogger as Log
 
 from artifactd.log.lines import COMMON, LINES, SCHEMA
-from artifactd.log.log import Form, Log, configure
+from artifactd.log.log import Form, configure
 from artifactd.log.together import tell
 
 CANARY = "c4n/ary +s3cret"

@@ -12,8 +12,7 @@ from artifactd.clock import Clock
 from artifactd.decisions.lifecycle import Change, Confirmed, ImpossibleStep, Refused, State
 from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.ledger.schema import Unwritable
-from artifactd.log.lines import LINES
-from artifactd.log.log import Log
+from artifactd.log.lines import LINES, Log
 from artifactd.mirror.recorder import Recorder, Stopped
 from tests.support.lines import Lines
 from tests.support.rows import a_row, identity, proven, started

@@ -4,7 +4,30 @@
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, Protocol
+
+
+class Log(Protocol):
+    """Who writes the lines. structlog's logger is one; who has only things to tell need not load it."""
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether a line of this level, as logging numbers it, is shown."""
+
+    def log(self, level: int, event: str, **fields: Any) -> Any:  # noqa: ANN401 - JSON; the result says nothing
+        """Say a line."""
+
+    def debug(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - as above
+        """As `log`."""
+
+    def info(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - as above
+        """As `log`."""
+
+    def warning(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - as above
+        """As `log`."""
+
+    def error(self, event: str, **fields: Any) -> Any:  # noqa: ANN401 - as above
+        """As `log`."""
+
 
 SCHEMA: Final = 1
 """Version of `LINES`. It is raised when a field is renamed or changes its meaning."""

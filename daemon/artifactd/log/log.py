@@ -17,8 +17,6 @@ from artifactd.log.flood import Repeats
 from artifactd.log.lines import COMMON, SCHEMA
 from artifactd.log.together import EACH, rest, spread
 
-Log = FilteringBoundLogger
-
 _TALKATIVE: Final = ("azure", "boto3", "botocore", "msal", "urllib3")
 """Libraries that warn on stderr where nobody listens. They raise it as well, and we tell it in our words."""
 
@@ -39,7 +37,7 @@ def configure(
     common: Mapping[str, Any],
     secrets: Iterable[str] = (),
     repeats: Repeats | None = None,
-) -> Log:
+) -> FilteringBoundLogger:
     """The log of this process. `common` is said in every line; `secrets` are masked everywhere.
 
     `repeats` holds back what comes too often; None: nothing is.
@@ -61,7 +59,7 @@ def configure(
     )
     for library in _TALKATIVE:
         logging.getLogger(library).addHandler(logging.NullHandler())
-    log: Log = structlog.get_logger().bind(schema=SCHEMA, **common)
+    log: FilteringBoundLogger = structlog.get_logger().bind(schema=SCHEMA, **common)
     return log
 
 

@@ -5,13 +5,11 @@ structlog adds to a line is made once for all of them. They are under `EACH` unt
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-from structlog.typing import EventDict, FilteringBoundLogger
-
-from artifactd.log.lines import LINES
+from artifactd.log.lines import LINES, Log
 
 EACH: Final = "each"
 
@@ -21,17 +19,17 @@ Texts = Mapping[str, str]
 _NOTHING: Final = ("null", '""')
 
 
-def tell(log: FilteringBoundLogger, level: int, event: str, each: Sequence[Texts]) -> None:
+def tell(log: Log, level: int, event: str, each: Sequence[Texts]) -> None:
     """Say a line for each of these: the fields that `LINES` has of the event, but those that say nothing."""
     log.log(level, event, **{EACH: each})
 
 
-def spread(line: EventDict) -> list[EventDict]:
+def spread(line: MutableMapping[str, Any]) -> list[MutableMapping[str, Any]]:
     """The lines that `line` stands for: itself, where nothing was told at once."""
     each: Sequence[Texts] | None = line.pop(EACH, None)
     if each is None:
         return [line]
-    return [line | json.loads("{" + rest(line["event"], texts).removeprefix(", ")) for texts in each]
+    return [{**line, **json.loads("{" + rest(line["event"], texts).removeprefix(", "))} for texts in each]
 
 
 def rest(event: str, texts: Texts) -> str:

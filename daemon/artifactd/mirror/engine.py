@@ -16,7 +16,7 @@ from artifactd.ledger.record import Entry, Value
 from artifactd.ledger.schema import Damaged, Working, set_aside
 from artifactd.ledger.unfinished_uploads import LedgerUploadLog
 from artifactd.linux.files import account
-from artifactd.log.log import Log
+from artifactd.log.lines import Log
 from artifactd.mirror.by_hand import ByHand
 from artifactd.mirror.mirror import Mirror
 from artifactd.mirror.pipeline import Inbox

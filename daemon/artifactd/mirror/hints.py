@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from artifactd.discovery.watch import Appeared, Doubt, Hint, Touched
-from artifactd.log.log import Log
+from artifactd.log.lines import Log
 from artifactd.mirror.mirror import Mirror
 
 _AT_ONCE: Final = 50_000

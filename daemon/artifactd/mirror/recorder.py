@@ -12,7 +12,7 @@ from artifactd.decisions.lifecycle import Change, Row
 from artifactd.ledger.ledger import Ledger, Recorded
 from artifactd.ledger.record import TERMS, Entry, Fields
 from artifactd.ledger.schema import Unwritable
-from artifactd.log.log import Log
+from artifactd.log.lines import Log
 from artifactd.log.together import tell
 from artifactd.stopping import Stopping
 

@@ -11,7 +11,8 @@ from artifactd.config.document import Format
 from artifactd.config.effective import Config
 from artifactd.log import journald
 from artifactd.log.flood import Repeats
-from artifactd.log.log import Form, Log, configure
+from artifactd.log.lines import Log
+from artifactd.log.log import Form, configure
 
 
 def log_of(config: Config, *, quiet: bool = False, level: str | None = None) -> Log:

@@ -16,7 +16,7 @@ from artifactd.config.destinations.file_system import FileSystem
 from artifactd.config.effective import Config
 from artifactd.config.problem import ConfigError, unexamined
 from artifactd.ledger.record import Fields
-from artifactd.log.log import Log
+from artifactd.log.lines import Log
 from artifactd.mirror.answers import Answer, final
 from artifactd.mirror.pipeline import Inbox
 

@@ -23,7 +23,7 @@ from artifactd.health.published import Published, listening
 from artifactd.health.verdict import Phase, report
 from artifactd.ledger.lock import lock
 from artifactd.ledger.schema import Damaged
-from artifactd.log.log import Log
+from artifactd.log.lines import Log
 from artifactd.mirror.answers import DISABLED, Answer, final
 from artifactd.mirror.by_hand import Place, Unanswered
 from artifactd.mirror.engine import Engine, open_engine_locked

@@ -22,7 +22,7 @@ from artifactd.decisions.lifecycle import (
 )
 from artifactd.discovery import evidence
 from artifactd.ledger.ledger import Recorded
-from artifactd.log.log import Log
+from artifactd.log.lines import Log
 from artifactd.mirror.answers import Principal
 from artifactd.mirror.engine import Engine, open_engine
 from artifactd.stopping import Stopping, signals

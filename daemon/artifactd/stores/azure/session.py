@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from artifactd import __version__
 from artifactd.config.destinations.azure import AzureAccess, AzureTable
@@ -123,6 +122,8 @@ def opened(
 
 
 def _goes_open_by_proxy(url: str) -> bool:
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - a run that sends nothing does not pay for it
+
     parts = urlsplit(url)
     return parts.scheme == "http" and "http" in getproxies() and not proxy_bypass(parts.netloc)
 

@@ -15,12 +15,6 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Final
 
-# Without it the import fails where git is not installed; so the first command tells, as the store's error.
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-
-from git.cmd import Git
-from git.exc import GitCommandNotFound
-
 from artifactd.stores.git.pipes import TooMuch, converse, into
 
 _SAID: Final = 16 << 10
@@ -157,6 +151,11 @@ class Runner:
     def _started(
         self, command: Sequence[str], env: Mapping[str, str] | None, fds: Sequence[int]
     ) -> "Iterator[subprocess.Popen[bytes]]":
+        # Without it the import fails where git is not installed; so the command tells, as the store's error.
+        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        from git.cmd import Git  # noqa: PLC0415 - a run that starts no git does not pay for it
+        from git.exc import GitCommandNotFound  # noqa: PLC0415 - as above
+
         clean = _ALWAYS | _inherited() | {"HOME": str(self.directory), "GIT_DIR": str(self.directory)}
         variables = [f"{name}={value}" for name, value in (clean | dict(env or {})).items()]
         try:

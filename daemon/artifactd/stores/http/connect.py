@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from artifactd.stores.base import Denied, Unavailable
 from artifactd.stores.http.deadline import LEAST_RATE, Deadline
@@ -49,6 +48,8 @@ class Server:
         keys: Keys = SOMEWHERE,
     ) -> "Server":
         """The server at `url`, through the environment's proxy for it (HTTPS_PROXY, NO_PROXY, …)."""
+        from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - it loads more than the rest of this
+
         parts = urlsplit(url)
         named = getproxies().get(parts.scheme)
         return cls(
