@@ -238,6 +238,12 @@ def _escaped(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code <= 0x7F else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - the lengths of escapes
 
 
+def count_of(count: int, what: str, plural: str = "") -> str:
+    """So many of `what`, for a person: "1 copy", "2 copies"."""
+    regular = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    return f"{count} {what if count == 1 else plural or regular}"
+
+
 def size_of(count: int) -> str:
     """Bytes for a person."""
     amount = float(count)

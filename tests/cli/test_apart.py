@@ -55,7 +55,7 @@ def test_a_plan_ends_where_a_destination_hangs(dead: Site) -> None:
     dead.write("test_preds.csv")
     done = dead.command("plan", "--timeout", "0.2")
     assert done.returncode == 0, done.stderr
-    assert "to file_system: 1 files, 22 B" in done.stderr
+    assert "to file_system: 1 file, 22 B" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["verify", "check", "plan"])
@@ -85,4 +85,4 @@ def test_a_verification_gives_up_a_server_that_takes_connections_and_never_answe
         done = site.command("verify", "--timeout", "0.5")
     assert done.returncode == 13, done.stderr
     assert "unreadable  s3  _artifactd/anchors/  it did not answer within 0.5 s" in done.stderr
-    assert done.stdout.startswith("1 copies and the record verified"), "the other store is verified"
+    assert done.stdout.startswith("1 copy and the record verified"), "the other store is verified"

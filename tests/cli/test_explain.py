@@ -52,7 +52,7 @@ def test_a_file_that_failed_is_explained_with_its_tries_and_its_next_one(site: S
     path.chmod(0)
     site.command("sync", "--wait", "1", under=CONFINED)
     copies = explained(site, path)["copies"]
-    assert "1 failed tries" in copies
+    assert "1 failed try" in copies
     assert "next try 2" in copies
     assert "Permission denied" in copies
 

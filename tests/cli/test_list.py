@@ -97,6 +97,19 @@ def test_on_a_terminal_each_copy_has_one_line_with_its_name_first(busy: Site) ->
     assert max(map(len, said)) <= 100
 
 
+@pytest.mark.parametrize("command", [("list",), ("plan", "--all")])
+def test_on_a_narrow_terminal_every_line_has_room_and_nothing_is_cut_to_a_letter(
+    busy: Site, command: tuple[str, ...]
+) -> None:
+    said = plain(on_a_terminal(busy, *command, columns=40))
+    wide = [
+        line for line in said if len(line) > 40 and not line.startswith(("to file_system: ", "refused: "))
+    ]
+    assert not wide
+    assert "train_preds.csv" in said
+    assert not any(line.strip() in {"…", "t…", "tra"} for line in said)
+
+
 def test_with_details_all_of_a_copy_is_told_each_thing_on_a_line_of_its_own(busy: Site) -> None:
     (row,) = busy.json("list", "--state", "refused", "--json")
     said = [line.strip() for line in busy.ok("list", "-l", "--state", "refused").splitlines()]

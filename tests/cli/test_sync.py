@@ -105,8 +105,8 @@ def test_on_a_terminal_sync_tells_what_it_did_in_a_sentence(site: Site) -> None:
     path = site.write("test_preds.csv")
     with path.open("ab"):
         shown = re.split(r"\r(?:\x1b\[K|\n)", on_a_terminal(site, "sync", "--wait", "1"))
-    assert any("1 copies proven now (22 B), 0 before" in line for line in shown)
-    assert any(line.startswith("1 not complete, 1 copies done (22 B)") for line in shown)
+    assert any("1 copy proven now (22 B), 0 before" in line for line in shown)
+    assert any(line.startswith("1 not complete, 1 copy done (22 B)") for line in shown)
     assert max(map(len, shown)) < 100
 
 

@@ -155,7 +155,7 @@ def test_an_altered_row_ends_with_10_and_the_others_are_proven(exported: Site) -
     done = exported.command("verify")
     assert done.returncode == 10
     assert "not the one that was written; the next `artifactd run` or `artifactd sync`" in done.stderr
-    assert done.stdout.startswith("1 copies and the record verified")
+    assert done.stdout.startswith("1 copy and the record verified")
 
 
 def test_a_list_with_an_altered_row_says_what_becomes_of_the_ledger(exported: Site) -> None:

@@ -66,7 +66,7 @@ def test_a_daemon_that_is_well_is_live_and_ready() -> None:
         ),
         (
             replace(WELL, stores=(StoreFacts("s3", silent_since=NOW - 185, asked_bytes=MIB, under_way=1),)),
-            ("store", "it has not answered for 185 s: 1 files under way"),
+            ("store", "it has not answered for 185 s: 1 file under way"),
         ),
         (
             replace(WELL, stores=(StoreFacts("s3", NOW - 9, "gone", silent_since=NOW - 999, under_way=1),)),

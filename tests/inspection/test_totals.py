@@ -54,7 +54,7 @@ SHARED = "alice/h2oai_experiment_1/a.csv and alice/h2oai_experiment_1/b/a.csv to
         (
             (ONE, CLASH),
             [
-                "to s3: 1 files, 1.0 KiB",
+                "to s3: 1 file, 1.0 KiB",
                 "refused: 1, each needs a person",
                 f"warning: two files want one key: {SHARED}",
                 NEVER,
@@ -74,7 +74,7 @@ def test_of_many_clashes_some_are_shown() -> None:
 
 
 def test_of_the_built_in_policy_no_rule_is_missed() -> None:
-    assert told(ONE, policy=Policy()) == ["to s3: 1 files, 1.0 KiB"]
+    assert told(ONE, policy=Policy()) == ["to s3: 1 file, 1.0 KiB"]
 
 
 @pytest.mark.parametrize(("free", "short"), [(2048, False), (2047, True)])

@@ -303,7 +303,7 @@ def test_what_is_in_flight_finishes_with_the_configuration_it_began_with(buckete
         until(lambda: bucketed.sent("UploadPart"), "a part is under way")
         reloading = begun(site, "reload")
         assert reloading.stderr is not None
-        assert "1 files in flight are finished first" in reloading.stderr.readline()
+        assert "1 file in flight is finished first" in reloading.stderr.readline()
         site.write("test_preds.csv")
         reloading.communicate(timeout=60)
         assert reloading.returncode == 0

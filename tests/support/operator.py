@@ -24,15 +24,15 @@ def changed(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def on_a_terminal(site: Site, *arguments: str) -> str:
-    """What a person sees on a terminal of 100 columns."""
+def on_a_terminal(site: Site, *arguments: str, columns: int = 100) -> str:
+    """What a person sees on a terminal of so many columns."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         site.arguments(*arguments),
         stdout=theirs,
         stderr=theirs,
         stdin=theirs,
-        env={**site.environment, "COLUMNS": "100", "TERM": "xterm"},
+        env={**site.environment, "COLUMNS": str(columns), "TERM": "xterm"},
         cwd=site.base,
     ) as process:
         os.close(theirs)

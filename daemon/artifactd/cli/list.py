@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from artifactd.artifact import Artifact, Kind, printable, size_of
+from artifactd.artifact import Artifact, Kind, count_of, printable, size_of
 from artifactd.cli.configuration import configuration
 from artifactd.cli.options.config import ConfigPath
 from artifactd.cli.options.known import one_of
@@ -241,7 +241,8 @@ def _waiting(settings: Config, listing: Listing, ledger: Ledger) -> Iterator[Fie
     except NoDaemon:
         return
     if more := answer.get("more", 0):
-        remark(f"{more} more files are waited for: ask for one --user or --experiment")
+        left = count_of(more, "more file is", "more files are")
+        remark(f"{left} waited for: ask for one --user or --experiment")
     now = SYSTEM.now()
     selection = Selection(os.fsencode(settings.data_directory), settings.policy, settings.user)
     for one in answer.get("waiting", []):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from artifactd.artifact import printable, size_of
+from artifactd.artifact import count_of, printable, size_of
 from artifactd.cli.configuration import configuration
 from artifactd.cli.exits import Exit
 from artifactd.cli.options.config import ConfigPath
@@ -68,7 +68,7 @@ def _without(settings: Config, reason: str, code: Exit, *, as_json: bool) -> NoR
         said = {"daemon": False, "live": False, "ready": False, "reasons": reasons}
         lines([{**said, "stores": stores, "record": record}])
         raise typer.Exit(code)
-    table(("part", "how it is"), [("record", f"{entries} entries")])
+    table(("part", "how it is"), [("record", count_of(entries, "entry"))])
     table(("store", "how it is", "copies"), _stores(stores))
     raise typer.Exit(code)
 
@@ -95,7 +95,8 @@ def _parts(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "scan", _scan(said["scan"])
     yield "watcher", _watcher(said["watcher"])
     record = said["record"]
-    size = f"{record['entries']} entries, {size_of(record['bytes'])}, {record['anchors']} anchors"
+    entries, anchors = count_of(record["entries"], "entry"), count_of(record["anchors"], "anchor")
+    size = f"{entries}, {size_of(record['bytes'])}, {anchors}"
     yield "record", f"{record['unwritable'] or 'writable'}; {size}"
     for disk, room in said.get("disks", {}).items():
         yield "room", f"{disk}: {size_of(room['free_bytes'])} free of {size_of(room['size_bytes'])}"
@@ -117,13 +118,14 @@ def _scan(scan: Mapping[str, Any] | None) -> str:
     if scan is None:
         return "the first one has not ended yet"
     ended = f"ended {scan['ended_seconds_ago']:.0f} s ago after {scan['seconds']:.1f} s"
-    return f"{ended}, {scan['unobservable']} directories unobservable"
+    return f"{ended}, {count_of(scan['unobservable'], 'directory')} unobservable"
 
 
 def _watcher(watcher: Mapping[str, Any]) -> str:
     watches = f"{watcher['watches']} of {watcher['limit']} watches"
     troubles = (
-        f"{watcher['doubts']} doubts, {watcher['overflows']} overflows, {watcher['missed']} files missed"
+        f"{count_of(watcher['doubts'], 'doubt')}, {count_of(watcher['overflows'], 'overflow')},"
+        f" {count_of(watcher['missed'], 'file')} missed"
     )
     return f"{watcher['doubt'] or 'sound'}; {watches}, {troubles}"
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from artifactd.artifact import Sighting, printable, size_of
+from artifactd.artifact import Sighting, count_of, printable, size_of
 from artifactd.cli.configuration import configuration
 from artifactd.cli.exits import Exit, leave
 from artifactd.cli.options.config import ConfigPath
@@ -47,18 +47,22 @@ def sync(
         report = one_pass(settings, log, wait_seconds=wait, watcher=watcher)
     if on_terminal() and loudness() > Loudness.QUIET:
         typer.echo(
-            f"{report.exported} copies proven now ({size_of(report.bytes)}), {report.unchanged} before,"
-            f" in {report.seconds:.1f} s"
+            f"{count_of(report.exported, 'copy')} proven now ({size_of(report.bytes)}),"
+            f" {report.unchanged} before, in {report.seconds:.1f} s"
         )
     for (source, store), reason in sorted(report.left.items()):
         typer.echo(f"not proven: {source}{f' in {store}' if store else ''}: {reason}", err=True)
     if report.stuck:
         typer.echo(
-            f"{report.stuck} copies need a person: artifactd list --state refused --state kept --state lost",
+            f"{count_of(report.stuck, 'copy needs', 'copies need')} a person:"
+            " artifactd list --state refused --state kept --state lost",
             err=True,
         )
     if report.unobservable:
-        typer.echo(f"{report.unobservable} directories could not be looked into: artifactd check", err=True)
+        typer.echo(
+            f"{count_of(report.unobservable, 'directory')} could not be looked into: artifactd check",
+            err=True,
+        )
     if report.in_flight:
         leave(Exit.INCOMPLETE)
     if not report.complete:

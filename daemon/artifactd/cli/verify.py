@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from artifactd.artifact import printable
+from artifactd.artifact import count_of, printable
 from artifactd.cli.apart import apart
 from artifactd.cli.configuration import PATIENCE, Timeout, configuration
 from artifactd.cli.exits import Exit
@@ -91,7 +91,9 @@ def verify(
             typer.echo(printable(shown), err=True)
         kinds = (f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(counts.items()))
         wrong = ", ".join(kinds) or "nothing wrong"
-        typer.echo(f"{len(found.findings)} copies and the record verified in {seconds:.1f} s: {wrong}")
+        typer.echo(
+            f"{count_of(len(found.findings), 'copy')} and the record verified in {seconds:.1f} s: {wrong}"
+        )
         if found.tail:
             typer.echo(found.tail)
     raise typer.Exit(next((Exit[kind.upper()] for kind in PROBLEMS if counts[kind]), Exit.OK))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, assert_never
 
+from artifactd.artifact import count_of
 from artifactd.decisions.lifecycle import State
 
 STALLED_SECONDS: Final = 120.0
@@ -245,7 +246,7 @@ def _running(facts: Facts, now: float) -> Iterator[Trouble]:
             yield Trouble("store", out, store.name)
         elif silent(store, now):
             since = f"it has not answered for {age(store.silent_since, now):.0f} s"
-            yield Trouble("store", f"{since}: {store.under_way} files under way", store.name)
+            yield Trouble("store", f"{since}: {count_of(store.under_way, 'file')} under way", store.name)
     pending = age(facts.queue.pending_since, now)
     if pending > facts.max_pending_seconds:
         allowed = f"{facts.max_pending_seconds:.0f} s are allowed"

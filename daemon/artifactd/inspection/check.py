@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import Final
 
-from artifactd.artifact import printable, size_of
+from artifactd.artifact import count_of, printable, size_of
 from artifactd.aside import aside
 from artifactd.clock import Clock, rfc3339
 from artifactd.config.effective import Config, named
@@ -110,7 +110,7 @@ def _data_directory(config: Config, unseen: Sequence[scan.Unobservable], totals:
     if unseen:
         shown = "; ".join(f"{printable(one.path)}: {one.reason}" for one in unseen[:_DIRECTORIES_SHOWN])
         more = "; …" if len(unseen) > _DIRECTORIES_SHOWN else ""
-        found = f"{len(unseen)} directories cannot be looked into: {shown}{more}"
+        found = f"{count_of(len(unseen), 'directory')} cannot be looked into: {shown}{more}"
         closed = any(_CLOSED in one.reason for one in unseen)
         mend = (
             let_read()
@@ -121,7 +121,7 @@ def _data_directory(config: Config, unseen: Sequence[scan.Unobservable], totals:
     if (closed_files := totals.unreadable()) is not None:
         return Check(name, ok=False, found=closed_files, mend=let_read())
     experiments = sum(1 for _ in scan.experiments(directory))
-    return Check(name, ok=True, found=f"{directory}, {experiments} experiments")
+    return Check(name, ok=True, found=f"{directory}, {count_of(experiments, 'experiment')}")
 
 
 def _mend_of_data(error: OSError) -> str:
@@ -134,7 +134,8 @@ def _mend_of_data(error: OSError) -> str:
 
 def _policy(config: Config, totals: Totals) -> Check:
     rules = len(config.policy.rules)
-    found = f"{rules} rules want {totals.wanted} of {totals.sources} files that are there"
+    want = count_of(rules, "rule wants", "rules want")
+    found = f"{want} {totals.wanted} of {count_of(totals.sources, 'file')} there"
     if (clash := totals.clash()) is not None:
         mend = (
             "give each a name of its own with `as` in the rule that wants it; or only the first is exported"
@@ -169,7 +170,7 @@ def _state_directory(config: Config) -> Check:
     except LedgerError as error:
         mend = "see the message; a damaged ledger is set aside by `run`"
         return Check(name, ok=False, found=str(error), mend=mend)
-    return Check(name, ok=True, found=f"{directory}, {entries} entries on record")
+    return Check(name, ok=True, found=f"{directory}, {count_of(entries, 'entry')} on record")
 
 
 def _room(config: Config, totals: Totals, seconds: float) -> Check:
@@ -209,7 +210,7 @@ def _inotify(config: Config, seconds: float) -> Check:
     except OSError:  # told by the check of the data directory
         directories, beyond = 0, {}
     mend = f"sysctl fs.inotify.max_user_watches={max(2 * allowed, 4 * directories)} (and in /etc/sysctl.d/)"
-    found = f"{directories} directories, {allowed} watches allowed"
+    found = f"{count_of(directories, 'directory')}, {allowed} watches allowed"
     if beyond:
         shown = [
             f"{printable(folder or b'.')}: {beyond[folder]}" for folder in sorted(beyond)[:_DIRECTORIES_SHOWN]

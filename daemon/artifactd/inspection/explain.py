@@ -5,7 +5,7 @@ import stat
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
-from artifactd.artifact import Artifact, Sighting, printable
+from artifactd.artifact import Artifact, Sighting, count_of, printable
 from artifactd.clock import rfc3339
 from artifactd.config.effective import Config
 from artifactd.decisions.assessment import admitted
@@ -108,7 +108,7 @@ def _copy(row: Row, now: float) -> str:
     elif row.proof:
         parts.append(f"proof {row.proof}, evidence {row.evidence}")
     if row.failures:
-        parts.append(f"{row.failures} failed tries")
+        parts.append(count_of(row.failures, "failed try"))
     if row.retry_at is not None:
         parts.append(f"next try {DUE if row.retry_at <= now else rfc3339(row.retry_at)}")
     if row.reason:

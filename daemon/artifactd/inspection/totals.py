@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from artifactd.artifact import printable, size_of
+from artifactd.artifact import count_of, printable, size_of
 from artifactd.decisions.policy import BUILT_IN, Policy
 from artifactd.inspection.plan import Forecast, Would
 from artifactd.linux.files import account, in_command
@@ -87,13 +87,14 @@ class Totals:
             if self.bytes[store] > room.free:
                 yield f"{store} lacks room: {size_of(self.bytes[store])} to send, {size_of(room.free)} free"
             if room.files is not None and self.files[store] > room.files:
-                yield f"{store} lacks inodes: {self.files[store]} files to send, {room.files} inodes free"
+                needed = count_of(self.files[store], "file")
+                yield f"{store} lacks inodes: {needed} to send, {room.files} inodes free"
 
     def lines(self, rooms: Mapping[str, Room]) -> Iterator[str]:
         """The sum for a person, one line a store, then what is to be mended."""
         for store, count in self.files.items():
             room = f", {size_of(rooms[store].free)} free there" if store in rooms else ""
-            yield f"to {store}: {count} files, {size_of(self.bytes[store])}{room}"
+            yield f"to {store}: {count_of(count, 'file')}, {size_of(self.bytes[store])}{room}"
         if not self.files:
             yield "nothing to send"
         if self.refused:

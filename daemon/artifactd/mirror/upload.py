@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from artifactd.artifact import Identity, InvalidKey, Key, printable
+from artifactd.artifact import Identity, InvalidKey, Key, count_of, printable
 from artifactd.decisions.lifecycle import (
     Event,
     Failed,
@@ -192,5 +192,5 @@ def failure(reason: str, row: Row, identity: Identity | None, times: Times) -> F
     """What a failed try means for the copy: another one later, or, when tries are used up, a person."""
     wait = times.retry_in(row.failures + 1)
     if wait is None:
-        return Refused(f"given up after {row.failures + 1} tries: {reason}", identity)
+        return Refused(f"given up after {count_of(row.failures + 1, 'try')}: {reason}", identity)
     return Failed(reason, times.now() + wait, identity)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from artifactd.artifact import count_of
 from artifactd.aside import aside
 from artifactd.clock import Clock
 from artifactd.config.destinations.file_system import FileSystem
@@ -129,7 +130,7 @@ class Reload:
             self.asked.answer(final(ok=False, reason=_OVERTAKEN))
         self.asked = Asked(config, wish.principal, wish.answer, self._clock.monotonic())
         if files := self._in_flight():
-            reason = f"{files} files in flight are finished first"
+            reason = f"{count_of(files, 'file in flight is', 'files in flight are')} finished first"
             wish.answer({"final": False, "ok": True, "reason": reason})
 
     def due(self, in_flight: int) -> Asked | None:
@@ -147,7 +148,8 @@ class Reload:
             return asked
         if self._clock.monotonic() - asked.since > PATIENCE_SECONDS:
             self.asked = None
-            reason = f"{in_flight} files are in flight for {PATIENCE_SECONDS:g} s: reload again, or restart"
+            left = count_of(in_flight, "file is", "files are")
+            reason = f"{left} in flight for {PATIENCE_SECONDS:g} s: reload again, or restart"
             self._refuse([reason], asked.config.digest, asked.principal, asked.answer)
         return None
 

@@ -48,7 +48,7 @@ def going(progress: Progress, seconds: int) -> Progress:
         (going(Progress(2, 2 * MIB, whole=True), 2), "100 %, 2 of 2 copies, 2.0 MiB of 2.0 MiB, 1.0 MiB/s"),
         (Progress(2, 0, 1, 0, whole=True), "50 %, 1 of 2 copies, 0 B of 0 B"),
         (Progress(bytes=4 * MIB, whole=True).ended(MIB, copies=0), "25 %, 1.0 MiB of 4.0 MiB"),
-        (Progress(1, 9, whole=True, idle=True, quiet=1), "waiting for 1 files to stay unchanged"),
+        (Progress(1, 9, whole=True, idle=True, quiet=1), "waiting for 1 file to stay unchanged"),
         (
             Progress(5, 9 * MIB, 2, 2 * MIB, whole=True, idle=True, quiet=2, unfinished=1),
             "waiting for 2 files to stay unchanged, 1 not complete, 2 copies done (2.0 MiB)",

@@ -58,7 +58,9 @@ def columns(
     most: Sequence[int],
     colours: Callable[[Sequence[str]], Mapping[int, str | None]],
 ) -> None:
-    """Each row on one line of the terminal; the first has the titles. Nothing in a cell is markup.
+    """Each row on one line of the terminal, on several where that is narrow; the first has the titles.
+
+    Nothing in a cell is markup.
 
     `most`: columns of the terminal for each cell but the last. `colours`: which cells of a row have one.
     """
@@ -66,7 +68,7 @@ def columns(
 
     shown = (tuple(map(printable, row)) for row in rows)
     for number, row in enumerate(fitted(shown, most, width())):
-        chosen = colours([cell.rstrip() for cell in row])
+        chosen = colours([cell.strip() for cell in row])
         cells = (style(cell, fg=chosen.get(place), bold=number == 0) for place, cell in enumerate(row))
         typer.echo("".join(cells).rstrip())
         if not heard():

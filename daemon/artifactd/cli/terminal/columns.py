@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
+from textwrap import wrap
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
@@ -11,9 +12,15 @@ _LOOKED_AT: Final = 200
 
 _GAP: Final = 2
 
+_LEAST: Final = 10
+"""Columns for the last cell, below which it gets a line of its own."""
+
 
 def fitted(rows: Iterable[Sequence[str]], most: Sequence[int], width: int) -> Iterator[list[str]]:
     """The cells of each row, as wide as their column. Together with the gaps between they fill `width`.
+
+    Where the terminal is too narrow for that, a row takes several lines: its name, then the other cells, and
+    the last one, broken where the line ends.
 
     `most`: of each column but the last, which gets what is left. The first has names, whose ends tell as much
     as their beginnings.
@@ -22,8 +29,21 @@ def fitted(rows: Iterable[Sequence[str]], most: Sequence[int], width: int) -> It
     first = list(islice(rows, _LOOKED_AT))
     columns = zip(*(row[:-1] for row in first), strict=True)
     widths = [min(limit, max(map(cell_len, cells))) for limit, cells in zip(most, columns, strict=True)]
+    narrow = width - sum(widths) - _GAP * len(widths) < _LEAST
     for row in chain(first, rows):
-        yield _line(row, widths, width)
+        yield _block(row, width) if narrow else _line(row, widths, width)
+
+
+def _block(row: Sequence[str], width: int) -> list[str]:
+    """The cells of a row on several lines, all but the first further in."""
+    name, *cells, last = row
+    margin = " " * _GAP
+    shown, left = [f"{cut(name, width, middle=True)}\n"], width
+    for cell in cells:
+        shown.append(cut(f"{margin}{cell}", max(left, 1)) if cell else "")
+        left -= cell_len(shown[-1])
+    lines = wrap(last, max(width - _GAP, 1), break_on_hyphens=False)
+    return [*shown, "".join(f"\n{margin}{line}" for line in lines)]
 
 
 def _line(row: Sequence[str], widths: Sequence[int], width: int) -> list[str]:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
-from artifactd.artifact import size_of
+from artifactd.artifact import count_of, size_of
 
 _SMOOTHED: Final = 10.0
 """Seconds over which a rate is smoothed: one large file more or less does not make it jump."""
@@ -80,23 +80,23 @@ class Progress:
             return ", ".join(filter(None, (self._waiting(), self._so_far())))
         if not self.whole:
             return ", ".join(
-                filter(None, (f"looking: {self.looked_at} files", self._so_far(), self._speed()))
+                filter(None, (f"looking: {count_of(self.looked_at, 'file')}", self._so_far(), self._speed()))
             )
         if not (self.copies or self.bytes):
             return "nothing to do"
         share = f"{100 * self.bytes_done // self.bytes if self.bytes else 100 * self.done // self.copies} %"
-        copies = f"{self.done} of {self.copies} copies" if self.copies else ""
+        copies = f"{self.done} of {count_of(self.copies, 'copy')}" if self.copies else ""
         amount = f"{size_of(self.bytes_done)} of {size_of(self.bytes)}"
         return ", ".join(filter(None, (share, copies, amount, self._speed(), self._left())))
 
     def _so_far(self) -> str:
-        done = f"{self.done} copies done ({size_of(self.bytes_done)})" if self.done else ""
+        done = f"{count_of(self.done, 'copy')} done ({size_of(self.bytes_done)})" if self.done else ""
         left = self.copies - self.done
         more = f"{left} to do ({size_of(self.bytes - self.bytes_done)})" if left and not self.idle else ""
         return ", ".join(filter(None, (done, more)))
 
     def _waiting(self) -> str:
-        quiet = f"waiting for {self.quiet} files to stay unchanged" if self.quiet else ""
+        quiet = f"waiting for {count_of(self.quiet, 'file')} to stay unchanged" if self.quiet else ""
         unfinished = f"{self.unfinished} not complete" if self.unfinished else ""
         return ", ".join(filter(None, (quiet, unfinished)))
 
