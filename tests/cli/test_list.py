@@ -2,12 +2,16 @@
 
 import hashlib
 import re
+from contextlib import closing
 
 import pytest
 
+from artifactd.clock import moment
+from artifactd.mirror.answers import final
+from artifactd.service.control import Request, Server
 from artifactd.service.requests import MOST_WAITING
 from tests.support.operator import on_a_terminal, plain
-from tests.support.process import CSV, Site, until
+from tests.support.process import CONFINED, CSV, Site, until
 
 
 @pytest.mark.parametrize(
@@ -147,3 +151,22 @@ def test_a_name_that_nothing_is_on_record_with_is_remarked(exported: Site, optio
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == f"nothing is on record with {option} alcie: is it misspelt?\n"
     assert exported.command("list", "--user", "alice").stderr == ""
+
+
+@pytest.mark.parametrize("stepped", [7200.0, -20.0, 0.002])
+def test_the_next_try_is_told_by_the_clock_as_it_was_set_since(site: Site, stepped: float) -> None:
+    site.configure("[retry]\nfirst_seconds = 100\n")
+    path = site.write("train_preds.csv")
+    path.chmod(0)
+    site.command("sync", "--wait", "1", under=CONFINED)
+    (before,) = site.json("list", "--json")
+
+    def answer(request: Request) -> None:
+        request.answer(final(ok=True, waiting=[], stepped_seconds=stepped))
+
+    with closing(Server(site.state, answer)):
+        (row,) = site.json("list", "--json")
+        explained = site.ok("explain", str(path))
+    moved = moment(row["next_attempt"], 0.0) - moment(before["next_attempt"], 0.0)
+    assert moved == (round(stepped) if abs(stepped) > 1 else 0)
+    assert f"next try {row['next_attempt']}" in explained

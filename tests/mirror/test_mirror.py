@@ -374,3 +374,10 @@ def test_a_file_that_is_deleted_while_it_is_waited_for_is_waited_for_no_more(rig
     rig.work()
     assert not rig.mirror.attends_to(path)
     assert list(rig.mirror.waiting()) == []
+
+
+def test_by_how_much_the_clock_was_set_is_known(rig: Rig) -> None:
+    rig.time.advance(5.0)
+    assert rig.mirror.stepped == 0.0
+    rig.time.epoch -= 3600.0
+    assert rig.mirror.stepped == pytest.approx(-3600.0)

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -10,11 +10,14 @@ from artifactd.cli.configuration import configuration
 from artifactd.cli.exits import Exit
 from artifactd.cli.options import paths
 from artifactd.cli.options.config import ConfigPath
-from artifactd.cli.state import reading
+from artifactd.cli.state import reading, stepped
 from artifactd.cli.terminal import AsJson, fail, lines, on_terminal, width
 from artifactd.clock import SYSTEM
+from artifactd.config.effective import Config
 from artifactd.inspection.explain import explanation
 from artifactd.ledger.ledger import Ledger
+from artifactd.service import control
+from artifactd.service.control import NoDaemon
 
 
 def explain(
@@ -32,13 +35,24 @@ def explain(
         inside = paths.located(root, path, lambda one: bool(ledger.of_sources([one])))
         if inside is None:
             fail(Exit.FAILED, paths.outside(root, path))
-        said = explanation(settings, ledger, inside, SYSTEM.now())
+        said = explanation(settings, ledger, inside, SYSTEM.now(), _stepped(settings))
     if as_json:
         lines([said])
     else:
         _told(said)
     with reading(settings):  # that there is none is an error all the same
         pass
+
+
+def _stepped(settings: Config) -> float:
+    try:  # of no user's files: what waits is not asked for
+        return stepped(next(control.ask(settings.state_directory, "waiting", _SECONDS, user="")))
+    except NoDaemon:
+        return 0.0
+
+
+_SECONDS: Final = 1.0
+"""For the daemon to tell how its clock stands. One that is silent has no tries either."""
 
 
 def _told(said: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import partial
 from itertools import chain, islice, takewhile
 from typing import Annotated, Any, Final
 
@@ -15,7 +16,7 @@ from artifactd.cli.options.known import one_of
 from artifactd.cli.options.loudness import remark
 from artifactd.cli.options.moments import Since, Until
 from artifactd.cli.output import heard
-from artifactd.cli.state import reading
+from artifactd.cli.state import reading, stepped
 from artifactd.cli.terminal import NAME, AsJson, age_of, columns, lines, on_terminal, style, table
 from artifactd.clock import SYSTEM, moment, rfc3339
 from artifactd.config.effective import Config, named
@@ -85,14 +86,16 @@ def list_copies(
         if store is not None:
             on_record = (name for name, _ in ledger.count_by_store())
             one_of([store], [*(name for name, _ in named(settings)), *on_record], "--store")
-        waiting = list(_waiting(settings, listing, ledger)) if Shown.WAITING in chosen else []
+        answer = _asked(settings, listing) if chosen & {Shown.WAITING, Shown.RETRYING} else {}
+        waiting = list(_waiting(settings, listing, ledger, answer)) if Shown.WAITING in chosen else []
+        fields = partial(_fields, stepped=stepped(answer))
         for option, value, alone in (
             ("--user", user, Listing(user=user, limit=1)),
             ("--rule", rule, Listing(rule=rule, limit=1)),
         ):
             if value is not None and not waiting and next(ledger.listed(alone), None) is None:
                 remark(f"nothing is on record with {option} {value}: is it misspelt?")
-        shown = islice(chain(waiting, map(_fields, ledger.listed(listing))), limit)
+        shown = islice(chain(waiting, map(fields, ledger.listed(listing))), limit)
         if as_json:
             lines(shown)
         elif details:
@@ -190,7 +193,8 @@ def _details(one: Fields, now: float) -> None:
             typer.echo(f"  {title:<8}  {printable(str(value))}")
 
 
-def _fields(row: Row) -> Fields:
+def _fields(row: Row, stepped: float) -> Fields:
+    """`stepped`: see the function of that name."""
     return {
         "user": row.artifact.user,
         "experiment_id": row.artifact.experiment_id,
@@ -206,7 +210,7 @@ def _fields(row: Row) -> Fields:
         "time": rfc3339(row.changed_at),
         "rule": row.rule,
         "attempts": row.failures + (row.state is State.PROVEN),
-        "next_attempt": None if row.retry_at is None else rfc3339(row.retry_at),
+        "next_attempt": None if row.retry_at is None else rfc3339(row.retry_at + stepped),
         "reason": row.reason,
     }
 
@@ -227,19 +231,23 @@ def _cells(one: Fields) -> tuple[str, ...]:
     )
 
 
-def _waiting(settings: Config, listing: Listing, ledger: Ledger) -> Iterator[Fields]:
-    """The files that the running daemon waits for; none where none runs, or where it does not say.
+def _asked(settings: Config, listing: Listing) -> Fields:
+    """What the running daemon says of the files that it waits for; nothing where none does."""
+    chosen: dict[str, Any] = {"user": listing.user, "experiment": listing.experiment_id}
+    try:
+        return next(control.ask(settings.state_directory, "waiting", **chosen))
+    except Silent as error:
+        remark(f"{error}, so what it waits for is not shown: artifactd status")
+    except NoDaemon:
+        pass
+    return {}
+
+
+def _waiting(settings: Config, listing: Listing, ledger: Ledger, answer: Fields) -> Iterator[Fields]:
+    """The files that the running daemon waits for, as its `answer` tells.
 
     One with a copy that is under way or tried again is listed as that is, and not twice.
     """
-    chosen: dict[str, Any] = {"user": listing.user, "experiment": listing.experiment_id}
-    try:
-        answer = next(control.ask(settings.state_directory, "waiting", **chosen))
-    except Silent as error:
-        remark(f"{error}, so what it waits for is not shown: artifactd status")
-        return
-    except NoDaemon:
-        return
     if more := answer.get("more", 0):
         left = count_of(more, "more file is", "more files are")
         remark(f"{left} waited for: ask for one --user or --experiment")

@@ -1,7 +1,8 @@
 """The state directory: the ledger to read, and the ways in which it can refuse to be used."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Final
 
 from artifactd.cli.exits import Exit
 from artifactd.cli.terminal import fail
@@ -25,6 +26,19 @@ def ends_well() -> Iterator[None]:
         fail(Exit.STATE, f"artifactd: {error}")
     except BrokenPipeError:  # of the log: what a command prints to nobody is dropped
         fail(Exit.FAILED, "artifactd: nobody reads the log any more")
+
+
+_STEP: Final = 1.0
+"""Seconds; what is less is how a clock is kept right, or two that were read one after the other."""
+
+
+def stepped(answer: Mapping[str, Any]) -> float:
+    """Seconds to add to times of next tries, as the daemon's answer about what waits tells them.
+
+    They are by a clock that goes on as it was when the daemon started; the system's may have been set since.
+    """
+    seconds = float(answer.get("stepped_seconds", 0.0))
+    return seconds if abs(seconds) >= _STEP else 0.0
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, assert_never
 
 from artifactd.artifact import Artifact, Sighting, count_of, printable
@@ -20,8 +21,13 @@ from artifactd.linux.open_beneath import READ, open_beneath
 from artifactd.mirror.wanted import Selection
 
 
-def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict[str, Any]:
-    """Title → sentences, on the file at `path` below the data directory; `now` is seconds since the epoch."""
+def explanation(
+    config: Config, ledger: Ledger, path: bytes, now: float, stepped: float = 0.0
+) -> dict[str, Any]:
+    """Title → sentences, on the file at `path` below the data directory; `now` is seconds since the epoch.
+
+    `stepped`: by how many of them the clock was set since the times of next tries were written down.
+    """
     said: dict[str, Any] = {"file": printable(path)}
     selection = Selection(os.fsencode(config.data_directory), config.policy, config.user)
     found = selection.artifact(path)
@@ -45,7 +51,7 @@ def explanation(config: Config, ledger: Ledger, path: bytes, now: float) -> dict
                 said["policy"] = f"rule {rule!r} wants it, but {reason}"
             case other:
                 assert_never(other)
-    said["copies"] = [_copy(row, now) for row in rows] or "none on record"
+    said["copies"] = [_copy(_by_the_clock(row, stepped), now) for row in rows] or "none on record"
     return said
 
 
@@ -97,6 +103,10 @@ _WRITERS: Final = {
     Writers.SOME: "it is open for writing, and has to be closed: missing",
     Writers.UNKNOWN: "the kernel does not tell this account who has it open",
 }
+
+
+def _by_the_clock(row: Row, stepped: float) -> Row:
+    return row if row.retry_at is None else replace(row, retry_at=row.retry_at + stepped)
 
 
 def _copy(row: Row, now: float) -> str:

@@ -254,6 +254,11 @@ class Mirror:
         """Seconds without a change that some file needs before more can be said of it; 0: none does."""
         return self._settler.patience()
 
+    @property
+    def stepped(self) -> float:
+        """Seconds by which the clock was set since the start; the times of next tries do not know."""
+        return self._clock.now() - self._steady()
+
     def stores(self) -> Iterable[StoreState]:
         """How it goes with each store."""
         return tuple(lane.state for lane in self._pipeline.lanes.values())

@@ -78,4 +78,5 @@ def _waiting(engine: Engine, watch: Watch, user: object, experiment: object) -> 
         "more": engine.mirror.count_waiting(chosen) - len(shown),
         "out": out,
         "watcher": watch.reason,
+        "stepped_seconds": round(engine.mirror.stepped, 3),
     }
