@@ -1,11 +1,9 @@
 """What may stand in a line of the log: no secret, and nothing that breaks or drives what shows it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import quote
-
-from structlog.typing import EventDict
 
 from artifactd.artifact import printable
 
@@ -28,7 +26,9 @@ class Cleaner:
         longest_first = sorted(hidden, key=len, reverse=True)
         self._secret = re.compile("|".join(map(re.escape, longest_first))) if hidden else None
 
-    def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
+    def __call__(
+        self, _logger: object, _method: str, line: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
         """The line, cleaned in place. One of structlog's processors."""
         for field, value in line.items():
             line[field] = self._text(value) if type(value) is str else self._clean(value)

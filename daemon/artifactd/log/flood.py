@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
 
-import structlog
-
+from artifactd.log.plain import structlog
 from artifactd.log.together import EACH
 
 MOST: Final = 60

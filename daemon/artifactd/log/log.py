@@ -8,14 +8,14 @@ from enum import Enum, auto
 from threading import Lock
 from typing import Any, BinaryIO, Final, Protocol, assert_never
 
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger
-
 from artifactd.log import journald
 from artifactd.log.cleaner import Cleaner
 from artifactd.log.flood import Repeats
 from artifactd.log.lines import COMMON, SCHEMA
+from artifactd.log.plain import structlog
 from artifactd.log.together import EACH, rest, spread
+
+EventDict = structlog.typing.EventDict
 
 _TALKATIVE: Final = ("azure", "boto3", "botocore", "msal", "urllib3")
 """Libraries that warn on stderr where nobody listens. They raise it as well, and we tell it in our words."""
@@ -37,7 +37,7 @@ def configure(
     common: Mapping[str, Any],
     secrets: Iterable[str] = (),
     repeats: Repeats | None = None,
-) -> FilteringBoundLogger:
+) -> structlog.typing.FilteringBoundLogger:
     """The log of this process. `common` is said in every line; `secrets` are masked everywhere.
 
     `repeats` holds back what comes too often; None: nothing is.
@@ -59,7 +59,7 @@ def configure(
     )
     for library in _TALKATIVE:
         logging.getLogger(library).addHandler(logging.NullHandler())
-    log: FilteringBoundLogger = structlog.get_logger().bind(schema=SCHEMA, **common)
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(schema=SCHEMA, **common)
     return log
 
 

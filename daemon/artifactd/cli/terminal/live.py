@@ -11,7 +11,6 @@ import typer
 from artifactd.artifact import printable
 from artifactd.cli.options.loudness import Loudness, loudness
 from artifactd.cli.terminal import width
-from artifactd.cli.terminal.columns import cut
 from artifactd.cli.terminal.progress import Progress
 from artifactd.clock import SYSTEM
 
@@ -35,6 +34,8 @@ class Line:
         """Write this over what is there."""
         self._next = SYSTEM.monotonic() + _EVERY
         if text != self._text:
+            from artifactd.cli.terminal.columns import cut  # noqa: PLC0415 - with rich, for who sees the line
+
             self._text = text
             typer.echo(f"{_AWAY}{cut(printable(text), width() - 1)}", nl=False, err=True)
 
