@@ -25,7 +25,7 @@ ALL = S3Table(
     object_lock_mode=LockMode.GOVERNANCE,
     object_lock_days=30,
     legal_hold=True,
-    tags={"team": "risk=a/b +1", "retention": "7y"},
+    tags={"retention": "7y", "team": "risk=a/b +1"},
     expected_bucket_owner=OWNER,
 )
 
