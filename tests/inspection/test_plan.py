@@ -95,3 +95,28 @@ def test_a_file_whose_put_was_refused_holds_no_key(site: Site) -> None:
     ledger = Ledger.look(site.state)
     assert foreseen(site, ledger) == {"b": (Would.EXPORT, None)}
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("users", "ours"),
+    [(("jos\u00e9", "jose\u0301"), ""), (("Alice", "alice"), "ignore_case = true")],
+    ids=["composed", "case"],
+)
+def test_of_users_whose_folders_would_be_one_the_second_is_refused_and_that_is_foreseen(
+    site: Site, users: tuple[str, str], ours: str
+) -> None:
+    site.configure(ours=ours)
+    first, second = users
+    site.write("train_preds.csv", user=first, experiment="one")
+    site.ok("sync")
+    site.write("train_preds.csv", user=second, experiment="two")
+    (foreseen,) = site.json("plan", "--json")
+    assert foreseen["would"] == "refuse"
+    assert site.command("sync").returncode == 5
+    (refused,) = site.json("list", "--state", "refused", "--json")
+    assert refused["reason"] == foreseen["reason"]
+    assert "would share the folder of user" in refused["reason"]
+    site.write("train_preds.csv", b"another version", user=first, experiment="one")
+    assert site.command("sync").returncode == 5
+    assert set(site.exported().values()) == {b"another version"}
+    assert site.command("verify").returncode == 0

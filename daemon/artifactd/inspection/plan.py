@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from artifactd.artifact import Artifact, Sighting, printable
 from artifactd.config.effective import Config, named
 from artifactd.decisions.assessment import Assessment, Copy, assess
+from artifactd.decisions.folders import Folders
 from artifactd.decisions.lifecycle import Row
 from artifactd.decisions.plan import Moment, Nothing, Read, SourceDamaged, Wait, family
 from artifactd.decisions.policy import LeftAlone, Unnameable, Wanted
@@ -72,10 +73,14 @@ class Forecaster:
     now: float
     ignore_case: bool = False
     """whether two keys that differ only in case are one at the destination"""
+    _folders: Folders = field(init=False)
     _owner: Owner | None = None
     _claims: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """store and key → the file that is to have them. A key names its user and experiment, so that no more is
     remembered than one experiment's"""
+
+    def __post_init__(self) -> None:
+        self._folders = Folders(self.ledger.users(), ignore_case=self.ignore_case)
 
     def of(self, sightings: Sequence[Sighting]) -> Iterator[Forecast]:
         """What would be done with these files; those of one experiment come one after the other."""
@@ -134,6 +139,8 @@ class Forecaster:
         path, name = one.artifact.path, self._name(one.store, one.key)
         if one.would not in (Would.EXPORT, Would.COMPARE):
             return one
+        if one.would is Would.EXPORT and (denied := self._folders.denied(one.artifact.user)) is not None:
+            return replace(one, would=Would.REFUSE, reason=denied)
         claims = (*held.get(name, ()), self._claims.setdefault(name, path))
         other = next((claim for claim in claims if claim != path), None)
         if other is None:

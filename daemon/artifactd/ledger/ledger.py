@@ -368,6 +368,12 @@ class Ledger:
             found = self._db.execute("SELECT store, state, copies FROM counts WHERE copies > 0")
             return {(store, State(state)): n for store, state, n in found}
 
+    def users(self) -> list[str]:
+        """The users with a copy on record, whoever came first."""
+        with sqlite_errors():
+            found = self._db.execute("SELECT user FROM places GROUP BY user ORDER BY min(id)")
+            return [user for (user,) in found]
+
     def used(self, store: str) -> bool:
         """Whether a copy was ever proven in `store`, or an end of the record anchored there."""
         with sqlite_errors():

@@ -16,6 +16,7 @@ from artifactd.artifact import Identity
 from artifactd.clock import Clock, steady
 from artifactd.config.effective import Config
 from artifactd.decisions.assessment import Assessment, Copy, assess
+from artifactd.decisions.folders import Folders
 from artifactd.decisions.lifecycle import Change, Proven, Refused, Row, Started, Unchanged
 from artifactd.decisions.plan import (
     Moment,
@@ -134,6 +135,7 @@ class Pipeline:
         self._most_large = max(1, workers - 1)
         self._moment = moment
         self._spelled = str.casefold if config.ignore_case else str
+        self._folders = Folders(recorder.ledger.users(), ignore_case=config.ignore_case)
         self._keeps_both = config.on_change is OnChange.KEEP_BOTH
         self._reading = self._reading_large = 0
         self._told: set[tuple[str, str]] = set()
@@ -340,12 +342,17 @@ class Pipeline:
         """What the bytes that were read mean for each copy that is wanted of them."""
         found, artifact = held.reading, assessment.subject.artifact
         damaged = other_bytes(assessment.rows, found.identity, found.digest)
+        denied = self._folders.denied(artifact.user)
         for lane, copy in list(self._targets(assessment)):
             claimant = plans.claimant(copy.store, copy.wanted.key.text, artifact.path)
             rows, change = assessment.rows, self._config.on_change
             if damaged is not None:
                 reason = damaged.reason
                 plans.changes.append(damage(rows, copy.store, artifact, copy.wanted, found.identity, reason))
+                continue
+            if denied is not None and not any(row.proof for row in rows):
+                row = row_of(rows, copy.store, artifact, copy.wanted)
+                plans.changes.append(Change(row, unfit(row, denied, found.identity)))
                 continue
             action = plan(artifact, copy.wanted, copy.store, rows, claimant, found.digest, change)
             plans.changes += superseded(rows, action.row)
