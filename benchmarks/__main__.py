@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import git, ledger, report
+from benchmarks import git, ledger, report, start
 from benchmarks.contender import SYNC, configuration
 from benchmarks.daemon import figures
 from benchmarks.destination import DESTINATIONS, FILE_SYSTEM, Destination
@@ -30,6 +30,7 @@ def _part(destination: Destination, workload: str) -> str:
 
 _PARTS = (
     *(_part(one, workload) for one in DESTINATIONS for workload in one.races),
+    "start",
     "daemon",
     "ledger",
     "git",
@@ -90,6 +91,9 @@ def _measure(options: argparse.Namespace, home: Path, console: Console) -> list[
             workloads = [_chosen(options, destination, name) for name in names]
             results = list(races(destination, workloads, home / destination.name))
             sheets += report.sheets(destination, results)
+    if "start" in parts:
+        console.print("measuring: the start of commands")
+        sheets.append(report.start(start.costs(home / "start", 1 if options.quick else 15)))
     if "daemon" in parts:
         console.print("measuring: the daemon")
         artifacts, idle_seconds = (3, 2.0) if options.quick else (20, 20.0)

@@ -64,7 +64,7 @@ def figures(home: Path, *, artifacts: int, idle_seconds: float, known: bool) -> 
     folder.mkdir(parents=True)
     config = configuration(home / "small", data, QUIET_SECONDS)
     began = time.monotonic()
-    with _daemon(config) as daemon:
+    with running(config) as daemon:
         daemon.until("daemon.started")
         found.start = time.monotonic() - began
         daemon.until("scan.finished")
@@ -84,7 +84,7 @@ def _known(found: Figures, home: Path, idle_seconds: float) -> None:
     for _ in scan.scan(data):
         pass
     found.listing = time.monotonic() - began
-    with _daemon(config) as daemon:
+    with running(config) as daemon:
         found.looking = daemon.until("scan.finished")["seconds"]
         found.idle_known = daemon.idle(idle_seconds)
 
@@ -116,7 +116,7 @@ class _Daemon:
 
 
 @contextmanager
-def _daemon(config: Path) -> Iterator[_Daemon]:
+def running(config: Path) -> Iterator[_Daemon]:
     program = str(SYNC[0])
     with subprocess.Popen([program, "run", "--config", config], stdout=subprocess.PIPE, text=True) as process:
         try:

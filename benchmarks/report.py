@@ -5,7 +5,7 @@ import platform
 import re
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -138,6 +138,14 @@ def daemon(found: Figures) -> Sheet:
             ("the same, each compared with the ledger", f"{found.looking:.2f} s"),
         ]
     return Sheet("The daemon", ("what", "figure"), rows)
+
+
+def start(found: Iterable[tuple[str, Cost]]) -> Sheet:
+    """Commands that have next to nothing to do."""
+    rows: list[tuple[str, ...]] = [
+        (name, f"{cost.wall:.3f}", f"{cost.cpu:.3f}", f"{cost.peak / 1e6:.0f}") for name, cost in found
+    ]
+    return Sheet("The start of a command (medians)", ("command", "seconds", "CPU seconds", "peak MB"), rows)
 
 
 def git(laps: Sequence[Lap]) -> Sheet:
