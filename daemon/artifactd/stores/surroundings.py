@@ -1,7 +1,7 @@
 """What a store gets from the daemon around it."""
 
+import asyncio
 from dataclasses import dataclass
-from threading import Event
 
 from artifactd.clock import Clock
 from artifactd.stores.http.bandwidth import Throttle
@@ -23,4 +23,4 @@ class Surroundings:
 
     def throttle(self, bandwidth: int | None) -> Throttle | None:
         """What keeps a store to so many bytes per second; None: nothing does."""
-        return None if bandwidth is None else Throttle(bandwidth, self.clock.monotonic, Event().wait)
+        return None if bandwidth is None else Throttle(bandwidth, self.clock.monotonic, asyncio.sleep)

@@ -1,6 +1,6 @@
 """The throttle's arithmetic, on a clock of the test's own."""
 
-from collections.abc import Callable
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,7 +20,7 @@ class Time:
     def monotonic(self) -> float:
         return self.now
 
-    def pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.now += seconds
 
@@ -28,20 +28,20 @@ class Time:
 def test_the_first_bytes_go_at_once_and_the_next_ones_when_these_are_paid_for() -> None:
     time = Time()
     throttle = Throttle(100, time.monotonic, time.pause)
-    throttle.wait(50)
+    asyncio.run(throttle.wait(50))
     assert time.pauses == []
-    throttle.wait(200)
-    throttle.wait(1)
+    asyncio.run(throttle.wait(200))
+    asyncio.run(throttle.wait(1))
     assert time.pauses == [pytest.approx(0.5), pytest.approx(2.0)]
 
 
 def test_what_was_not_used_is_not_saved_up() -> None:
     time = Time()
     throttle = Throttle(100, time.monotonic, time.pause)
-    throttle.wait(100)
+    asyncio.run(throttle.wait(100))
     time.now += 3600
-    throttle.wait(100)
-    throttle.wait(100)
+    asyncio.run(throttle.wait(100))
+    asyncio.run(throttle.wait(100))
     assert time.pauses == [pytest.approx(1.0)]
 
 
@@ -54,7 +54,7 @@ def test_no_more_than_the_rate_is_granted_in_any_time(rate: int, waits: list[tup
     throttle = Throttle(rate, time.monotonic, time.pause)
     for count, idle in waits:
         time.now += idle
-        throttle.wait(count)
+        asyncio.run(throttle.wait(count))
         granted.append((time.now, count))
     for first in range(len(granted)):
         for last in range(first, len(granted)):
@@ -65,13 +65,16 @@ def test_no_more_than_the_rate_is_granted_in_any_time(rate: int, waits: list[tup
 
 def test_a_pause_that_is_cut_short_lets_go() -> None:
     cut: list[float] = []
-    pause: Callable[[float], object] = cut.append
+
+    async def pause(seconds: float) -> None:
+        cut.append(seconds)
+
     throttle = Throttle(1, lambda: 0.0, pause)
-    throttle.wait(100)
-    throttle.wait(100)
+    asyncio.run(throttle.wait(100))
+    asyncio.run(throttle.wait(100))
     assert cut == [100.0]
 
 
 @pytest.mark.parametrize(("rate", "piece"), [(1, 1), (1600, 100), (1 << 30, 256 << 10)])
 def test_a_piece_is_small_enough_for_many_connections_to_take_turns(rate: int, piece: int) -> None:
-    assert Throttle(rate, lambda: 0.0, lambda _: None).piece == piece
+    assert Throttle(rate, lambda: 0.0, asyncio.sleep).piece == piece

@@ -1,5 +1,6 @@
 """The client, beside a server that says exactly what the test wants."""
 
+import asyncio
 import os
 import socket
 import threading
@@ -89,7 +90,7 @@ def test_bodies_of_any_size_arrive_whole(tmp_path: Path, size: int, *, throttled
         got.append(request(connected)[1])
         connected.sendall(OK)
 
-    throttle = Throttle(1 << 40, lambda: 0.0, lambda _: None) if throttled else None
+    throttle = Throttle(1 << 40, lambda: 0.0, asyncio.sleep) if throttled else None
     with (
         serving(script) as server,
         client_to(server.port, throttle=throttle) as client,
@@ -335,7 +336,7 @@ def test_a_file_that_is_cut_while_it_is_sent_is_an_error_of_the_source(
     tmp_path: Path, *, throttled: bool
 ) -> None:
     (tmp_path / "source").write_bytes(b"cut")
-    throttle = Throttle(1 << 40, lambda: 0.0, lambda _: None) if throttled else None
+    throttle = Throttle(1 << 40, lambda: 0.0, asyncio.sleep) if throttled else None
     with (
         serving(lose) as server,
         client_to(server.port, throttle=throttle) as client,

@@ -3,6 +3,7 @@
 The servers move the client's clock themselves, so that nothing here depends on how fast the machine is.
 """
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -111,7 +112,7 @@ def test_a_server_that_reads_next_to_nothing_is_given_up(
             while wire.recv(1 << 14):
                 time.now += 100.0
 
-    throttle = Throttle(1 << 40, lambda: 0.0, lambda _: None) if throttled else None
+    throttle = Throttle(1 << 40, lambda: 0.0, asyncio.sleep) if throttled else None
     with (
         serving(script) as server,
         client_to(server.port, time, scheme=scheme, authority=authority, throttle=throttle) as client,
@@ -152,7 +153,7 @@ def test_time_that_the_bandwidth_costs_is_not_the_server_s() -> None:
     """A limit of ours below the least rate slows a put and does not end it."""
     time = Time()
 
-    def pause(seconds: float) -> None:
+    async def pause(seconds: float) -> None:
         time.now += seconds
 
     def script(connected: socket.socket) -> None:

@@ -1,6 +1,6 @@
 """What is believed of an answer, whatever is in it and however it is cut into pieces."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -14,10 +14,11 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def answer(pieces: Sequence[bytes], most: int = ANSWER_BYTES) -> tuple[int, dict[str, str], bytes]:
-    left: Iterator[bytes] = iter([piece for piece in pieces if piece])
-    incoming = Incoming(lambda: next(left, b""))
-    status, _, headers = incoming.head()
-    return status, headers, b"".join(incoming.body(status, headers, most))
+    incoming = Incoming(most)
+    for piece in (*filter(None, pieces), b""):
+        if (whole := incoming.feed(piece)) is not None:
+            return whole.status, dict(whole.headers), whole.body
+    raise AssertionError("the end is an answer or an error")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from artifactd.stores.base import Put, Unavailable
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.bodies import content_md5
 from artifactd.stores.http.deadline import LEAST_RATE
+from artifactd.stores.http.loop import Loop
 from artifactd.stores.http.messages import Body, Piece
 from artifactd.stores.objects.in_time import InTime
 from artifactd.stores.objects.listing import Page, listed
@@ -58,6 +59,7 @@ class Container(Objects):
         self._session: tuple[Opened, DirectPut] | None = None
         self._sent = RequestCounts()
         self._retry = Retry(clock)
+        self.loop = Loop(f"send-{urlsplit(access.url).hostname or 'azure'}")
         self._in_time = InTime(
             urlsplit(access.url).hostname or "Azure",
             table.connect_timeout_seconds + table.read_timeout_seconds,
@@ -70,7 +72,9 @@ class Container(Objects):
         with self._lock:
             if self._session is None:
                 session = opened(self._access, self._table, self._identity, self._sent.count, self._clock.now)
-                direct = DirectPut(session, self._table, self._clock, self._sent.count, self._throttle)
+                direct = DirectPut(
+                    session, self._table, self._clock, self._sent.count, self._throttle, self.loop
+                )
                 self._session = session, direct
             return self._session
 
@@ -91,9 +95,9 @@ class Container(Objects):
         """As `Objects.close`."""
         self._retry.end()
         if self._session is not None:
-            session, direct = self._session
+            session, _ = self._session
             session.client.close()
-            direct.close()
+        self.loop.close()
 
     # --- writes ---
 
@@ -101,25 +105,25 @@ class Container(Objects):
         """As `Objects.ready`. Nothing is sent: a first small file costs one request."""
         self._opened()
 
-    def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:
+    async def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:
         """As `Objects.put`, by Put Blob."""
         content = put.source.content
         body = Piece(put.source.fd, 0, put.size) if content is None else content
-        md5 = content_md5(body, bytes.fromhex(put.digest), key)
+        md5 = await self._md5(body, bytes.fromhex(put.digest), key)
         headers = {"x-ms-blob-type": "BlockBlob", "content-md5": md5}
-        return self._made("PutBlob", key, {}, headers, body, metadata, expected)
+        return await self._made("PutBlob", key, {}, headers, body, metadata, expected)
 
     def begin(self, key: str, put: Put, metadata: Metadata) -> str:  # noqa: ARG002 - Amazon wants to know of them
         """As `Objects.begin`. Azure knows no uploads: the name is ours, and makes the blocks' names ours."""
         return uuid4().hex
 
-    def part(self, key: str, upload: str, number: int, piece: Body, digest: bytes) -> str:
+    async def part(self, key: str, upload: str, number: int, piece: Body, digest: bytes) -> str:
         """As `Objects.part`, by Put Block. The name is the block's id."""
         what = f"{key}, part {number}"
-        name, md5 = block_id(upload, number), content_md5(piece, digest, what)
-        _, direct = self._opened()
+        name, md5 = block_id(upload, number), await self._md5(piece, digest, what)
+        direct = await self._direct()
         queried = {"comp": "block", "blockid": name}
-        direct.put(Request(what, "PutBlock"), key, queried, {"content-md5": md5}, piece)
+        await direct.put(Request(what, "PutBlock"), key, queried, {"content-md5": md5}, piece)
         return name
 
     def complete(  # noqa: PLR0917 - as Objects.complete
@@ -136,9 +140,10 @@ class Container(Objects):
         blocks = "".join(f"<Uncommitted>{names[number]}</Uncommitted>" for number in sorted(names))
         body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'.encode()
         headers = {"content-md5": content_md5(body, hashlib.sha256(body).digest(), key)}
-        return self._made("PutBlockList", key, {"comp": "blocklist"}, headers, body, metadata, expected)
+        made = self._made("PutBlockList", key, {"comp": "blocklist"}, headers, body, metadata, expected)
+        return self.loop.run(made)
 
-    def _made(  # noqa: PLR0917 - the parts of a request, in their order
+    async def _made(  # noqa: PLR0917 - the parts of a request, in their order
         self,
         operation: str,
         key: str,
@@ -157,8 +162,20 @@ class Container(Objects):
             **{f"x-ms-meta-{name}": value.replace("  ", " %20") for name, value in metadata.items()},
             **condition(expected),
         }
-        _, direct = self._opened()
-        return direct.put(Request(key, operation, isinstance(expected, Absent)), key, queried, sent, body)
+        direct = await self._direct()
+        return await direct.put(
+            Request(key, operation, isinstance(expected, Absent)), key, queried, sent, body
+        )
+
+    async def _direct(self) -> DirectPut:
+        session = self._session
+        _, direct = await self.loop.aside(self._opened) if session is None else session
+        return direct
+
+    async def _md5(self, body: Body, digest: bytes, what: str) -> str:
+        """As `content_md5`: a file is read aside."""
+        hashed = partial(content_md5, body, digest, what)
+        return hashed() if isinstance(body, bytes) else await self.loop.aside(hashed)
 
     def abandon(self, key: str, upload: str) -> None:
         """As `Objects.abandon`. Nothing is sent.

@@ -17,6 +17,7 @@ from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.bodies import size_of
 from artifactd.stores.http.client import Client
 from artifactd.stores.http.connect import Server
+from artifactd.stores.http.loop import Loop
 from artifactd.stores.http.messages import Answer, Body, Unanswered
 
 _CREATED = 201
@@ -25,17 +26,18 @@ _UNBELIEVED = 401
 
 
 class DirectPut:
-    """Signs and sends. Threads may use it at the same time. `sent` hears each operation."""
+    """Signs and sends, in `loop`. `sent` hears each operation."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - one of each, and each of a type of its own
         self,
         session: Opened,
         table: AzureTable,
         clock: Clock,
         sent: Callable[[str], None],
         throttle: Throttle | None,
+        loop: Loop,
     ) -> None:
-        self._session, self._clock, self._sent = session, clock, sent
+        self._session, self._clock, self._sent, self._loop = session, clock, sent, loop
         parts = urlsplit(session.account.url)
         self._root = f"{parts.path}/{table.container}/"
         server = Server.at(
@@ -45,9 +47,9 @@ class DirectPut:
             table.read_timeout_seconds,
             KEYS,
         )
-        self._client = Client(server, throttle, clock.monotonic)
+        self._client = Client(server, throttle, clock.monotonic, loop)
 
-    def put(
+    async def put(
         self, request: Request, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Body
     ) -> str:
         """Send the bytes; `headers` have their MD5 for the server to check.
@@ -55,7 +57,7 @@ class DirectPut:
         Returns the ETag; a block has none: "".
 
         Raises:
-            StoreError: what the answer means; see `answers` and `Client.send`. It shows no SAS token.
+            StoreError: what the answer means; see `answers` and `Client.request`. It shows no SAS token.
         """
         now = self._clock.now()
         path = self._root + quote(key, safe="/~")
@@ -64,9 +66,9 @@ class DirectPut:
             "x-ms-date": dated(datetime.fromtimestamp(now, UTC)),
             "x-ms-version": VERSION,
         }
-        sent |= self._authorized(path, queried, sent, size_of(body))
+        sent |= await self._authorized(path, queried, sent, size_of(body))
         self._sent(request.operation)
-        answer = self._client.send("PUT", self._target(path, queried), sent, body)
+        answer = await self._client.request("PUT", self._target(path, queried), sent, body)
         if answer.status >= _REDIRECTION:
             account = self._session.account
             asked = replace(request, now=now, sas_ends=account.sas_ends, sas_begins=account.sas_begins)
@@ -76,12 +78,13 @@ class DirectPut:
             raise Unanswered(FOREIGN, request.what)
         return etag
 
-    def _authorized(
+    async def _authorized(
         self, path: str, queried: Mapping[str, str], headers: Mapping[str, str], size: int
     ) -> dict[str, str]:
         account, bearer = self._session.account, self._session.bearer
         if bearer is not None:
-            return {"authorization": f"Bearer {bearer.token()}"}
+            token = bearer.kept() or await self._loop.aside(bearer.token)
+            return {"authorization": f"Bearer {token}"}
         if not account.key:
             return {}  # the SAS token goes with the query
         signed = {**headers, "content-length": str(size)}
@@ -96,7 +99,3 @@ class DirectPut:
         if answer.status == _UNBELIEVED and self._session.bearer is not None:
             self._session.bearer.forget()
         return meaning(of_answer(answer.status, answer.headers, answer.body), request)
-
-    def close(self) -> None:
-        """Close idle connections."""
-        self._client.close()

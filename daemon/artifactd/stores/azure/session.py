@@ -63,6 +63,11 @@ class Bearer(TokenSource):
         """
         return str(self.get_token(_SCOPE).token)
 
+    def kept(self) -> str | None:
+        """The token, where it can be told without asking or waiting."""
+        got = self._got
+        return None if got is None or self._now() > self._ends - _EARLY else str(got.token)
+
     def get_token(self, *scopes: str, **options: Any) -> Any:  # noqa: ANN401 - azure-core's protocol
         """As `TokenSource.get_token`, which the SDK asks. Raises as `token`."""
         del scopes, options  # nobody asks for another scope

@@ -145,20 +145,19 @@ def _reached(via: tuple[str, int], server: Server, deadline: Deadline) -> socket
 
 def _tunnel(plain: socket.socket, server: Server, proxy: SplitResult, deadline: Deadline) -> None:
     """Ask the proxy to connect us (RFC 9110, 9.3.6)."""
-
-    def receive() -> bytes:
-        plain.settimeout(deadline.within(server.read_seconds))
-        return plain.recv(4096)
-
     target = f"{server.host}:{server.port}"
     lines = (f"CONNECT {target} HTTP/1.1", f"Host: {target}", *authorization(proxy), "", "")
     plain.settimeout(deadline.within(server.read_seconds))
     plain.sendall("\r\n".join(lines).encode("latin-1"))
-    status, _, _ = Incoming(receive).head()
-    if status >= 500:  # noqa: PLR2004 - RFC 9110, 15.6: it did not get there
-        raise Unavailable(f"the proxy {proxy.hostname} did not reach {target}: HTTP {status}")
-    if status >= 300:  # noqa: PLR2004 - RFC 9110, 15.3: all 2xx are tunnels
-        raise Denied(f"the proxy {proxy.hostname} refuses to connect to {target}: HTTP {status}")
+    incoming, answer = Incoming(), None
+    incoming.expect(bodiless=True)
+    while answer is None:
+        plain.settimeout(deadline.within(server.read_seconds))
+        answer = incoming.feed(plain.recv(4096))
+    if answer.status >= 500:  # noqa: PLR2004 - RFC 9110, 15.6: it did not get there
+        raise Unavailable(f"the proxy {proxy.hostname} did not reach {target}: HTTP {answer.status}")
+    if answer.status >= 300:  # noqa: PLR2004 - RFC 9110, 15.3: all 2xx are tunnels
+        raise Denied(f"the proxy {proxy.hostname} refuses to connect to {target}: HTTP {answer.status}")
 
 
 def authorization(proxy: SplitResult) -> list[str]:

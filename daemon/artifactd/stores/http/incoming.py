@@ -1,14 +1,16 @@
-"""What a server says on a connection, read no further and kept no longer than it may be (RFC 9112).
+"""What a server says on a connection, kept no longer than it may be (RFC 9112).
 
-Every number that a server says is checked before it is acted on, and everything that could go on without an
-end has one.
+It is fed with the bytes as they come, and waits for nothing itself. Every number that a server says is
+checked before it is acted on, and everything that could go on without an end has one.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from collections.abc import Generator, Mapping
+from typing import Final, TypeVar
 
 from artifactd.stores.http.messages import (
+    ANSWER_BYTES,
     HEAD_BYTES,
+    Answer,
     bounded,
     chunk_size,
     is_chunked,
@@ -17,6 +19,11 @@ from artifactd.stores.http.messages import (
     parsed_head,
 )
 
+T = TypeVar("T")
+
+_Reading = Generator[None, None, T]
+"""What is read of the buffer; it stops where it needs more."""
+
 _ANNOUNCEMENTS: Final = 16
 """Answers 1xx before the real one: servers send one, or one every few seconds while they work."""
 
@@ -24,82 +31,106 @@ _CHUNK_LINE_BYTES: Final = 1024
 
 
 class Incoming:
-    """The bytes of one connection. `receive` gives the next ones, and none once the server has ended it."""
+    """The bytes of one connection: one answer after the other, with a body of `most` bytes at most."""
 
-    def __init__(self, receive: Callable[[], bytes]) -> None:
-        self._receive = receive
+    def __init__(self, most: int = ANSWER_BYTES) -> None:
+        self._most = most
         self._buffer = bytearray()
+        self.expect()
+
+    def expect(self, *, bodiless: bool = False) -> None:
+        """The next answer is to come: one to CONNECT or HEAD is `bodiless`, whatever its headers say."""
         self.heard = False
-        """whether anything came since it was last set to False"""
-        self.ended = False
-        """whether the server has ended the connection"""
+        """whether anything came of it"""
+        self.body = bytearray()
+        """what came of its body"""
+        self.last = False
+        """whether the connection ends with it; known once it is whole"""
+        self._bodiless = bodiless
+        self._ended = False
+        self._reading = self._answer()
 
     @property
     def drained(self) -> bool:
         """Whether all that came was read."""
         return not self._buffer
 
-    def head(self) -> tuple[int, bytes, dict[str, str]]:
-        """Status, version and headers of the next answer; 1xx only announces it (RFC 9110, 15.2).
+    def feed(self, piece: bytes) -> Answer | None:
+        """Take the next bytes, none where the server has ended the connection. The answer, once it is whole.
 
         Raises:
-            ValueError: this is no answer in HTTP.
-            OSError: of `receive`; or the server ended the connection.
+            ValueError: this is no answer in HTTP, or a longer one.
+            ConnectionResetError: the server ended the connection before the answer.
         """
+        self._buffer += piece
+        self.heard, self._ended = self.heard or bool(piece), not piece
+        try:
+            next(self._reading)
+        except StopIteration as whole:
+            answer: Answer = whole.value
+            return answer
+        return None
+
+    def _answer(self) -> _Reading[Answer]:
+        """1xx only announces it (RFC 9110, 15.2)."""
         for _ in range(1 + _ANNOUNCEMENTS):
-            status, version, headers = parsed_head(self._until(b"\r\n\r\n", HEAD_BYTES))
+            status, version, headers = parsed_head((yield from self._until(b"\r\n\r\n", HEAD_BYTES)))
             if status >= 200:  # noqa: PLR2004 - RFC 9110, 15.3
-                return status, version, headers
-        raise ValueError("it announces an answer again and again")
+                break
+        else:
+            raise ValueError("it announces an answer again and again")
+        if not self._bodiless:
+            yield from self._read_body(status, headers)
+        closing = "close" in headers.get("connection", "").lower() or version == b"HTTP/1.0"
+        self.last = closing or self._ended
+        return Answer(status, headers, bytes(self.body))
 
-    def body(self, status: int, headers: Mapping[str, str], most: int) -> Iterator[bytes]:
-        """The pieces of the answer's body, as the headers say how it ends: `most` bytes in all.
-
-        Raises:
-            ValueError: the headers or the body are none of HTTP's, or it is longer.
-            OSError: as `head`.
-        """
+    def _read_body(self, status: int, headers: Mapping[str, str]) -> _Reading[None]:
+        """Read it, as the headers say how it ends."""
         if status in (204, 304):
             return
         if is_chunked(headers):
-            yield from self._chunks(most)
+            yield from self._chunks()
         elif (size := length(headers)) is not None:
-            yield from self._exactly(bounded(size, most))
+            yield from self._exactly(bounded(size, self._most))
         else:
-            while self._buffer or self._more():
-                most -= bounded(len(self._buffer), most)
-                yield self._take(len(self._buffer))
+            while self._buffer or (yield from self._more()):
+                bounded(len(self.body) + len(self._buffer), self._most)
+                self.body += self._take(len(self._buffer))
 
-    def _chunks(self, most: int) -> Iterator[bytes]:
-        while size := chunk_size(self._until(b"\r\n", _CHUNK_LINE_BYTES)):
-            most -= bounded(size, most)
+    def _chunks(self) -> _Reading[None]:
+        while size := chunk_size((yield from self._until(b"\r\n", _CHUNK_LINE_BYTES))):
+            bounded(len(self.body) + size, self._most)
             yield from self._exactly(size)
-            if b"".join(self._exactly(2)) != b"\r\n":
+            while len(self._buffer) < 2:  # noqa: PLR2004 - the line's end
+                yield from self._next()
+            if self._take(2) != b"\r\n":
                 raise ValueError("its chunks do not end where they say")
-        self._trailers()
+        yield from self._trailers()
 
-    def _trailers(self) -> None:
+    def _trailers(self) -> _Reading[None]:
         """Read what stands behind a chunked body. It says nothing that is needed."""
         lines, size = list[bytes](), 0
-        while line := self._until(b"\r\n", HEAD_BYTES):
+        while line := (yield from self._until(b"\r\n", HEAD_BYTES)):
             size = bounded(size + len(line) + 2, HEAD_BYTES)
             lines.append(line)
         parsed_fields(lines)
 
-    def _exactly(self, size: int) -> Iterator[bytes]:
+    def _exactly(self, size: int) -> _Reading[None]:
+        """So many bytes more of the body."""
         while size:
             if not self._buffer:
-                self._next()
+                yield from self._next()
             piece = self._take(min(size, len(self._buffer)))
+            self.body += piece
             size -= len(piece)
-            yield piece
 
-    def _until(self, end: bytes, most: int) -> bytes:
+    def _until(self, end: bytes, most: int) -> _Reading[bytes]:
         searched = 0
         while (place := self._buffer.find(end, searched)) < 0:
             bounded(len(self._buffer), most)
             searched = max(0, len(self._buffer) - len(end) + 1)
-            self._next()
+            yield from self._next()
         line = self._take(bounded(place, most))
         del self._buffer[: len(end)]
         return line
@@ -109,12 +140,11 @@ class Incoming:
         del self._buffer[:size]
         return taken
 
-    def _next(self) -> None:
-        if not self._more():
+    def _next(self) -> _Reading[None]:
+        if not (yield from self._more()):
             raise ConnectionResetError(None, "it closed the connection")
 
-    def _more(self) -> bool:
-        piece = self._receive()
-        self._buffer += piece
-        self.heard, self.ended = self.heard or bool(piece), not piece
-        return bool(piece)
+    def _more(self) -> _Reading[bool]:
+        if not self._ended:
+            yield
+        return not self._ended

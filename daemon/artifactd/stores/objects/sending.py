@@ -13,21 +13,21 @@ from artifactd.stores.http.messages import Piece, Unanswered
 from artifactd.stores.objects.metadata import metadata
 from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.server import Absent, Expected, Forgotten, Holds, Objects, Taken
+from artifactd.stores.objects.slots import Slots
 from artifactd.stores.objects.unfinished import Unfinished, UploadLog
-from artifactd.stores.objects.workers import Workers
 
 MOST_FRUITLESS: Final = 5
 """Tries that get no part of an upload any further, before it is begun anew: perhaps it is the upload."""
 
 
 class Sending(Protocol):
-    """One copy on its way. It can be sent again, with another expectation."""
+    """One copy on its way. It can be sent again, with another expectation. All but `send` may block."""
 
     @property
     def attempt(self) -> str:
         """Kept in the object's metadata: it tells our own work from anyone else's."""
 
-    def send(self, expected: Expected) -> str:
+    async def send(self, expected: Expected) -> str:
         """Send what the server does not have yet. Returns the object's version. Raises as `Objects`."""
 
     def done(self) -> None:
@@ -44,13 +44,15 @@ class Whole:
     server: Objects
     key: str
     put: Put
+    slots: Slots
     retry: Retry
     attempt: str = field(default_factory=lambda: uuid4().hex)
 
-    def send(self, expected: Expected) -> str:
+    async def send(self, expected: Expected) -> str:
         """As `Sending.send`."""
         described = metadata(self.put, self.attempt)
-        return self.retry(partial(self.server.put, self.key, self.put, described, expected))
+        send = partial(self.server.put, self.key, self.put, described, expected)
+        return await self.retry.awaited(partial(self.slots.request, send))
 
     def done(self) -> None:
         """As `Sending.done`: nothing is."""
@@ -70,7 +72,7 @@ class InParts:
     unfinished: Unfinished
     """what is written down of it; `upload` is empty before it is begun"""
     upload_log: UploadLog
-    workers: Workers
+    slots: Slots
     retry: Retry
     fruitless: dict[str, int]
     """upload → tries in a row in which the server took no part of it"""
@@ -80,37 +82,61 @@ class InParts:
         """As `Sending.attempt`: that of the run which began it."""
         return self.unfinished.attempt
 
-    def send(self, expected: Expected) -> str:
+    async def send(self, expected: Expected) -> str:
         """As `Sending.send`.
 
         Raises:
             Forgotten: the server has put the parts together, or dropped them. They are forgotten here, too.
             StoreError: as `Objects`. After several tries in a row that got no further all is forgotten, too.
         """
-        described = metadata(self.put, self.attempt)
-        had = len(self.unfinished.parts)
+        aside, had = self.server.loop.aside, len(self.unfinished.parts)
         try:
-            if not self.unfinished.upload:
-                self._begin(self.retry(partial(self.server.begin, self.key, self.put, described)))
-            names = self.unfinished.parts
-            missing = [n for n in range(1, len(self.parts.digests) + 1) if n not in names]
-            self.workers.each(self._part, missing)
-            if not self.server.honours.of_completion:
-                self._look(expected)
-            done = partial(
-                self.server.complete, self.key, self.unfinished.upload, names, self.put, described, expected
-            )
-            version = self.retry(done)
+            await aside(self._begin)
+            missing = [n for n in range(1, len(self.parts.digests) + 1) if n not in self.unfinished.parts]
+            await self.slots.each(self._part, missing)
+            version = await aside(partial(self._complete, expected))
         except Forgotten:
-            self._begin_anew()  # it may know the upload still, and lack a part of it
+            await aside(self._begin_anew)  # it may know the upload still, and lack a part of it
             raise
         except (Denied, Taken):
             raise  # of the store, or of the key
         except StoreError:
-            self._failed(further=len(self.unfinished.parts) > had)
+            await aside(partial(self._failed, further=len(self.unfinished.parts) > had))
             raise
-        self.done()
+        await aside(self.done)
         return version
+
+    def _begin(self) -> None:
+        if not self.unfinished.upload:
+            described = metadata(self.put, self.attempt)
+            upload = self.retry(partial(self.server.begin, self.key, self.put, described))
+            self.unfinished = self.unfinished.named(upload)
+            self.upload_log.begun(self.unfinished)
+
+    async def _part(self, number: int) -> None:
+        offset = (number - 1) * self.parts.size
+        piece = Piece(self.put.source.fd, offset, min(self.parts.size, self.put.size - offset))
+        upload, digest = self.unfinished.upload, self.parts.digests[number - 1]
+        send = partial(self.server.part, self.key, upload, number, piece, digest)
+        in_turn = partial(self.slots.request, send)
+        try:
+            name = await self.retry.awaited(in_turn)
+        except Unanswered:  # a part is the same however often it is sent
+            name = await self.retry.awaited(in_turn)
+        await self.server.loop.aside(partial(self.upload_log.has, upload, number, name))
+        self.unfinished.parts[number] = name
+
+    def _complete(self, expected: Expected) -> str:
+        if not self.server.honours.of_completion:
+            self._look(expected)
+        described, upload, names = (
+            metadata(self.put, self.attempt),
+            self.unfinished.upload,
+            self.unfinished.parts,
+        )
+        return self.retry(
+            partial(self.server.complete, self.key, upload, names, self.put, described, expected)
+        )
 
     def _look(self, expected: Expected) -> None:
         """See whether the key holds what is expected, where the server does not: parts take their time.
@@ -145,22 +171,6 @@ class InParts:
         with suppress(StoreError):
             self.server.abandon(self.key, self.unfinished.upload)
         self.done()
-
-    def _begin(self, upload: str) -> None:
-        self.unfinished = self.unfinished.named(upload)
-        self.upload_log.begun(self.unfinished)
-
-    def _part(self, number: int) -> None:
-        offset = (number - 1) * self.parts.size
-        piece = Piece(self.put.source.fd, offset, min(self.parts.size, self.put.size - offset))
-        upload, digest = self.unfinished.upload, self.parts.digests[number - 1]
-        send = partial(self.server.part, self.key, upload, number, piece, digest)
-        try:
-            name = self.retry(send)
-        except Unanswered:  # a part is the same however often it is sent
-            name = self.retry(send)
-        self.upload_log.has(upload, number, name)
-        self.unfinished.parts[number] = name
 
     def _ended(self) -> None:
         self.upload_log.ended(self.unfinished.upload)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from artifactd.artifact import Digest
 from artifactd.stores.base import Proof, Put, StoreError
+from artifactd.stores.http.loop import Loop
 from artifactd.stores.http.messages import Body
 
 Metadata = Mapping[str, str]
@@ -74,10 +75,14 @@ class Head:
 class Objects(ABC):
     """A bucket or a container. Keys are whole, with the prefix. Threads may call at the same time.
 
+    What sends bytes runs in its `loop`. All else blocks, and is called in threads.
+
     Every method may raise what the store's contract knows: `Unavailable` (with `retry_after` where the server
     asks for a pause), `Denied`, `Unacceptable`, and `Unanswered` where it is not known what became of it.
     """
 
+    loop: Loop
+    """of all its connections"""
     honours: Conditions = Conditions()
     """known once it is `ready`"""
     proof: Proof = Proof.SERVER_CHECKSUM
@@ -94,7 +99,7 @@ class Objects(ABC):
         """
 
     @abstractmethod
-    def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:
+    async def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:
         """Write the object in one request. Returns its version.
 
         Raises:
@@ -108,7 +113,7 @@ class Objects(ABC):
         """Announce an object in parts. Returns the server's name for it. Nothing is visible yet."""
 
     @abstractmethod
-    def part(self, key: str, upload: str, number: int, piece: Body, digest: bytes) -> str:
+    async def part(self, key: str, upload: str, number: int, piece: Body, digest: bytes) -> str:
         """Send a part, numbered from 1, with this SHA-256 (32 bytes). Returns the server's name for it.
 
         Raises:

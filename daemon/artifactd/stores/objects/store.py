@@ -6,12 +6,13 @@ seen, anything else is a conflict. A large copy is looked for first, because its
 The first copy of all is looked for afterwards: a server may say that it took it, and have nothing.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
 from artifactd import checksum
@@ -21,6 +22,7 @@ from artifactd.stores.base import (
     Conflict,
     Corrupt,
     Denied,
+    Parts,
     Proof,
     Put,
     Receipt,
@@ -37,8 +39,10 @@ from artifactd.stores.http.messages import Unanswered
 from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.sending import InParts, Sending, Whole, in_parts, resumed
 from artifactd.stores.objects.server import Absent, Expected, Forgotten, Head, Holds, Objects, Taken
+from artifactd.stores.objects.slots import Slots
 from artifactd.stores.objects.unfinished import Unfinished, UploadLog
-from artifactd.stores.objects.workers import Workers
+
+T = TypeVar("T")
 
 _TRIES: Final = 3  # somebody who changes a key faster than this is answered at the next put
 
@@ -86,64 +90,70 @@ class ObjectStore(Store):
         self._abandon_after = abandon_after
         self._upload_log = upload_log
         self._clock = clock
-        self._workers = Workers(f"send-{name}", connections)
+        self._slots = Slots(connections)
         self._retry = Retry(clock)
         self._fruitless = dict[str, int]()
         self._readying = Lock()
         self._ready = False
-        self._seeing = Lock()
+        self._seeing = asyncio.Lock()
         self._seen = False
         self._swept = -_SWEEP_SECONDS
 
     # --- puts ---
 
     def _put(self, puts: Sequence[Put]) -> list[Result]:
-        results = dict[int, Result]()
-        out: list[StoreError] = []
-
-        def deliver(number: int) -> None:
-            result = out[0] if out else self._result(puts[number])
-            if isinstance(result, Unavailable | Denied):
-                out.append(result)  # the others are not tried: they would hear the same
-            results[number] = result
-
         try:
             self._make_ready()
         except (Unavailable, Denied) as error:
             return [error] * len(puts)
         except OSError as error:
             return [_unreadable(put, error) for put in puts]
-        self._workers.each(deliver, [n for n, put in enumerate(puts) if not self._is_large(put)])
+        return self._server.loop.run(self._results(puts))
+
+    async def _results(self, puts: Sequence[Put]) -> list[Result]:
+        results = dict[int, Result]()
+        out: list[StoreError] = []
+
+        async def deliver(number: int) -> None:
+            result = out[0] if out else await self._result(puts[number])
+            if isinstance(result, Unavailable | Denied):
+                out.append(result)  # the others are not tried: they would hear the same
+            results[number] = result
+
+        await self._slots.each(deliver, [n for n, put in enumerate(puts) if not self._is_large(put)])
         for number in (n for n, put in enumerate(puts) if self._is_large(put)):
-            deliver(number)  # its parts keep the workers busy
+            await deliver(number)  # its parts take all the slots there are
         return [results[number] for number in range(len(puts))]
 
-    def _result(self, put: Put) -> Result:
+    async def _result(self, put: Put) -> Result:
         try:
-            return self._delivered(put)
+            return await self._delivered(put)
         except StoreError as error:
             return error
         except OSError as error:
             return _unreadable(put, error)
 
-    def _delivered(self, put: Put) -> Receipt:
+    async def _delivered(self, put: Put) -> Receipt:
         if self._is_large(put):
-            put = replace(put, source=replace(put.source, parts=in_parts(put, self.part_size)))
-        sending = self._sending(put)
+            parts = await self._aside(partial(in_parts, put, self.part_size))
+            put = replace(put, source=replace(put.source, parts=parts))
+            sending = await self._aside(partial(self._in_parts, put, parts))
+        else:
+            sending = Whole(self._server, self._name(put.key), put, self._slots, self._retry)
         try:
-            receipt = self._settled(put, sending)
+            receipt = await self._settled(put, sending)
         except Denied:
             raise  # of the store, not of this copy: its parts will be wanted
         except Refusal:
-            sending.give_up()
+            await self._aside(sending.give_up)
             raise
-        if receipt.written:
-            sending.done()
-        else:
-            sending.give_up()
+        if not receipt.written:
+            await self._aside(sending.give_up)
+        elif self._is_large(put):
+            await self._aside(sending.done)
         return receipt
 
-    def _settled(self, put: Put, sending: Sending) -> Receipt:
+    async def _settled(self, put: Put, sending: Sending) -> Receipt:
         """Send until the key holds the bytes.
 
         Raises:
@@ -151,7 +161,8 @@ class ObjectStore(Store):
         """
         expected = self._first_expectation(put)
         if self._is_large(put) or not self._conditional(put):
-            looked = self._look(put, sending.attempt, self._before(put, expected))
+            unseen = self._before(put, expected)
+            looked = await self._aside(partial(self._look, put, sending.attempt, unseen))
             if isinstance(looked, Receipt):
                 return looked
             expected = looked
@@ -160,8 +171,8 @@ class ObjectStore(Store):
             if isinstance(expected, Holds) and not self._server.honours.of_own_versions:
                 raise Refusal(f"{put.key} cannot be replaced: {_OWN_VERSIONS}")
             try:
-                version = sending.send(expected)
-                there = self._digest_there(put, version)
+                version = await sending.send(expected)
+                there = await self._digest_there(put, version)
                 if there == put.digest:
                     return Receipt(put.digest, put.size, self._proof(put), version)
                 failed = Corrupt(
@@ -169,7 +180,8 @@ class ObjectStore(Store):
                 )
                 expected = Holds(version)
             except (Taken, Unanswered, Forgotten) as error:
-                looked = self._look(put, sending.attempt, _after(put, error, expected))
+                unseen = _after(put, error, expected)
+                looked = await self._aside(partial(self._look, put, sending.attempt, unseen))
                 if isinstance(looked, Receipt):
                     return looked
                 if isinstance(error, Unanswered):
@@ -180,7 +192,7 @@ class ObjectStore(Store):
     def _first_expectation(self, put: Put) -> Expected:
         return Holds(put.version) if _replaces(put) else Absent()
 
-    def _digest_there(self, put: Put, version: str) -> Digest:
+    async def _digest_there(self, put: Put, version: str) -> Digest:
         """Of the bytes that the server has: by its own checksum, or read back where it verifies none.
 
         Raises:
@@ -188,20 +200,22 @@ class ObjectStore(Store):
             StoreError: it cannot be known.
         """
         if self._proof(put) is Proof.SERVER_CHECKSUM:
-            self._see_one_kept(put, version)
+            if not self._seen:
+                await self._see_one_kept(put, version)
             return put.digest
-        digest = self.digest(put.key)
+        digest = await self._aside(partial(self.digest, put.key))
         if digest is None:
             raise Denied(_NOTHING_KEPT, put.key)
         return digest
 
-    def _see_one_kept(self, put: Put, version: str) -> None:
+    async def _see_one_kept(self, put: Put, version: str) -> None:
         """Look for the first copy that this store was given, and for no other. Raises as `_digest_there`."""
-        with self._seeing:
+        async with self._seeing:
             if self._seen:
                 return
+            look = partial(self._server.head, self._name(put.key))
             try:
-                head = self._retry(partial(self._server.head, self._name(put.key)))
+                head = await self._aside(partial(self._retry, look))
                 kept = head is not None and (head.version != version or head.size == put.size)
             except Refusal:  # this account may not look
                 kept = True
@@ -269,15 +283,16 @@ class ObjectStore(Store):
         """How it is known that the server has the bytes that it was sent."""
         return self._server.proof_of_parts if self._is_large(put) else self._server.proof
 
+    async def _aside(self, act: Callable[[], T]) -> T:
+        """What `act` returns or raises, which may block."""
+        return await self._server.loop.aside(act)
+
     # --- large copies ---
 
     def _is_large(self, put: Put) -> bool:
         return put.source.content is None and put.size > self.part_size
 
-    def _sending(self, put: Put) -> Sending:
-        parts = put.source.parts
-        if not self._is_large(put) or parts is None:
-            return Whole(self._server, self._name(put.key), put, self._retry)
+    def _in_parts(self, put: Put, parts: Parts) -> Sending:
         known = [one for one in self._upload_log.unfinished(self.name) if one.key == put.key]
         begun = resumed(put, parts, known)
         for unfinished in known:
@@ -291,7 +306,7 @@ class ObjectStore(Store):
             parts,
             begun or fresh,
             self._upload_log,
-            self._workers,
+            self._slots,
             self._retry,
             self._fruitless,
         )
@@ -374,7 +389,6 @@ class ObjectStore(Store):
     def close(self) -> None:
         """As `Store.close`. Pauses end at once."""
         self._retry.end()
-        self._workers.close()
         self._server.close()
 
 

@@ -1,6 +1,6 @@
 """A bucket: the bytes of puts leave by requests of our own, everything else is boto3's."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from threading import Lock
@@ -12,6 +12,7 @@ from artifactd.config.destinations.s3 import S3Access, S3Endpoint, S3Table
 from artifactd.stores.base import CHUNK, Corrupt, Proof, Put, StoreError, Unavailable
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.deadline import LEAST_RATE
+from artifactd.stores.http.loop import Loop
 from artifactd.stores.http.messages import Body, Unanswered
 from artifactd.stores.objects.in_time import InTime
 from artifactd.stores.objects.listing import Page, listed
@@ -71,6 +72,7 @@ class Bucket(Objects):
         self._session: tuple[Opened, DirectPut] | None = None
         self._sent = RequestCounts()
         self._retry = Retry(clock)
+        self.loop = Loop(f"send-{urlsplit(endpoint.url).hostname or 's3'}")
         self._in_time = InTime(
             urlsplit(endpoint.url).hostname or "S3",
             endpoint.connect_seconds + endpoint.read_seconds,
@@ -84,7 +86,9 @@ class Bucket(Objects):
             if self._session is None:
                 opening = partial(opened, self._access, self._endpoint, self._sent.count)
                 session = self._in_time(opening, CHUNK, "the credentials")
-                direct = DirectPut(session, self._endpoint, self._clock, self._sent.count, self._throttle)
+                direct = DirectPut(
+                    session, self._endpoint, self._clock, self._sent.count, self._throttle, self.loop
+                )
                 self._session = session, direct
             return self._session
 
@@ -122,9 +126,9 @@ class Bucket(Objects):
         """As `Objects.close`."""
         self._retry.end()
         if self._session is not None:
-            session, direct = self._session
+            session, _ = self._session
             session.client.close()
-            direct.close()
+        self.loop.close()
 
     # --- writes ---
 
@@ -144,16 +148,16 @@ class Bucket(Objects):
             self.proof_of_parts = _proof(checks=of_parts)
         self.honours, self._bare = probed.honours, probed.bare
 
-    def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:
+    async def put(self, key: str, put: Put, metadata: Metadata, expected: Expected) -> str:
         """As `Objects.put`."""
-        body = checksums.whole(put, self._verified)
+        body = await self._checked(put.source.content, partial(checksums.whole, put, self._verified))
         headers = {
             **body.headers,
             **object_options.headers(object_options.of_put(self._table, self._clock.now())),
             **{f"x-amz-meta-{name}": value for name, value in metadata.items()},
             **condition(self._named(expected)),
         }
-        return self._kept("PutObject", key, {}, headers, body)
+        return await self._kept("PutObject", key, {}, headers, body)
 
     def begin(self, key: str, put: Put, metadata: Metadata) -> str:  # noqa: ARG002 - Azure wants the put
         """As `Objects.begin`."""
@@ -172,19 +176,26 @@ class Bucket(Objects):
             raise Unavailable(FOREIGN, key)
         return upload
 
-    def part(self, key: str, upload: str, number: int, piece: Body, digest: bytes) -> str:
+    async def part(self, key: str, upload: str, number: int, piece: Body, digest: bytes) -> str:
         """As `Objects.part`. The name is the part's ETag."""
-        body = checksums.part(piece, digest, self._verified, f"{key}, part {number}")
+        what = f"{key}, part {number}"
+        body = await self._checked(piece, partial(checksums.part, piece, digest, self._verified, what))
         queried = {"partNumber": str(number), "uploadId": upload}
         headers = {**body.headers, **object_options.headers(object_options.asking(self._table))}
-        return self._kept("UploadPart", key, queried, headers, body)
+        return await self._kept("UploadPart", key, queried, headers, body)
 
-    def _kept(
+    async def _checked(self, body: Body | None, checked: Callable[[], Checked]) -> Checked:
+        """The bytes with what they are checked against: a file that has to be read for it is read aside."""
+        if isinstance(body, bytes) or self._verified is Verified.SHA256:
+            return checked()
+        return await self.loop.aside(checked)
+
+    async def _kept(
         self, operation: str, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Checked
     ) -> str:
         """Send the bytes. Returns the ETag. Corrupt is raised, too, where the server says it got others."""
-        _, direct = self._opened()
-        kept = direct.put(operation, key, queried, headers, body)
+        _, direct = await self.loop.aside(self._opened) if self._session is None else self._session
+        kept = await direct.put(operation, key, queried, headers, body)
         if kept.digest not in {None, body.sha256}:
             raise Corrupt(f"the server says that it got bytes with sha256 {kept.digest}", key)
         return kept.etag

@@ -10,6 +10,7 @@ from artifactd.config.destinations.s3 import S3Endpoint
 from artifactd.stores.http.bandwidth import Throttle
 from artifactd.stores.http.client import Client
 from artifactd.stores.http.connect import Server
+from artifactd.stores.http.loop import Loop
 from artifactd.stores.http.messages import Unanswered
 from artifactd.stores.s3 import checksums
 from artifactd.stores.s3.answers import FOREIGN, meaning, of_xml
@@ -31,29 +32,34 @@ class Kept:
 
 
 class DirectPut:
-    """Signs and sends. Threads may use it at the same time. `sent` hears each operation."""
+    """Signs and sends, in `loop`. `sent` hears each operation."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - one of each, and each of a type of its own
         self,
         session: Opened,
         endpoint: S3Endpoint,
         clock: Clock,
         sent: Callable[[str], None],
         throttle: Throttle | None,
+        loop: Loop,
     ) -> None:
+        self.loop = loop
         self._session, self._clock, self._sent = session, clock, sent
         server = Server.at(session.url, session.tls, endpoint.connect_seconds, endpoint.read_seconds, KEYS)
-        self._client = Client(server, throttle, clock.monotonic)
+        self._client = Client(server, throttle, clock.monotonic, loop)
 
-    def put(
+    async def put(
         self, operation: str, key: str, queried: Mapping[str, str], headers: Mapping[str, str], body: Checked
     ) -> Kept:
         """Send the bytes to `key`.
 
         Raises:
-            StoreError: what the answer means; see `answers` and `Client.send`.
+            StoreError: what the answer means; see `answers` and `Client.request`.
             OSError: the source cannot be read.
         """
+        credentials = self._session.kept()
+        if credentials is None:
+            credentials = await self.loop.aside(self._session.credentials)
         target, asked = self._session.root + path(key), query(queried)
         signed_headers = signed(
             "PUT",
@@ -62,12 +68,14 @@ class DirectPut:
             {"host": self._client.server.address, **headers},
             body.sha256,
             datetime.fromtimestamp(self._clock.now(), UTC),
-            self._session.credentials(),
+            credentials,
             self._session.region,
         )
         del signed_headers["host"]  # the client says it
         self._sent(operation)
-        answer = self._client.send("PUT", f"{target}?{asked}" if asked else target, signed_headers, body.body)
+        answer = await self._client.request(
+            "PUT", f"{target}?{asked}" if asked else target, signed_headers, body.body
+        )
         if answer.status != _OK:
             code, sentence = of_xml(answer.body)
             raise meaning(answer.status, code, sentence, answer.headers, key, operation)
@@ -75,7 +83,3 @@ class DirectPut:
         if not etag:
             raise Unanswered(FOREIGN, key)
         return Kept(etag, checksums.proven(answer.headers.get(SHA256_HEADER, ""), "", None))
-
-    def close(self) -> None:
-        """Close idle connections."""
-        self._client.close()

@@ -73,7 +73,7 @@ def checked(direct: DirectPut, key: str, headers: Mapping[str, str]) -> Verified
         wrong = checksums.of_content(_CONTENT, verified).headers
         body = checksums.of_content(_OTHER, verified)
         try:
-            direct.put("PutObject", f"{key}-refused", {}, {**headers, **wrong}, body)
+            direct.loop.run(direct.put("PutObject", f"{key}-refused", {}, {**headers, **wrong}, body))
         except Corrupt:
             return verified
         except Denied:
@@ -99,7 +99,8 @@ def parts_checked(
     try:
         upload = server.begin(key, _PUT, {})
         try:
-            direct.put("UploadPart", key, {"partNumber": "1", "uploadId": upload}, {**headers, **wrong}, body)
+            place = {"partNumber": "1", "uploadId": upload}
+            direct.loop.run(direct.put("UploadPart", key, place, {**headers, **wrong}, body))
         except Corrupt:
             refused = True
         server.abandon(key, upload)
@@ -168,7 +169,7 @@ def _start(chunks: Iterator[bytes]) -> bytes:
 def _refuses(server: Objects, key: str, expected: Expected) -> bool:
     """Whether the server refuses to write where it does not find what is expected."""
     try:
-        server.put(key, _PUT, {}, expected)
+        server.loop.run(server.put(key, _PUT, {}, expected))
     except Taken:
         return True
     return False
@@ -182,7 +183,7 @@ def _completes(server: Objects, key: str) -> bool:
     """
     try:
         upload = server.begin(key, _PUT, {})
-        name = server.part(key, upload, 1, _CONTENT, bytes.fromhex(_DIGEST))
+        name = server.loop.run(server.part(key, upload, 1, _CONTENT, bytes.fromhex(_DIGEST)))
         for expected in (Absent(), _NOBODYS):
             with suppress(Taken):
                 server.complete(key, upload, {1: name}, _PUT, {}, expected)

@@ -31,6 +31,8 @@ class Opened:
     """the quoted path of the bucket: empty where the host names it"""
     credentials: Callable[[], Credentials]
     """who signs now; refreshed by the SDK where they expire. Raises Denied where there are none."""
+    kept: Callable[[], Credentials | None]
+    """the same, where it can be told without asking anybody or waiting"""
     tls: ssl.SSLContext
 
 
@@ -69,6 +71,7 @@ def opened(access: S3Access, endpoint: S3Endpoint, sent: Callable[[str], None]) 
         f"{sample.scheme}://{sample.netloc}",
         sample.path.removesuffix("/k"),
         _signer(session),
+        _kept(session),
         _context(get_cert_path(verify) or None),
     )
 
@@ -155,6 +158,16 @@ def _signer(session: "Session") -> Callable[[], Credentials]:
         with answered("the credentials"):
             frozen = _found(session).get_frozen_credentials()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    return now
+
+
+def _kept(session: "Session") -> Callable[[], Credentials | None]:
+    signer = _signer(session)
+
+    def now() -> Credentials | None:
+        expires = getattr(_found(session), "refresh_needed", None)
+        return None if expires is not None and expires() else signer()
 
     return now
 
