@@ -163,13 +163,11 @@ def _signer(session: "Session") -> Callable[[], Credentials]:
 
 
 def _kept(session: "Session") -> Callable[[], Credentials | None]:
-    signer = _signer(session)
-
-    def now() -> Credentials | None:
-        expires = getattr(_found(session), "refresh_needed", None)
-        return None if expires is not None and expires() else signer()
-
-    return now
+    signer, expires = _signer(session), getattr(_found(session), "refresh_needed", None)
+    if expires is None:
+        fixed = signer()
+        return lambda: fixed  # a key of the configuration: nothing is asked of the SDK for each request
+    return lambda: None if expires() else signer()
 
 
 def _context(authorities: str | None) -> ssl.SSLContext:
