@@ -5,6 +5,7 @@ something else only that it differs. A row's hash is of the columns as `rows` ha
 """
 
 import struct
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +19,9 @@ CHANGING: Final = (
 )
 
 _DIGEST_BYTES: Final = 32
+_ON_THE_WAY: Final = (
+    2048  # a copy is looked up when its file was read, when its put begins, and when it ended
+)
 _IDENTITY: Final = struct.Struct("<5Q")
 
 Place = tuple[str, str, bytes]
@@ -34,33 +38,42 @@ class Stored(NamedTuple):
 
 def compact(columns: tuple[Any, ...]) -> Stored:
     """The columns of `rows.encoded` as they are kept."""
-    source, store, key, wanted_key, user, experiment_id, inside, kind, rule, state, identity, digest = (
-        columns[:12]
+    return Stored(place_of(columns), fixed_of(columns), changing_of(columns))
+
+
+def place_of(columns: tuple[Any, ...]) -> Place:
+    """Of the columns of `rows.encoded` those that the table of places has."""
+    source, inside = columns[0], columns[6]
+    return columns[4], columns[5], source.removesuffix(inside)
+
+
+def fixed_of(columns: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Of the columns of `rows.encoded` those that stay what they are, but when the file has another place."""
+    source, store, key, wanted_key, _, _, inside = columns[:7]
+    path = inside if source.endswith(inside) else b""  # then the folder has all of it
+    return (
+        path,
+        None if inside == path else inside,
+        source_hash(source),
+        store,
+        key,
+        None if wanted_key == key else wanted_key,
+        key_hash(store, key),
     )
-    size, ours, *others = columns[12:]
-    folder = source.removesuffix(inside)
-    path = source[len(folder) :]
-    return Stored(
-        (user, experiment_id, folder),
-        (
-            path,
-            None if inside == path else inside,
-            source_hash(source),
-            store,
-            key,
-            None if wanted_key == key else wanted_key,
-            key_hash(store, key),
-        ),
-        (
-            kind,
-            rule,
-            state,
-            identity and _packed(identity),
-            digest and bytes.fromhex(digest),
-            size,
-            None if ours == (digest or "") else bytes.fromhex(ours),
-            *others,
-        ),
+
+
+def changing_of(columns: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Of the columns of `rows.encoded` the others."""
+    kind, rule, state, identity, digest, size, ours, *others = columns[7:]
+    return (
+        kind,
+        rule,
+        state,
+        identity and _packed(identity),
+        digest and bytes.fromhex(digest),
+        size,
+        None if ours == (digest or "") else bytes.fromhex(ours),
+        *others,
     )
 
 
@@ -110,11 +123,13 @@ def _packed(identity: str) -> bytes | str:
         return identity
 
 
+@lru_cache(maxsize=_ON_THE_WAY)
 def source_hash(source: bytes) -> int:
     """Where an index has the path."""
     return _near(source, source)
 
 
+@lru_cache(maxsize=_ON_THE_WAY)
 def key_hash(store: str, key: str) -> int:
     """Where an index has the key of that store."""
     return _near(key.encode(), f"{store}\0{key}".encode())

@@ -16,23 +16,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final
 
 from artifactd.decisions.lifecycle import Change, Confirmed, Event, Lost, Name, Replayed, Row, State, step
 from artifactd.ledger import record
-from artifactd.ledger.compact import (
-    PLACE,
-    Place,
-    Stored,
-    compact,
-    digests,
-    key_hash,
-    source_hash,
-)
+from artifactd.ledger.compact import key_hash, source_hash
+from artifactd.ledger.copies import Copies, Stand, portions
 from artifactd.ledger.entries import Entries
 from artifactd.ledger.place import OpenFile, unusable
 from artifactd.ledger.record import Entry, Fields, Head, Template
-from artifactd.ledger.rows import Altered, encoded
+from artifactd.ledger.rows import Altered
 from artifactd.ledger.schema import (
     FILE,
     MIGRATIONS,
@@ -51,21 +44,15 @@ from artifactd.ledger.schema import (
 )
 from artifactd.ledger.statements import (
     CHECKED,
-    INSERT,
-    MOVE,
     NUMBERED,
     READ,
     RETRYING,
-    STAND,
     STANDING,
-    UPDATE,
     USED,
     Listing,
     check_row,
     row_of,
 )
-
-T = TypeVar("T")
 
 _CACHE_KIB: Final = 8 << 10
 _LOG_PAGES: Final = 4_000
@@ -74,19 +61,9 @@ _LOG_PAGES: Final = 4_000
 _LOG_BYTES: Final = 32 << 20
 """The log is cut to this when a reader or a migration has let it grow."""
 
-_AT_A_TIME: Final = 500  # placeholders of one query, well below SQLITE_MAX_VARIABLE_NUMBER
 _PAGE_ROWS: Final = 100
 _NEWEST: Final = 64
 """Rows and entries that are compared with their hashes before a ledger is used."""
-
-
-class _Stand(NamedTuple):
-    """How a copy stands in the ledger."""
-
-    id: int
-    place: Place
-    version: tuple[str, float, str]
-    """what tells whether it is still the row that was read"""
 
 
 _FROM_OUTSIDE: Final = (Replayed, Lost, Confirmed)
@@ -118,7 +95,7 @@ class Ledger:
         self._open_file = None if file is None else OpenFile(file)
         self._as_it_was = as_it_was
         self._stamp = None if as_it_was is None else _stamp(as_it_was)
-        self._entries = Entries(self._current)
+        self._copies, self._entries = Copies(self._current), Entries(self._current)
         self._context, self._template = context, Template(context)
         self._checked_row, self._checked = 0, Head()  # how far `check_on` is
 
@@ -265,7 +242,7 @@ class Ledger:
         """The rows of these paths, by path."""
         found: dict[bytes, list[Row]] = {}
         wanted = set(sources)
-        for some, marks in _portions([source_hash(source) for source in sources]):
+        for some, marks in portions([source_hash(source) for source in sources]):
             for row in self._select(f"WHERE source_hash IN ({marks})", some):
                 if row.artifact.path in wanted:
                     found.setdefault(row.artifact.path, []).append(row)
@@ -275,7 +252,7 @@ class Ledger:
         """The rows of files that have, or may have, bytes at these keys of `store`, by key."""
         found: dict[str, list[Row]] = {}
         wanted = set(keys)
-        for some, marks in _portions([key_hash(store, key) for key in keys]):
+        for some, marks in portions([key_hash(store, key) for key in keys]):
             for row in self._select(f"WHERE key_hash IN ({marks})", some):
                 if row.store == store and row.key in wanted and row.ours:
                     found.setdefault(row.key, []).append(row)
@@ -432,7 +409,7 @@ class Ledger:
         recorded: list[Recorded] = []
         latest: dict[Name, Row] = {}
         with self._transaction() as end:
-            head, stand = end, self._stand(changes)
+            head, stand = end, self._copies.stand(changes)
             for change in changes:
                 name = change.row.name
                 before = latest.get(name) or self._before(change, name, stand.get(name))
@@ -444,54 +421,11 @@ class Ledger:
                 entry = self._template.append(head, at, account)
                 head = Head(entry.seq, entry.hash)
                 recorded.append(Recorded(after, change.event, entry, before.state))
-            self._write(latest.values(), stand)
+            self._copies.write(latest.values(), stand)
             self._entries.append(end, [item.entry for item in recorded])
         return recorded
 
-    def _stand(self, changes: Sequence[Change]) -> dict[Name, _Stand]:
-        """How the copies of these changes stand in the ledger, asked for all at once: each question costs."""
-        stand: dict[Name, _Stand] = {}
-        sources = {change.row.artifact.path for change in changes}
-        for some, marks in _portions([source_hash(source) for source in sources]):
-            for found in self._db.execute(f"{STAND} WHERE source_hash IN ({marks})", some):
-                place, (path, store, key, wanted, number, state, changed_at, digest, ours) = (
-                    found[:3],
-                    found[3:],
-                )
-                name = ((place[2] or b"") + path, store, key, key if wanted is None else wanted)
-                stand[name] = _Stand(number, place, (state, changed_at, digests(digest, ours)))
-        return stand
-
-    def _write(self, rows: Iterable[Row], stand: dict[Name, _Stand]) -> None:
-        places: dict[Place, int] = {}
-        new, changed = [], []
-        for row in rows:
-            stored, stands = compact(encoded(row)), stand.get(row.name)
-            if stands is None:
-                new.append((self._place(stored, places), *stored.fixed, *stored.changing))
-                continue
-            changed.append((*stored.changing, stands.id))
-            if stands.place != stored.place:  # the file has another owner, where that names the user
-                path, inside = stored.fixed[:2]
-                self._db.execute(MOVE, (self._place(stored, places), path, inside, stands.id))
-        self._db.executemany(INSERT, new)
-        self._db.executemany(UPDATE, changed)
-
-    def _place(self, stored: Stored, known: dict[Place, int]) -> int:
-        """The number of the row's place, which is put down where it is new."""
-        if (number := known.get(stored.place)) is None:
-            query = "SELECT id FROM places WHERE user = ? AND experiment_id = ? AND folder = ?"
-            found = self._db.execute(query, stored.place).fetchone()
-            number = found[0] if found else self._new_place(stored.place)
-            known[stored.place] = number
-        return number
-
-    def _new_place(self, place: Place) -> int:
-        number = self._db.execute(f"INSERT INTO places ({PLACE}) VALUES (?, ?, ?)", place).lastrowid  # noqa: S608 - constants
-        assert number is not None, "SQLite numbers what it inserts"  # noqa: S101 - as it says
-        return number
-
-    def _before(self, change: Change, name: Name, stands: _Stand | None) -> Row | None:
+    def _before(self, change: Change, name: Name, stands: Stand | None) -> Row | None:
         """The row that `change` happens to; None where another process has moved the copy on."""
         row = change.row
         if stands is None or stands.version == (row.state.value, row.changed_at, " ".join(row.ours)):
@@ -536,13 +470,6 @@ class Ledger:
                 with suppress(sqlite3.Error):  # what made the commit fail may have rolled it back already
                     self._db.execute("ROLLBACK")
                 raise
-
-
-def _portions(values: Sequence[T]) -> Iterator[tuple[Sequence[T], str]]:
-    """The values as many at a time as one query takes, with as many placeholders."""
-    for start in range(0, len(values), _AT_A_TIME):
-        some = values[start : start + _AT_A_TIME]
-        yield some, ", ".join("?" * len(some))
 
 
 def _reading(path: Path) -> sqlite3.Connection:
