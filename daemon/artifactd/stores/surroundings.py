@@ -1,6 +1,5 @@
 """What a store gets from the daemon around it."""
 
-import asyncio
 from dataclasses import dataclass
 
 from artifactd.clock import Clock
@@ -23,4 +22,8 @@ class Surroundings:
 
     def throttle(self, bandwidth: int | None) -> Throttle | None:
         """What keeps a store to so many bytes per second; None: nothing does."""
-        return None if bandwidth is None else Throttle(bandwidth, self.clock.monotonic, asyncio.sleep)
+        if bandwidth is None:
+            return None
+        import asyncio  # noqa: PLC0415 - it loads TLS, which only who sends needs
+
+        return Throttle(bandwidth, self.clock.monotonic, asyncio.sleep)
