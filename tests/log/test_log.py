@@ -109,7 +109,7 @@ HOSTILE = {
     "a line feed": ("a\nb", "a\\x0ab"),
     "a delete": ("rm\x7f", "rm\\x7f"),
     "a terminal's escape": ("\x1b[31mred\x1b]0;title\x07", "\\x1b[31mred\\x1b]0;title\\x07"),
-    "a C1 control": ("\x9b31m", "\\x9b31m"),
+    "a C1 control": ("\x9b31m", "\\u009b31m"),
     "Unicode's line separator": ("a\u2028b", "a\\u2028b"),
     "a change of direction": ("a\u202egpj", "a\\u202egpj"),
     "a byte that is no UTF-8": ("a\udcffb", "a\\xffb"),

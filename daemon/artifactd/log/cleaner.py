@@ -53,4 +53,4 @@ class Cleaner:
         try:
             return printable(text)
         except UnicodeEncodeError:  # surrogates that stand for no byte of a name
-            return printable(text.encode("utf-8", "backslashreplace"))
+            return printable(text.encode("utf-8", "backslashreplace").decode())
