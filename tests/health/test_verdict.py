@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifactd.decisions.lifecycle import State
+from artifactd.decisions.outage import AtOnce
 from artifactd.health.verdict import (
     STALLED_SECONDS,
     START_SECONDS,
@@ -171,7 +172,16 @@ def test_as_time_passes_without_news_reasons_are_only_added(facts: Facts, second
 def test_for_machines_everything_is_told_with_its_unit() -> None:
     facts = replace(
         WELL,
-        stores=(StoreFacts("s3", NOW - 5.0, "gone", {"PutObject": 3}, NOW - 47.0),),
+        stores=(
+            StoreFacts(
+                "s3",
+                NOW - 5.0,
+                "gone",
+                {"PutObject": 3},
+                NOW - 47.0,
+                at_once=AtOnce(12, 256, 3, "SlowDown", NOW - 7.0),
+            ),
+        ),
         disks=(DiskFacts("state", 5, 100),),
         record=RecordFacts(entries=9, copies={("s3", State.PROVEN): 2, ("s3", State.GONE): 0}),
     )
@@ -184,6 +194,13 @@ def test_for_machines_everything_is_told_with_its_unit() -> None:
             "silent_seconds": 47.0,
             "reason": "gone",
             "requests": {"PutObject": 3},
+            "connections": {
+                "under_way": 3,
+                "limit": 12,
+                "most": 256,
+                "backed_off": "SlowDown",
+                "backed_off_seconds_ago": 7.0,
+            },
             "copies": {"proven": 2},
         }
     }

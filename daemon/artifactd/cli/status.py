@@ -139,7 +139,22 @@ def _stores(stores: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str,
             case {"silent": True}:
                 how = f"has not answered for {store['silent_seconds']:.0f} s"
             case {"out": False}:
-                how = "takes copies"
+                how = "takes copies" + _at_once(store.get("connections"))
             case _:
                 how = "not known"
         yield name, how, copies or "none"
+
+
+def _at_once(connections: Mapping[str, Any] | None) -> str:
+    """How many requests may be under way, and why there are not more."""
+    match connections:
+        case None:
+            return ""
+        case {"limit": limit, "most": most} if limit == most:
+            return f", {limit} at once"
+        case {"limit": limit, "most": most, "backed_off": None}:
+            return f", {limit} at once of at most {most}"
+        case {"limit": limit, "most": most, "backed_off": reason, "backed_off_seconds_ago": ago}:
+            return f", {limit} at once of at most {most}; backed off {ago:.0f} s ago: {printable(reason)}"
+        case _:
+            return ""

@@ -17,6 +17,21 @@ LARGE_AT_ONCE: Final = 8
 """Large ones. They have room of their own, so that small ones never wait for them."""
 
 
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """How many requests may be under way to a store."""
+
+    limit: int
+    """now"""
+    most: int
+    """what `limit` never exceeds"""
+    under_way: int = 0
+    backed_off: str = ""
+    """why there were to be fewer at once, the last time; empty: never"""
+    backed_off_at: float | None = None
+    """and when, in monotonic seconds"""
+
+
 @dataclass(slots=True)
 class StoreState:
     """How it goes with one store. All times are monotonic seconds."""

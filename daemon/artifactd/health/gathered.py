@@ -126,6 +126,7 @@ class Gathered:
                 one.silent_since,
                 one.asked_bytes,
                 one.under_way,
+                stores[one.store].connections,
             )
             for one in self.engine.mirror.stores()
         )

@@ -211,12 +211,19 @@ def _stores(facts: Facts, now: float) -> Iterator[Metric]:
     requests = CounterMetricFamily(
         "artifactd_store_requests", "Requests sent to the store.", labels=("store", "operation")
     )
+    connections = GaugeMetricFamily(
+        "artifactd_store_connections",
+        "Requests with bytes that may be under way to the store at once.",
+        labels=("store",),
+    )
     for store in facts.stores:
+        if store.at_once is not None:
+            connections.add_metric((store.name,), store.at_once.limit)
         out.add_metric((store.name,), store.out_since is not None)
         seconds.add_metric((store.name,), age(store.out_since, now))
         for operation, count in store.requests.items():
             requests.add_metric((store.name, operation), count)
-    yield from (out, seconds, requests)
+    yield from (out, seconds, requests, connections)
 
 
 def _disks(facts: Facts) -> Iterator[Metric]:

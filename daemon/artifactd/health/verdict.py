@@ -11,6 +11,7 @@ from typing import Any, Final, assert_never
 
 from artifactd.artifact import count_of
 from artifactd.decisions.lifecycle import State
+from artifactd.decisions.outage import AtOnce
 
 STALLED_SECONDS: Final = 120.0
 """Without a turn of the main loop. A turn takes a fraction of a second, whatever users do."""
@@ -57,6 +58,8 @@ class StoreFacts:
     """of the largest job that it has not answered"""
     under_way: int = 0
     """files"""
+    at_once: AtOnce | None = None
+    """how many requests may be; None: it has no such bound"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,5 +326,16 @@ def _store(store: StoreFacts, facts: Facts, now: float) -> dict[str, Any]:
         "silent_seconds": round(age(store.silent_since, now), 1),
         "reason": store.reason or None,
         "requests": dict(store.requests),
+        "connections": store.at_once and _at_once(store.at_once, now),
         "copies": copies,
+    }
+
+
+def _at_once(at_once: AtOnce, now: float) -> dict[str, Any]:
+    return {
+        "under_way": at_once.under_way,
+        "limit": at_once.limit,
+        "most": at_once.most,
+        "backed_off": at_once.backed_off or None,
+        "backed_off_seconds_ago": at_once.backed_off_at and round(now - at_once.backed_off_at, 1),
     }

@@ -26,6 +26,13 @@ BATCH_FILES: Final = 128
 BATCH_BYTES: Final = LARGE
 """A batch shares its commits and its barriers. It holds no more of either: its entries take 20 ms."""
 
+_ROUNDS: Final = 4
+"""Requests of a batch for each that may be under way: who comes next waits until all of the batch is done."""
+
+_MOST_JOBS: Final = 64
+_MOST_BYTES: Final = 4 * BATCH_BYTES
+"""Of the small batches of a store that wants many requests at once. Each has a thread, which waits."""
+
 _PASSED_OVER: Final = 50_000
 """Files whose names are kept while the store takes none. What is more, a scan has to find."""
 
@@ -81,9 +88,8 @@ class Lane:
     ) -> None:
         self.store = store
         self.state = StoreState(store.name, backoff)
-        self.threads = ThreadPoolExecutor(max(2, threads), f"put-{store.name}")
+        self.threads = ThreadPoolExecutor(max(2, threads, _MOST_JOBS), f"put-{store.name}")
         self._most = max(2, threads)
-        self._together = min(BATCH_FILES, store.together or BATCH_FILES)
         self._small_most = LARGE if store.apart is None else min(LARGE, store.apart - 1)
         self._put = put
         self._items: dict[int, Item] = {}
@@ -170,16 +176,24 @@ class Lane:
         queue.put(Owner(artifact.user, artifact.experiment_id), number, item.size)
 
     def start(self, now: float) -> None:
-        """Begin as many jobs as there are threads for."""
-        while self._small and len(self._jobs) < self._most:
+        """Begin as many jobs as there are threads for, and more small ones where the store wants more."""
+        while self._small and (len(self._jobs) < self._most or self._wants_more):
             self._begin(Job(list(self._batch(self._small)), large=False), now)
         while self._large and len(self._jobs) < self._most and self._large_jobs < self._most - 1:
             self._begin(Job(list(self._batch(self._large)), large=True), now)
 
+    @property
+    def _wants_more(self) -> bool:
+        at_once = self.store.connections
+        if at_once is None or len(self._jobs) >= _MOST_JOBS or sum(self._jobs.values()) >= _MOST_BYTES:
+            return False
+        return sum(len(job.items) for job in self._jobs) < at_once.limit
+
     def _batch(self, queue: "FairQueue[int]") -> Iterator[Item]:
         """The next one, and those behind it as far as a batch has room."""
-        size = 0
-        for among in range(self._together):
+        at_once, size = self.store.connections, 0
+        together = BATCH_FILES if at_once is None else min(BATCH_FILES, _ROUNDS * at_once.limit)
+        for among in range(together):
             number = queue.peek()
             if number is None or (among and size + self._items[number].size > BATCH_BYTES):
                 return

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 from artifactd.artifact import Digest, Key
+from artifactd.decisions.outage import AtOnce
 
 CHUNK: Final = 1 << 20
 """Bytes of a source read at a time."""
@@ -227,9 +228,6 @@ class Store(ABC):
     part_size: int | None = None
     """bytes of the parts that this store wants larger sources hashed in; None: it sends them whole"""
 
-    together: int | None = None
-    """puts of one batch from which on it gains nothing; None: the more there are the better"""
-
     apart: int | None = None
     """bytes from which on puts wait for a server that smaller ones do not need; None: there is none"""
 
@@ -314,6 +312,11 @@ class Store(ABC):
     def doubts(self) -> Sequence[str]:
         """What this destination makes impossible to promise, in sentences; complete after the first put."""
         return ()
+
+    @property
+    def connections(self) -> AtOnce | None:
+        """How many requests with bytes may be under way; None: the store knows no such bound."""
+        return None
 
     def requests(self) -> Mapping[str, int]:
         """How many requests were sent since the store was opened, by the name of the operation.

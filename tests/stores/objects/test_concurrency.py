@@ -40,7 +40,7 @@ class _Event(NamedTuple):
     """whether the server was too busy; then the request is made again, after a pause"""
 
 
-PAUSE = 1.0
+PAUSE = 0.1
 
 
 @dataclass
@@ -232,7 +232,7 @@ def test_requests_that_share_a_slow_line_end_in_their_time() -> None:
 @pytest.mark.parametrize("connections", [1, 5, 64])
 def test_a_number_that_is_set_stays(connections: int) -> None:
     for server in SERVERS.values():
-        concurrency = Concurrency.fixed(connections)
+        concurrency = Concurrency.of(connections)
         run = Run(concurrency)
         run.of(300, replace(server, most=max(connections, server.most)), 16 * MIB)
         assert concurrency.limit == connections
@@ -240,13 +240,13 @@ def test_a_number_that_is_set_stays(connections: int) -> None:
 
 
 def test_a_number_that_is_set_stays_whatever_is_refused() -> None:
-    concurrency = Concurrency.fixed(8)
+    concurrency = Concurrency.of(8)
     concurrency.begin(SMALL, 1.0)
     concurrency.ended(SMALL, 0.1, 1.1, "503")
     assert concurrency.limit == 8
 
 
-PROFILES: dict[str, Callable[[], Concurrency]] = {"auto": Concurrency, "set": lambda: Concurrency.fixed(3)}
+PROFILES: dict[str, Callable[[], Concurrency]] = {"auto": Concurrency, "set": lambda: Concurrency.of(3)}
 
 
 @pytest.mark.parametrize("make", PROFILES.values(), ids=PROFILES)

@@ -151,7 +151,7 @@ class AzureTable(Table):
     tags: Annotated[dict[str, str], azure_tags] = field(default_factory=dict)
     block_size: Annotated[int, values.size_within("64 KiB", "4000 MiB")] = 8 * 2**20
     """bytes"""
-    connections: objects.Connections = 8
+    connections: objects.Connections = "auto"
     bandwidth: objects.Bandwidth = None
     """bytes per second; None: no limit"""
     connect_timeout_seconds: objects.ConnectSeconds = 10.0

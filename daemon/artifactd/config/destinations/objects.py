@@ -7,7 +7,7 @@ As in `values`, every parser raises ValueError with what is allowed as its messa
 import re
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Final, Literal
 from unicodedata import normalize
 from urllib.parse import urlsplit
 
@@ -19,6 +19,9 @@ UNREADABLE = "what lies there cannot be read back until it is restored, so `veri
 
 _ASLEEP = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE"})
 """Storage classes of S3 and tiers of Azure, in capitals, whose objects have to be restored to be read."""
+
+MOST_CONNECTIONS: Final = 64
+"""that may be set: some checksums have each hold a whole part in memory"""
 
 _MOST_TAGS = 10
 """of an object: S3's limit and Azure's"""
@@ -98,6 +101,21 @@ def _word(written: str) -> object:
     return unquoted(written.strip())
 
 
+def connections(value: object) -> int | Literal["auto"]:
+    """The parser of how many requests may be under way at once; "auto": what turns out to be best."""
+    if isinstance(value, str) and value.strip().casefold() == "auto":
+        return "auto"
+    try:
+        return whole(1, MOST_CONNECTIONS)(value)
+    except ValueError as error:
+        raise ValueError(f'"auto", or {error}') from None
+
+
+def kept(connections: int | Literal["auto"]) -> int:
+    """Connections that an SDK keeps, where it is used."""
+    return MOST_CONNECTIONS if connections == "auto" else connections
+
+
 def asleep(written: str) -> bool:
     """Whether objects of this storage class or tier have to be restored to be read."""
     return written.upper() in _ASLEEP
@@ -117,7 +135,7 @@ def in_the_open(written: str) -> bool:
 Word = Annotated[str, word]
 Endpoint = Annotated[str, endpoint]
 Prefix = Annotated[str, prefix]
-Connections = Annotated[int, whole(1, 64)]
+Connections = Annotated[int | Literal["auto"], connections]
 # A bare number is bytes: one that is meant as megabytes would stop all traffic, so small ones are refused.
 Bandwidth = Annotated[int | None, optional(size_within("1 kB", "1 TB"))]
 ConnectSeconds = Annotated[float, seconds(600)]

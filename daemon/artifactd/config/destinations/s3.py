@@ -95,7 +95,8 @@ class S3Endpoint:
     """file with the certificates to check it with; None: $AWS_CA_BUNDLE, else those that come with the SDK"""
     connect_seconds: float = 10.0
     read_seconds: float = 60.0
-    connections: int = 8
+    connections: int = objects.MOST_CONNECTIONS
+    """that the SDK keeps"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class S3Table(Table):
     checksum: Annotated[Checksum, values.one_of(Checksum)] = Checksum.AUTO
     part_size: Annotated[int, values.size_within("5 MiB", "5 GiB")] = 16 * 2**20
     """bytes"""
-    connections: objects.Connections = 8
+    connections: objects.Connections = "auto"
     bandwidth: objects.Bandwidth = None
     """bytes per second; None: no limit"""
     connect_timeout_seconds: objects.ConnectSeconds = 10.0
@@ -230,7 +231,7 @@ class S3Settings(Settings):
                 authorities=keys.s3_connector_cert_location,
                 connect_seconds=table.connect_timeout_seconds,
                 read_seconds=table.read_timeout_seconds,
-                connections=table.connections,
+                connections=objects.kept(table.connections),
             ),
             S3Access(
                 keys.aws_access_key_id,

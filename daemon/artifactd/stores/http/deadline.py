@@ -5,7 +5,8 @@ from typing import Final
 
 LEAST_RATE: Final = 16 << 10
 """Bytes a second that a connection moves where nothing is wrong: of the slowest line that exports are worth
-sending over, 1 Mbit/s, the share of each of the eight connections that a store has by default."""
+sending over, 1 Mbit/s, the share of each of eight connections. More share a line only while each of them is
+done in less time than any request has (`stores/objects/concurrency.py`)."""
 
 
 class Deadline:

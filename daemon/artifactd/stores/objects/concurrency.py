@@ -9,7 +9,9 @@ and PCC compare rates (Cardwell et al., "BBR: Congestion-Based Congestion Contro
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
+
+from artifactd.decisions.outage import AtOnce
 
 START: Final = 8
 """To begin with: worth it where a server is not on this machine, and little cost where it is."""
@@ -24,7 +26,7 @@ connection: that many bytes with MOST of them, and less where bodies are larger.
 
 SECONDS: Final = 30.0
 """That a request may take where more than START are under way. None has less in all unless it is told to, so
-those that share a slow line do not run out of their time by being many (`stores/http/deadline.py`)."""
+those that share a slow line do not run out of their time by being many (`http/deadline.py`)."""
 
 _SLOW: Final = "requests took more than 30 seconds"
 
@@ -99,14 +101,21 @@ class Concurrency:
         self._round = _Round(-math.inf)
         self._before: _Level | None = None
         """what the number of now is compared with; None: it is not on trial"""
-        self._growing, self._doubling = True, True
+        self._growing, self._doubling, self._doubted = True, True, False
         self._pause = _FIRST_PAUSE
         self._next_trial = -math.inf
 
     @classmethod
-    def fixed(cls, connections: int) -> "Concurrency":
-        """So many at once, whatever comes of it."""
-        return cls(connections, connections, connections)
+    def of(cls, connections: int | Literal["auto"]) -> "Concurrency":
+        """As it is set: a number stays, whatever comes of it."""
+        return cls() if connections == "auto" else cls(connections, connections, connections)
+
+    @property
+    def now(self) -> AtOnce:
+        """For people and for batches."""
+        why = self.backed_off
+        told = ("", None) if why is None else (why.reason, why.at)
+        return AtOnce(self.limit, self.most, self.under_way, *told)
 
     def room(self, size: int) -> bool:
         """Whether a request with a body of `size` bytes may begin."""
@@ -159,7 +168,7 @@ class Concurrency:
     def _is_over(self) -> bool:
         """Whether enough was counted: little while it doubles, more where differences are small."""
         counted = self._round
-        rounds, seconds = (1, 0.02) if self._doubling else (4, 0.2)
+        rounds, seconds = (2, 0.05) if self._doubling else (4, 0.2)
         return (
             counted.since is not None
             and counted.requests >= max(rounds * self.limit, START)
@@ -180,8 +189,11 @@ class Concurrency:
             if self._now >= self._next_trial:
                 self._try(here)
         elif _better(here, before) is here:
-            self._pause = _FIRST_PAUSE
+            self._pause, self._doubted = _FIRST_PAUSE, False
             self._try(here)
+        elif self._doubling and not self._doubted:
+            self._doubted = True  # a busy moment of this host looks the same: it is tried once more at once
+            self.limit, self._before = before.limit, None
         else:
             self._return(before)
             self._growing = not self._growing

@@ -52,7 +52,7 @@ class Whole:
         """As `Sending.send`."""
         described = metadata(self.put, self.attempt)
         send = partial(self.server.put, self.key, self.put, described, expected)
-        return await self.retry.awaited(partial(self.slots.request, send))
+        return await self.retry.awaited(partial(self.slots.request, self.put.size, send))
 
     def done(self) -> None:
         """As `Sending.done`: nothing is."""
@@ -118,7 +118,7 @@ class InParts:
         piece = Piece(self.put.source.fd, offset, min(self.parts.size, self.put.size - offset))
         upload, digest = self.unfinished.upload, self.parts.digests[number - 1]
         send = partial(self.server.part, self.key, upload, number, piece, digest)
-        in_turn = partial(self.slots.request, send)
+        in_turn = partial(self.slots.request, piece.size, send)
         try:
             name = await self.retry.awaited(in_turn)
         except Unanswered:  # a part is the same however often it is sent

@@ -18,6 +18,8 @@ from uuid import uuid4
 from artifactd import checksum
 from artifactd.artifact import Digest, InvalidKey, Key
 from artifactd.clock import Clock
+from artifactd.config.destinations.objects import Connections
+from artifactd.decisions.outage import AtOnce
 from artifactd.stores.base import (
     Conflict,
     Corrupt,
@@ -36,6 +38,7 @@ from artifactd.stores.base import (
     no_progress,
 )
 from artifactd.stores.http.messages import Unanswered
+from artifactd.stores.objects.concurrency import Concurrency
 from artifactd.stores.objects.retry_after import Retry
 from artifactd.stores.objects.sending import InParts, Sending, Whole, in_parts, resumed
 from artifactd.stores.objects.server import Absent, Expected, Forgotten, Head, Holds, Objects, Taken
@@ -58,14 +61,10 @@ _OWN_VERSIONS: Final = (
 )
 
 
-_ROUNDS: Final = 4
-"""Puts of a batch for each connection. A batch is one turn: who comes next waits until all of it is done."""
-
-
 class ObjectStore(Store):
     """Copies as objects below `prefix`.
 
-    `connections` bounds what is sent at a time; of a large copy that many parts. Unfinished uploads of ours
+    `connections` bounds what is sent at a time, parts of a large copy included. Unfinished uploads of ours
     that are older than `abandon_after` seconds are dropped, looked for before the first put and once a day;
     nobody else's are touched.
     """
@@ -77,20 +76,20 @@ class ObjectStore(Store):
         *,
         prefix: str,
         part_size: int,
-        connections: int,
+        connections: Connections,
         abandon_after: float,
         upload_log: UploadLog,
         clock: Clock,
     ) -> None:
         self.name = name
         self.part_size: int = part_size
-        self.together = _ROUNDS * connections
         self._server = server
         self._prefix = f"{prefix}/" if prefix else ""
         self._abandon_after = abandon_after
         self._upload_log = upload_log
         self._clock = clock
-        self._slots = Slots(connections)
+        self._concurrency = Concurrency.of(connections)
+        self._slots = Slots(self._concurrency, clock)
         self._retry = Retry(clock)
         self._fruitless = dict[str, int]()
         self._readying = Lock()
@@ -98,6 +97,11 @@ class ObjectStore(Store):
         self._seeing = asyncio.Lock()
         self._seen = False
         self._swept = -_SWEEP_SECONDS
+
+    @property
+    def connections(self) -> AtOnce:
+        """As `Store.connections`."""
+        return self._concurrency.now
 
     # --- puts ---
 
