@@ -155,7 +155,7 @@ def test_what_was_made_while_the_daemon_was_stopped_is_exported_at_its_start(sit
     [
         ("replace", "artifact.exported", {KEY: b"new"}),
         ("keep_both", "artifact.exported", {KEY: CSV, "alice/one/train_preds.11507a0e2f5e.csv": b"new"}),
-        ("refuse", "artifact.refused", {KEY: CSV}),
+        ("refuse", "artifact.kept", {KEY: CSV}),
     ],
 )
 def test_an_artifact_that_changed_is_treated_as_configured(

@@ -55,7 +55,7 @@ def test_a_full_destination_is_told_once_and_gets_everything_when_space_returns(
     tmpfs(site.exports, "2m")
     site.configure("[retry]\nfirst_seconds = 0.2\ncap_seconds = 0.5")
     ballast = site.exports / "ballast"
-    ballast.write_bytes(bytes((2 << 20) - 200_000))
+    ballast.write_bytes(bytes((2 << 20) - 40_000))
     contents = {f"{number}_preds_0000000{number}.csv": os.urandom(300_000) for number in range(5)}
     with site.daemon() as daemon:
         for name, content in contents.items():

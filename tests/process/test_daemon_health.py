@@ -66,7 +66,7 @@ def test_without_a_listener_it_has_no_port_of_the_machine(site: Site) -> None:
         assert inodes.isdisjoint(line.split()[9] for line in tcp.splitlines())
 
 
-def test_metrics_move_with_what_is_exported_refused_and_lost(site: Site) -> None:
+def test_metrics_move_with_what_is_exported_kept_and_lost(site: Site) -> None:
     where = listening(site, ours='on_change = "refuse"')
     with site.daemon() as daemon:
         before = samples(where)
@@ -81,9 +81,9 @@ def test_metrics_move_with_what_is_exported_refused_and_lost(site: Site) -> None
             "milliseconds would be more"
         )
         site.write("train_preds.csv", b"other bytes")
-        daemon.hear("artifact.refused")
-        until(lambda: value(where, "copies", store="file_system", state="refused") == 1, "the refusal")
-        assert value(where, "events_total", store="file_system", event="refused") == 1
+        daemon.hear("artifact.kept")
+        until(lambda: value(where, "copies", store="file_system", state="kept") == 1, "the refusal")
+        assert value(where, "events_total", store="file_system", event="kept") == 1
         summary = site.files()["alice/one/h2oai_experiment_summary_one.zip"]
         summary.unlink()
         assert site.command("verify").returncode == 12
