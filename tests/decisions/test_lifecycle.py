@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from artifactd.decisions.lifecycle import (
     STEPS,
+    Ceded,
     Confirmed,
     Event,
     Failed,
@@ -43,24 +44,25 @@ SAMPLE: dict[type[Event], Event] = {
     Replayed: Replayed(60.0, "alice"),
     Lost: Lost("missing"),
     Confirmed: Confirmed(),
+    Ceded: Ceded("renamed"),
 }
 
 # A cell has the first letters of the state that follows, "." where nothing may.
 COLUMNS = (
     Started, Proven, Unchanged, Failed, Postponed, Refused, Kept, Upheld, Skipped, Vanished, Replayed, Lost,
-    Confirmed,
+    Confirmed, Ceded,
 )  # fmt: skip
 TABLE = """
-            Sta Pro Unc Fai Pos Ref Kep Uph Ski Van Rep Los Con
-new         UPL  .   .  RET  .  REF  .   .  SKI  .   .   .   .
-uploading   UPL PRO  .  RET RET REF KEP PRO SKI GON  .  LOS  .
-proven      UPL  .  PRO RET  .  REF KEP  .   .   .   .  LOS  .
-retrying    UPL  .   .  RET RET REF KEP PRO SKI GON RET LOS  .
-refused     UPL  .   .  RET  .  REF KEP PRO SKI GON RET LOS  .
-skipped     UPL  .   .  RET  .  REF  .   .  SKI  .   .  LOS  .
-gone        UPL  .   .  RET  .  REF  .   .  SKI  .   .  LOS  .
-lost        UPL  .   .  RET  .  REF  .   .   .   .  RET LOS PRO
-kept        UPL  .  PRO RET  .  REF KEP PRO  .   .  RET LOS  .
+            Sta Pro Unc Fai Pos Ref Kep Uph Ski Van Rep Los Con Ced
+new         UPL  .   .  RET  .  REF  .   .  SKI  .   .   .   .   .
+uploading   UPL PRO  .  RET RET REF KEP PRO SKI GON  .  LOS  .   .
+proven      UPL  .  PRO RET  .  REF KEP PRO  .   .   .  LOS  .  GON
+retrying    UPL  .   .  RET RET REF KEP PRO SKI GON RET LOS  .   .
+refused     UPL  .   .  RET RET REF KEP PRO SKI GON RET LOS  .   .
+skipped     UPL  .   .  RET  .  REF  .   .  SKI  .   .  LOS  .   .
+gone        UPL  .   .  RET  .  REF  .   .  SKI  .   .  LOS  .   .
+lost        UPL  .   .  RET  .  REF  .   .   .   .  RET LOS PRO GON
+kept        UPL  .  PRO RET RET REF KEP PRO  .   .  RET LOS  .   .
 """
 
 
@@ -162,6 +164,15 @@ def test_the_time_of_a_step_is_noted_where_it_is_given() -> None:
     assert step(replace(a_row(), changed_at=3.0), started()).changed_at == 3.0
 
 
+def test_a_copy_that_another_file_took_over_holds_its_key_no_more() -> None:
+    proven_row = a_proven_row()
+    for row in (proven_row, step(proven_row, Lost("missing"))):
+        ceded = step(row, Ceded("renamed"))
+        assert (ceded.state, ceded.claims, ceded.lost, ceded.digest) == (State.GONE, False, False, D1)
+    assert proven_row.claims
+    assert not step(a_row(), Failed("cannot be read", 5.0)).claims, "nothing of it was ever put"
+
+
 # --- invariants ---
 
 digests = st.sampled_from([digest(str(n)) for n in range(4)])
@@ -181,6 +192,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Replayed, times, st.just("alice")),
     st.builds(Lost, st.just("l")),
     st.builds(Confirmed),
+    st.builds(Ceded, st.just("c")),
 )
 
 
@@ -206,11 +218,15 @@ def test_whatever_may_be_in_the_store_is_known_as_ours(happened: list[Event]) ->
             continue
         was_lost = row.lost
         row = step(row, event)
-        assert row.lost or not was_lost or isinstance(event, Proven | Confirmed), "a loss was forgotten"
+        assert row.lost or not was_lost or isinstance(event, Proven | Confirmed | Ceded), (
+            "a loss was forgotten"
+        )
         if isinstance(event, Started):
             may_be_there.add(event.digest)
         elif isinstance(event, Proven):
             may_be_there = {row.digest or ""}
+        elif isinstance(event, Ceded):
+            may_be_there = set()  # another row tells of it
         assert may_be_there <= set(row.there)
         assert len(row.ours) == len(set(row.ours))
         assert not row.stands or may_be_there == {row.digest}

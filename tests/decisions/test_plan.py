@@ -1,4 +1,5 @@
 import stat
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,7 @@ from artifactd.decisions.lifecycle import (
 from artifactd.decisions.plan import (
     REFUSED_SECONDS,
     Action,
+    Claim,
     Moment,
     Nothing,
     Outlook,
@@ -34,6 +36,7 @@ from artifactd.decisions.plan import (
     Same,
     Send,
     Wait,
+    freed,
     given_up,
     gone,
     outlook,
@@ -184,8 +187,8 @@ EACH = pytest.mark.parametrize("on_change", OnChange)
 SECOND = a_proven_row(content=D2, key=beside(KEY, D2).text)
 
 
-def decide(*rows: Row, on_change: OnChange, digest: str = D2, claimant: Row | None = None) -> Action:
-    return plan(an_artifact(), WANTED, STORE, rows, claimant, type(D1)(digest), on_change)
+def decide(*rows: Row, on_change: OnChange, digest: str = D2, claims: Sequence[Claim] = ()) -> Action:
+    return plan(an_artifact(), WANTED, STORE, rows, claims, type(D1)(digest), on_change)
 
 
 @EACH
@@ -269,7 +272,7 @@ def test_a_version_that_was_kept_is_known_again() -> None:
 def test_a_version_for_which_no_key_can_be_made_is_refused() -> None:
     long = Key("alice/e0/" + "n" * 250)
     known = replace(PROVEN, key=long.text, wanted_key=long.text)
-    action = plan(an_artifact(), Wanted(long, "all"), STORE, [known], None, D2, KEEP_BOTH)
+    action = plan(an_artifact(), Wanted(long, "all"), STORE, [known], (), D2, KEEP_BOTH)
     assert isinstance(action, Refuse)
     assert "no key can be made for another version" in action.reason
 
@@ -277,27 +280,52 @@ def test_a_version_for_which_no_key_can_be_made_is_refused() -> None:
 CLAIMANT = replace(a_proven_row(1, content=D1), key=KEY.text, wanted_key=KEY.text)
 
 
+LIVING, LEFT = Claim(CLAIMANT, gone=False), Claim(CLAIMANT, gone=True)
+
+
 @EACH
-def test_another_file_with_the_same_bytes_shares_the_key(on_change: OnChange) -> None:
-    assert decide(on_change=on_change, digest=D1, claimant=CLAIMANT) == Send(a_row())
+def test_another_file_with_the_same_bytes_takes_the_key_over_once_the_first_is_gone(
+    on_change: OnChange,
+) -> None:
+    assert isinstance(decide(on_change=on_change, digest=D1, claims=[LIVING]), Refuse)
+    assert decide(on_change=on_change, digest=D1, claims=[LEFT]) == Send(a_row())
+    assert isinstance(decide(on_change=on_change, digest=D1, claims=[LEFT, LIVING]), Refuse)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        Claim(step(CLAIMANT, started(D2)), gone=True),  # which of the two lies there is not known
+        Claim(step(CLAIMANT, Refused("links", CHANGED)), gone=True),  # its end is told first
+        Claim(replace(CLAIMANT, key="alice/e0/MOJO.zip"), gone=True),
+    ],
+)
+def test_no_key_is_taken_over_of_which_it_is_not_sure_what_lies_there(claim: Claim) -> None:
+    assert isinstance(decide(on_change=REPLACE, digest=D1, claims=[claim]), Refuse)
+
+
+def test_of_two_that_shared_a_copy_the_one_that_is_left_may_change() -> None:
+    """Earlier versions proved both."""
+    assert decide(PROVEN, on_change=REPLACE, digest=D2, claims=[LEFT]) == Send(PROVEN)
+    assert isinstance(decide(PROVEN, on_change=REPLACE, digest=D2, claims=[LIVING]), Refuse)
 
 
 @EACH
 @pytest.mark.parametrize("rows", [(), (UPLOADING,), (PROVEN,)])
 def test_another_file_with_other_bytes_keeps_its_key(on_change: OnChange, rows: tuple[Row, ...]) -> None:
-    action = decide(*rows, on_change=on_change, digest=D2, claimant=CLAIMANT)
+    action = decide(*rows, on_change=on_change, digest=D2, claims=[LIVING])
     assert isinstance(action, Refuse)
     assert "already holds another file" in action.reason
     assert "'all'" in action.reason
 
 
 def test_the_file_that_holds_the_key_is_named_as_everywhere() -> None:
-    action = decide(on_change=REPLACE, digest=D2, claimant=CLAIMANT)
-    assert isinstance(action, Refuse)
-    assert action.reason == (
-        "alice/e0/mojo.zip already holds another file, alice/h2oai_experiment_e1/mojo_pipeline/mojo.zip. "
-        "Give one of them another name with `as` in rule 'all'"
-    )
+    living, left = (decide(on_change=REPLACE, digest=D2, claims=[claim]) for claim in (LIVING, LEFT))
+    assert isinstance(living, Refuse)
+    assert isinstance(left, Refuse)
+    holder = "alice/e0/mojo.zip already holds another file, alice/h2oai_experiment_e1/mojo_pipeline/mojo.zip"
+    assert living.reason == f"{holder}. Give one of them another name with `as` in rule 'all'"
+    assert left.reason == f"{holder}, which is deleted. Give it another name with `as` in rule 'all'"
 
 
 @EACH
@@ -388,6 +416,14 @@ def test_a_loss_ends_with_no_policy_and_with_no_newer_version(row: Row) -> None:
     assert step(row, unwanted.event).reason == (
         "it was found missing or different, and nothing is to mend that: rule 'none' ignores it"
     )
+
+
+def test_who_was_refused_the_key_of_a_deleted_file_is_tried_again_once() -> None:
+    refused = step(replace(a_row(2), key=KEY.text, wanted_key=KEY.text), Refused("claimed", CHANGED))
+    holder, tried = freed([PROVEN], [PROVEN, refused, replace(refused, key="alice/e0/other")], NOW)
+    assert (step(PROVEN, holder.event).state, step(refused, tried.event).retry_at) == (State.PROVEN, NOW)
+    assert list(freed([step(PROVEN, holder.event)], [refused], NOW)) == [], "it was told"
+    assert list(freed([PROVEN], [PROVEN], NOW)) == [], "nobody waits for its key"
 
 
 @pytest.mark.parametrize("row", [FAILED, KEPT])

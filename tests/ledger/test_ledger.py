@@ -13,6 +13,7 @@ import pytest
 
 from artifactd.artifact import Artifact, Kind
 from artifactd.decisions.lifecycle import (
+    Ceded,
     Change,
     Confirmed,
     Event,
@@ -147,7 +148,7 @@ def test_what_the_store_proved_holds_whatever_was_written_meanwhile(ledger: Ledg
     assert record(ledger, uploading, proven()).state is State.PROVEN
 
 
-@pytest.mark.parametrize("event", [Lost("missing"), Replayed(5.0, "bob"), Confirmed()])
+@pytest.mark.parametrize("event", [Lost("missing"), Replayed(5.0, "bob"), Confirmed(), Ceded("renamed")])
 def test_who_comes_too_late_from_another_process_changes_nothing(ledger: Ledger, event: Event) -> None:
     row = record(ledger, a_row(), started(D1), proven())
     read = record(ledger, row, Lost("missing"))
@@ -246,11 +247,11 @@ def test_a_key_is_claimed_by_the_files_that_may_have_bytes_there(ledger: Ledger)
     key, store = "alice/e0/mojo.zip", "file_system"
     other = replace(a_row(1), key=key)
     row = record(ledger, other, Refused("no", identity()))
-    assert ledger.claimants(store, [key]) == {}
+    assert ledger.of_keys(store, [key]) == {key: [row]}
     row = record(ledger, row, started())
-    assert ledger.claimants(store, ["alice/e1/mojo.zip", key]) == {key: [row]}
-    assert ledger.claimants("s3", [key]) == {}
-    assert ledger.claimants(store, ["alice/e1/mojo.zip"]) == {}
+    assert ledger.of_keys(store, ["alice/e1/mojo.zip", key]) == {key: [row]}
+    assert ledger.of_keys("s3", [key]) == {}
+    assert ledger.of_keys(store, ["alice/e1/mojo.zip"]) == {}
 
 
 def test_a_store_is_used_once_a_copy_was_proven_there(ledger: Ledger) -> None:
@@ -298,7 +299,7 @@ def test_the_questions_of_every_second_look_at_no_more_than_they_find(tmp_path: 
     seen: list[str] = []
     ledger._db.set_trace_callback(seen.append)  # noqa: SLF001 - the plan shows nowhere else
     ledger.due(10.0, ["file_system", "s3"], 5, longest=600.0)
-    ledger.claimants("file_system", ["k", "l"])
+    ledger.of_keys("file_system", ["k", "l"])
     ledger.of_sources([b"a", b"b"])
     ledger.knows("file_system", "k")
     ledger.used("s3")

@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from artifactd.decisions.lifecycle import Refused, State
+from artifactd.decisions.lifecycle import Change, Proven, Refused, Started, State
 from artifactd.mirror.answers import Principal
 from artifactd.stores.base import StoreError
 from artifactd.stores.memory import MemoryStore
 from tests.support.faults import Fault, FaultyStore, before
 from tests.support.rig import ALL_CSV, Rig, copies, rigged
+from tests.support.rows import digest, identity
 
 
 @pytest.fixture
@@ -67,6 +69,97 @@ def test_two_files_that_want_one_key_in_one_batch_do_not_both_get_it(rig: Rig, l
         State.REFUSED,
     ]
     assert len(live.tried) == 1
+
+
+TWINS = '[[policy]]\nname = "same"\nmatch = ["*.csv"]\nas = "same.csv"\n'
+
+
+@pytest.fixture
+def twins(tmp_path: Path, live: FaultyStore) -> Iterator[Rig]:
+    rig = Rig(tmp_path, {"live": live}, policy=TWINS)
+    yield rig
+    rig.crash()
+
+
+def test_a_file_that_is_renamed_keeps_its_copy_and_may_change(twins: Rig, live: FaultyStore) -> None:
+    path, renamed = twins.new("p.csv", b"one"), twins.path("q.csv")
+    twins.settle()
+    twins.file(path).rename(twins.file(renamed))
+    twins.finish()
+    assert (twins.states(path), twins.states(renamed)) == ({"live": State.GONE}, {"live": State.PROVEN})
+    assert [twins.events(one)[-1] for one in (path, renamed)] == ["Ceded", "Proven"]
+    (row,) = twins.rows(path)
+    assert row.reason == "its file is gone, and alice/h2oai_experiment_one/q.csv has its key now"
+    twins.write(renamed, b"two")
+    twins.finish()
+    assert copies(live) == {"alice/one/same.csv": b"two"}
+    twins.verified()
+    assert twins.states(renamed) == {"live": State.PROVEN}
+
+
+@pytest.mark.parametrize("event", [False, True])
+def test_two_files_never_share_a_copy_and_the_second_gets_the_key_when_the_first_is_deleted(
+    twins: Rig, live: FaultyStore, *, event: bool
+) -> None:
+    path = twins.new("p.csv", b"one")
+    twins.settle()
+    twin = twins.new("q.csv", b"one")
+    twins.finish()
+    assert (twins.states(path), twins.states(twin)) == ({"live": State.PROVEN}, {"live": State.REFUSED})
+    twins.write(path, b"two")
+    twins.finish()
+    assert copies(live) == {"alice/one/same.csv": b"two"}
+    twins.write(twin, b"two")
+    twins.finish()
+    assert twins.states(twin) == {"live": State.REFUSED}
+    twins.file(path).unlink()
+    if event:
+        twins.mirror.touched({path: False})
+        twins.pass_time(3.0, 3.0)
+    else:
+        twins.finish()
+    assert (twins.states(path), twins.states(twin)) == ({"live": State.GONE}, {"live": State.PROVEN})
+    twins.write(path, b"two")
+    twins.finish()
+    assert twins.states(path) == {"live": State.REFUSED}, "the key is the other one's now"
+
+
+def test_a_deleted_file_keeps_its_copy_against_one_with_other_bytes(twins: Rig, live: FaultyStore) -> None:
+    path = twins.new("p.csv", b"one")
+    twins.settle()
+    other = twins.new("q.csv", b"two")
+    twins.settle()
+    twins.file(path).unlink()
+    twins.finish()
+    head = twins.ledger.head()
+    twins.finish()
+    assert twins.ledger.head() == head, "it is told once"
+    assert copies(live) == {"alice/one/same.csv": b"one"}
+    assert (twins.states(path), twins.states(other)) == ({"live": State.PROVEN}, {"live": State.REFUSED})
+    assert "which is deleted. Give it another name" in twins.rows(other)[0].reason
+
+
+def test_a_file_that_an_earlier_version_let_share_a_copy_may_change_when_the_other_is_gone(
+    twins: Rig, live: FaultyStore
+) -> None:
+    path = twins.new("p.csv", b"one")
+    twins.settle()
+    (row,) = twins.rows(path)
+    twin = replace(row, artifact=replace(row.artifact, path=twins.new("q.csv", b"one"), inside=b"q.csv"))
+    started = Started(row.identity or identity(), digest("one"), row.size, row.evidence)
+    proof = Proven(row.proof, row.version, written=False, seconds=0.0, uri="")
+    new = replace(twin, state=State.NEW, ours=(), proof="", changed_at=0.0)
+    twins.recorder.record([Change(new, started), Change(new, proof)])
+    twins.write(path, b"two")
+    twins.finish()
+    assert twins.states(path) == {"live": State.KEPT}
+    twins.file(twin.artifact.path).unlink()
+    twins.finish()
+    assert (twins.states(path), twins.states(twin.artifact.path)) == (
+        {"live": State.PROVEN},
+        {"live": State.GONE},
+    )
+    assert copies(live) == {"alice/one/same.csv": b"two"}
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ class Row:
     @property
     def claims(self) -> bool:
         """Whether the key holds its bytes, or may yet get them."""
-        return bool(self.proof) or self.unfinished
+        return bool(self.ours) and (bool(self.proof) or self.unfinished)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +227,13 @@ class Confirmed:
     """A verification found a lost copy whole again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ceded:
+    """The file is gone, and another one with the bytes that were proven has the key from now on."""
+
+    reason: str
+
+
 Event = (
     Started
     | Proven
@@ -241,6 +248,7 @@ Event = (
     | Replayed
     | Lost
     | Confirmed
+    | Ceded
 )
 
 
@@ -275,7 +283,9 @@ STEPS: Final[dict[tuple[State, type[Event]], State]] = {
     (_S.PROVEN, Failed): _S.RETRYING,
     (_S.PROVEN, Refused): _S.REFUSED,
     (_S.PROVEN, Kept): _S.KEPT,
+    (_S.PROVEN, Upheld): _S.PROVEN,
     (_S.PROVEN, Lost): _S.LOST,
+    (_S.PROVEN, Ceded): _S.GONE,
     (_S.RETRYING, Started): _S.UPLOADING,
     (_S.RETRYING, Failed): _S.RETRYING,
     (_S.RETRYING, Postponed): _S.RETRYING,
@@ -288,6 +298,7 @@ STEPS: Final[dict[tuple[State, type[Event]], State]] = {
     (_S.RETRYING, Lost): _S.LOST,
     (_S.REFUSED, Started): _S.UPLOADING,
     (_S.REFUSED, Failed): _S.RETRYING,
+    (_S.REFUSED, Postponed): _S.RETRYING,
     (_S.REFUSED, Refused): _S.REFUSED,
     (_S.REFUSED, Kept): _S.KEPT,
     (_S.REFUSED, Upheld): _S.PROVEN,
@@ -311,9 +322,11 @@ STEPS: Final[dict[tuple[State, type[Event]], State]] = {
     (_S.LOST, Lost): _S.LOST,
     (_S.LOST, Replayed): _S.RETRYING,
     (_S.LOST, Confirmed): _S.PROVEN,
+    (_S.LOST, Ceded): _S.GONE,
     (_S.KEPT, Started): _S.UPLOADING,
     (_S.KEPT, Unchanged): _S.PROVEN,
     (_S.KEPT, Failed): _S.RETRYING,
+    (_S.KEPT, Postponed): _S.RETRYING,
     (_S.KEPT, Refused): _S.REFUSED,
     (_S.KEPT, Kept): _S.KEPT,
     (_S.KEPT, Upheld): _S.PROVEN,
@@ -341,8 +354,8 @@ def step(row: Row, event: Event, at: float | None = None) -> Row:
     except KeyError:
         raise ImpossibleStep(f"{type(event).__name__} cannot follow {row.state} ({row.key!a})") from None
     changed = _changed(row, event)
-    if row.state is State.LOST and not isinstance(event, Lost | Confirmed):
-        changed["proof"] = _LOST  # until the next proof, however often the state changes
+    if row.state is State.LOST and not isinstance(event, Lost):
+        changed.setdefault("proof", _LOST)  # until the next proof, however often the state changes
     return replace(row, state=state, changed_at=row.changed_at if at is None else at, **changed)
 
 
@@ -395,6 +408,8 @@ def _changed(row: Row, event: Event) -> dict[str, Any]:  # noqa: C901, PLR0911 -
         case Confirmed():
             # At least this much was seen of a copy whose own proof had been struck out.
             return {"reason": "", "proof": "read_back" if row.proof == _LOST else row.proof}
+        case Ceded():
+            return {"reason": event.reason, "ours": (), "proof": ""}
         case _:
             assert_never(event)
 

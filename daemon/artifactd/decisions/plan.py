@@ -45,6 +45,11 @@ class Moment:
     steady: float | None = None
     """now by the clock that times of next tries are by, which nobody sets while it runs; None: the same"""
 
+    @property
+    def by_tries(self) -> float:
+        """Now, by the clock of next tries."""
+        return self.now if self.steady is None else self.steady
+
     def holds(self, row: Row) -> bool:
         """Whether the refusal that `row` tells of needs no other try yet."""
         return max(self.refusals_since, self.now - REFUSED_SECONDS) <= row.changed_at <= self.now
@@ -104,7 +109,7 @@ def outlook(rows: Sequence[Row], store: str, wanted: Wanted, sighting: Sighting,
         for row in known:
             if row.state is state and (state in _FIRM or moment.holds(row)):
                 return Nothing(row)
-    now = moment.now if moment.steady is None else moment.steady
+    now = moment.by_tries
     for row in known:
         if row.state is State.RETRYING and row.retry_at and now < row.retry_at <= now + moment.longest_wait:
             return Wait(row.retry_at, row.reason)
@@ -132,6 +137,15 @@ def row_of(rows: Sequence[Row], store: str, artifact: Artifact, wanted: Wanted) 
     known = (row for row in family(rows, store, key) if row.key == key)
     row = next(known, None) or Row(store, artifact, key, key, wanted.rule)
     return row if row.rule == wanted.rule else replace(row, rule=wanted.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Another file has the wanted key, or may yet get it."""
+
+    row: Row
+    gone: bool
+    """whether that file is there no more"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,21 +178,23 @@ def plan(  # noqa: PLR0917 - as outlook
     wanted: Wanted,
     store: str,
     rows: Sequence[Row],
-    claimant: Row | None,
+    claims: Sequence[Claim],
     digest: Digest,
     on_change: OnChange,
 ) -> Action:
     """What to do with the artifact's bytes of `digest` at `store`.
 
-    `rows` is what the ledger knows of the artifact's path, `claimant` who else holds the wanted key.
+    `rows` is what the ledger knows of the artifact's path, `claims` who else holds the wanted key. They end
+    with a proof of what is sent: two files that share one copy would lose one of them with the next version.
     """
     known = family(rows, store, wanted.key.text)
     for row in known:
         if row.state in (State.PROVEN, State.KEPT) and row.digest == digest:
             return Same(row)
     row = row_of(rows, store, artifact, wanted)
-    if claimant is not None and (claimant.digest != digest or claimant.key != wanted.key.text):
-        return Refuse(row, _claimed(wanted, claimant))
+    for claim in claims:
+        if not _inherited(claim, row, wanted, digest):
+            return Refuse(row, _claimed(wanted, claim))
     beside_it = on_change is OnChange.KEEP_BOTH and any(version.proof for version in known)
     if digest in row.there or not (row.proof or beside_it):
         return Send(row)
@@ -201,16 +217,25 @@ def _beside(key: Key, row: Row, known: Sequence[Row], digest: Digest) -> Action:
     return Send(next((version for version in known if version.key == other), fresh))
 
 
-def _claimed(wanted: Wanted, claimant: Row) -> str:
+def _inherited(claim: Claim, row: Row, wanted: Wanted, digest: Digest) -> bool:
+    """Whether the claim ends with its file: what was proven of that is what is put, or what `row` holds."""
+    held = claim.row
+    known = held.there == (held.digest,) and held.state in _FIRM and held.key == wanted.key.text
+    return claim.gone and known and (held.digest == digest or (row.stands and row.digest == held.digest))
+
+
+def _claimed(wanted: Wanted, claim: Claim) -> str:
+    claimant = claim.row
     same = claimant.key == wanted.key.text
     holder = "already" if same else f"differs only in case from {claimant.key}, which"
     asked = wanted.rule == BY_HAND
     mend = (
         "it another name with --as"
         if asked
-        else f"one of them another name with `as` in rule {wanted.rule!r}"
+        else f"{'it' if claim.gone else 'one of them'} another name with `as` in rule {wanted.rule!r}"
     )
-    return f"{wanted.key} {holder} holds another file, {printable(claimant.artifact.path)}. Give {mend}"
+    whose = f"{printable(claimant.artifact.path)}{', which is deleted' if claim.gone else ''}"
+    return f"{wanted.key} {holder} holds another file, {whose}. Give {mend}"
 
 
 # --- a source that is damaged ---
@@ -288,6 +313,25 @@ def gone(rows: Sequence[Row]) -> Iterator[Change]:
         if row.state in OPEN:
             earlier = _EARLIER if row.proof and not row.lost else ""
             yield _ended(row, Vanished(f"deleted before it was exported{earlier}"))
+
+
+def freed(rows: Sequence[Row], others: Sequence[Row], now: float) -> Iterator[Change]:
+    """What it means for `others`, which may have been refused the keys of a deleted file's copies. Told once.
+
+    `now` is by the clock of next tries.
+    """
+    for row in rows:
+        refused = [
+            other
+            for other in others
+            if (other.store, other.key) == (row.store, row.key)
+            and other.artifact.path != row.artifact.path
+            and other.state in (State.REFUSED, State.KEPT)
+        ]
+        if refused and row.state is State.PROVEN and row.identity is not None:
+            yield Change(row, Upheld("deleted"))  # without an identity from now on
+            reason = f"{printable(row.artifact.path)}, which has its key, was deleted: tried again"
+            yield from (Change(other, Postponed(reason, now)) for other in refused)
 
 
 def superseded(rows: Sequence[Row], by: Row) -> Iterator[Change]:

@@ -127,7 +127,7 @@ class Forecaster:
         for copy in (copy for one in assessed for copy in one.unread):
             keys.setdefault(copy.store, set()).add(copy.wanted.key.text)
         for store, wanted in keys.items():
-            for rows in self.ledger.claimants(store, list(wanted)).values():
+            for rows in self.ledger.of_keys(store, list(wanted)).values():
                 yield from rows
 
     def _name(self, store: str, key: str) -> tuple[str, str]:
@@ -145,7 +145,7 @@ class Forecaster:
         other = next((claim for claim in claims if claim != path), None)
         if other is None:
             return one
-        reason = f"{printable(other)} has this key, so only the same bytes are taken: change `as` of the rule"
+        reason = f"{printable(other)} has this key, or is to have it: change `as` of the rule"
         return replace(one, would=Would.REFUSE, reason=reason, other=other)
 
 

@@ -18,7 +18,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from artifactd.decisions.lifecycle import Change, Confirmed, Event, Lost, Name, Replayed, Row, State, step
+from artifactd.decisions.lifecycle import (
+    Ceded,
+    Change,
+    Confirmed,
+    Event,
+    Lost,
+    Name,
+    Replayed,
+    Row,
+    State,
+    step,
+)
 from artifactd.ledger import record
 from artifactd.ledger.compact import key_hash, source_hash
 from artifactd.ledger.copies import Copies, Stand, portions
@@ -66,8 +77,9 @@ _NEWEST: Final = 64
 """Rows and entries that are compared with their hashes before a ledger is used."""
 
 
-_FROM_OUTSIDE: Final = (Replayed, Lost, Confirmed)
-"""What other processes than the exporting one put on record, about rows that they read some time ago."""
+_OF_EARLIER: Final = (Replayed, Lost, Confirmed, Ceded)
+"""What is put on record about rows that were read some time ago: by other processes than the exporting one,
+or after a put."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,13 +260,13 @@ class Ledger:
                     found.setdefault(row.artifact.path, []).append(row)
         return found
 
-    def claimants(self, store: str, keys: Sequence[str]) -> dict[str, list[Row]]:
-        """The rows of files that have, or may have, bytes at these keys of `store`, by key."""
+    def of_keys(self, store: str, keys: Sequence[str]) -> dict[str, list[Row]]:
+        """The rows of the copies at these keys of `store`, by key."""
         found: dict[str, list[Row]] = {}
         wanted = set(keys)
         for some, marks in portions([key_hash(store, key) for key in keys]):
             for row in self._select(f"WHERE key_hash IN ({marks})", some):
-                if row.store == store and row.key in wanted and row.ours:
+                if row.store == store and row.key in wanted:
                     found.setdefault(row.key, []).append(row)
         return found
 
@@ -398,8 +410,8 @@ class Ledger:
 
         Several changes of one copy are applied in order, each to what the one before left. A row may be older
         than the ledger's: what the exporting process says of it holds, and no digest that may be in the store
-        is forgotten; a `Replayed`, `Lost` or `Confirmed`, which other processes say, is left out, as the copy
-        has moved on since. All others come back in their order.
+        is forgotten; a `Replayed`, `Lost`, `Confirmed` or `Ceded`, which speaks of what was read earlier, is
+        left out, as the copy has moved on since. All others come back in their order.
 
         Raises:
             Unwritable: nothing was committed.
@@ -430,7 +442,7 @@ class Ledger:
         row = change.row
         if stands is None or stands.version == (row.state.value, row.changed_at, " ".join(row.ours)):
             return row
-        if isinstance(change.event, _FROM_OUTSIDE):
+        if isinstance(change.event, _OF_EARLIER):
             return None
         now = next(one for one in self.of_sources([name[0]])[name[0]] if one.name == name)
         return replace(row, ours=tuple(dict.fromkeys((*now.ours, *row.ours))))

@@ -17,6 +17,7 @@ from typing import Final
 from artifactd.artifact import Identity, printable
 from artifactd.clock import rfc3339
 from artifactd.decisions.lifecycle import (
+    Ceded,
     Confirmed,
     Event,
     Failed,
@@ -69,6 +70,7 @@ TERMS: Final[Mapping[type[Event], Terms]] = {
     Upheld: Terms("artifact.upheld", "success", "INFO"),
     Skipped: Terms("artifact.skipped", "skipped", "INFO"),
     Vanished: Terms("artifact.gone", "failure", "WARNING"),
+    Ceded: Terms("artifact.ceded", "success", "INFO"),
     Replayed: Terms("artifact.replayed", "pending", "INFO"),
     Lost: Terms("artifact.lost", "failure", "ERROR"),
     Confirmed: Terms("artifact.confirmed", "success", "INFO"),

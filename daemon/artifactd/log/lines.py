@@ -88,6 +88,7 @@ LINES: Final[Mapping[str, tuple[str, ...]]] = {
     "artifact.upheld": _COPY,
     "artifact.skipped": _COPY,
     "artifact.gone": _COPY,
+    "artifact.ceded": _COPY,
     "artifact.replayed": (*_COPY, "principal"),
     "artifact.lost": _COPY,
     "artifact.confirmed": _COPY,

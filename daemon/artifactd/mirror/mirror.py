@@ -363,6 +363,10 @@ class Mirror:
             log.warning("user.held_back", user=user, reason=reason, retry_seconds=round(seconds, 3))
         return True
 
+    def left(self, row: Row) -> bool:
+        """Whether the file of this copy is there no more, for sure."""
+        return self._sightings.left(row)
+
     def _files_of(self, user: str) -> int:
         """How many wanted files this user has, as far as the scans know."""
         scans = (self.scan, self.last_scan)
@@ -415,7 +419,8 @@ class Mirror:
             self._reviewed, self._to_review = self.last_scan, self._open_copies()
         if self._to_review is None:
             return
-        paths = {row.artifact.path for row in islice(self._to_review, _AT_ONCE)}
+        rows = list(islice(self._to_review, _AT_ONCE))
+        paths = {row.artifact.path for row in (*rows, *self._sightings.at_keys_of(rows))}
         self._sightings.look_into(paths, thorough=True)
         if not paths:
             self._to_review = None

@@ -17,8 +17,9 @@ from artifactd.clock import Clock, steady
 from artifactd.config.effective import Config
 from artifactd.decisions.assessment import Assessment, Copy, assess
 from artifactd.decisions.folders import Folders
-from artifactd.decisions.lifecycle import Change, Proven, Refused, Row, Started, Unchanged
+from artifactd.decisions.lifecycle import Change, Name, Proven, Refused, Row, Started, Unchanged
 from artifactd.decisions.plan import (
+    Claim,
     Moment,
     Refuse,
     Same,
@@ -77,6 +78,9 @@ class Listener(Protocol):
     def blocked(self, user: str) -> bool:
         """Whether this user's files have to wait."""
 
+    def left(self, row: Row) -> bool:
+        """Whether the file of this copy is there no more, for sure."""
+
 
 @dataclass(slots=True)
 class _Plans:
@@ -85,21 +89,21 @@ class _Plans:
     spelled: Callable[[str], str] = str
     """a key as the destination tells keys apart"""
     changes: list[Change] = field(default_factory=list)
-    starts: list[tuple[int, Lane, Held]] = field(default_factory=list)
-    """index of the change that starts it, where it goes, bytes"""
+    starts: list[tuple[Name, Lane, Held, tuple[Row, ...]]] = field(default_factory=list)
+    """which copy, where it goes, bytes, claims that end with it"""
     claims: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     """who has, or may have, bytes at a key of a store"""
 
-    def claimant(self, store: str, key: str, path: bytes) -> Row | None:
-        """Another file that claims the key."""
+    def claimants(self, store: str, key: str, path: bytes) -> list[Row]:
+        """What other files have, or may get, at the key."""
         claims = self.claims.get((store, self.spelled(key)), ())
-        return next((row for row in claims if row.artifact.path != path), None)
+        return [row for row in claims if row.artifact.path != path]
 
-    def start(self, row: Row, lane: Lane, held: Held) -> None:
+    def start(self, row: Row, lane: Lane, held: Held, inherited: tuple[Row, ...]) -> None:
         """A put is to begin."""
         found = held.reading
         started = Started(found.identity, found.digest, found.source.size, found.evidence)
-        self.starts.append((len(self.changes), lane, held))
+        self.starts.append((row.name, lane, held, inherited))
         self.changes.append(Change(row, started))
         claims = self.claims.setdefault((row.store, self.spelled(row.key)), [])
         claims.append(replace(row, digest=found.digest))
@@ -260,8 +264,9 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - told as this batch's trouble, and tried again
             self._failed(batch, held, plans, error)
             return
-        for index, lane, one in plans.starts:
-            lane.send(Item(one, Upload(recorded[index].row, one.reading, keeps_both=self._keeps_both)))
+        started = {item.row.name: item.row for item in recorded if isinstance(item.event, Started)}
+        for name, lane, one, inherited in plans.starts:
+            lane.send(Item(one, Upload(started[name], one.reading, self._keeps_both, inherited)))
         for lane in self.lanes.values():
             lane.start(self._clock.monotonic())
         for one in held:
@@ -282,7 +287,7 @@ class Pipeline:
     ) -> None:
         """What was decided for the batch is undone; its files are looked at again."""
         self._tell_fault(error)
-        for _, lane, one in plans.starts:
+        for _, lane, one, _ in plans.starts:
             lane.gave_up(one.reading.settled.sighting.path, one.reading.source.size)
         for one in held:
             one.reading.close()
@@ -335,7 +340,7 @@ class Pipeline:
             return
         keys = list(dict.fromkeys(copy.wanted.key.text for one in assessed for copy in one.copies))
         for store in self.lanes:
-            for rows in ledger.claimants(store, keys).values():
+            for rows in ledger.of_keys(store, keys).values():
                 yield from rows
 
     def _plan(self, held: Held, assessment: Assessment, plans: _Plans) -> None:
@@ -344,7 +349,8 @@ class Pipeline:
         damaged = other_bytes(assessment.rows, found.identity, found.digest)
         denied = self._folders.denied(artifact.user)
         for lane, copy in list(self._targets(assessment)):
-            claimant = plans.claimant(copy.store, copy.wanted.key.text, artifact.path)
+            claimants = plans.claimants(copy.store, copy.wanted.key.text, artifact.path)
+            claims = [Claim(row, self._listener.left(row)) for row in claimants]
             rows, change = assessment.rows, self._config.on_change
             if damaged is not None:
                 reason = damaged.reason
@@ -354,11 +360,11 @@ class Pipeline:
                 row = row_of(rows, copy.store, artifact, copy.wanted)
                 plans.changes.append(Change(row, unfit(row, denied, found.identity)))
                 continue
-            action = plan(artifact, copy.wanted, copy.store, rows, claimant, found.digest, change)
+            action = plan(artifact, copy.wanted, copy.store, rows, claims, found.digest, change)
             plans.changes += superseded(rows, action.row)
             match action:
                 case Send(row):
-                    plans.start(row, lane, held)
+                    plans.start(row, lane, held, tuple(claimants))
                 case Same(row):
                     plans.changes.append(Change(row, Unchanged(found.identity)))
                 case Refuse(row, reason):

@@ -10,7 +10,7 @@ from artifactd.config.effective import Config
 from artifactd.decisions.allowance import Versions
 from artifactd.decisions.assessment import Assessment, assess
 from artifactd.decisions.lifecycle import Change, Row
-from artifactd.decisions.plan import Moment, gone
+from artifactd.decisions.plan import Moment, freed, gone
 from artifactd.decisions.policy import LeftAlone, Wanted
 from artifactd.decisions.settle import Settler
 from artifactd.decisions.shares import nobody
@@ -235,6 +235,27 @@ class Sightings:
             return  # what is read or put of it is told first; two puts of one key must not be under way
         self._settler.forget(path)
         rows = self._recorder.ledger.of_sources([path]).get(path, [])
-        known = device in self._trees
-        here = [row for row in rows if known or row.identity is None or row.identity.dev == device]
-        self._recorder.record(list(gone(here)))
+        here = [row for row in rows if self._of_tree(row, device)]
+        again = freed(here, self.at_keys_of(here), self._moment().by_tries)
+        self._recorder.record([*gone(here), *again])
+
+    def _of_tree(self, row: Row, device: int) -> bool:
+        """Whether the copy's file was in a tree on `device`."""
+        return device in self._trees or row.identity is None or row.identity.dev == device
+
+    def at_keys_of(self, rows: Iterable[Row]) -> list[Row]:
+        """All that is on record at the keys of these copies."""
+        keys: dict[str, set[str]] = {}
+        for row in rows:
+            if row.key:
+                keys.setdefault(row.store, set()).add(row.key)
+        found = (self._recorder.ledger.of_keys(store, list(some)) for store, some in keys.items())
+        return [row for by_key in found for of_key in by_key.values() for row in of_key]
+
+    def left(self, row: Row) -> bool:
+        """Whether the file of this copy is there no more, for sure."""
+        with suppress(OSError), scan.root(self._config.data_directory) as root:
+            found = scan.sight(root, row.artifact.path)
+            nothing = isinstance(found, scan.Gone) or found == scan.Seen(())
+            return nothing and self._of_tree(row, os.fstat(root).st_dev)
+        return False

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from artifactd.artifact import Identity, InvalidKey, Key, count_of, printable
 from artifactd.decisions.lifecycle import (
+    Ceded,
     Event,
     Failed,
     Postponed,
@@ -42,6 +43,8 @@ class Upload:
     reading: Reading
     keeps_both: bool = False
     """whether another version may lie beside the key"""
+    inherited: tuple[Row, ...] = ()
+    """copies at the key of files that are gone: their claim to it ends with the proof of this one"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +107,7 @@ def _uploaded(store: Store, batch: Sequence[Upload], times: Times) -> Outcome:
     delivered = [
         each
         for one, result in zip(batch, results, strict=True)
-        for each in _recognised(one, result, store, times)
-        or [Delivered(one, _event(one, result, store, times))]
+        for each in _recognised(one, result, store, times) or _told(one, _event(one, result, store, times))
     ]
     return Outcome(tuple(delivered), next(_outages(results), None))
 
@@ -119,6 +121,13 @@ def _of_all(result: Result, keys: Sequence[str]) -> Result:
             return Denied(result.reason)
         case _:
             return result
+
+
+def _told(one: Upload, event: Event) -> list[Delivered]:
+    """The event, and that the key is this file's alone once it is proven."""
+    inherited = one.inherited if isinstance(event, Proven) else ()
+    ceded = Ceded(f"its file is gone, and {printable(one.row.artifact.path)} has its key now")
+    return [Delivered(one, event), *(Delivered(replace(one, row=row), ceded) for row in inherited)]
 
 
 def _recognised(one: Upload, result: Result, store: Store, times: Times) -> list[Delivered]:

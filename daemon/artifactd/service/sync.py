@@ -9,6 +9,7 @@ from artifactd.artifact import Sighting, printable
 from artifactd.clock import SYSTEM, Clock
 from artifactd.config.effective import Config
 from artifactd.decisions.lifecycle import (
+    Ceded,
     Failed,
     Kept,
     Postponed,
@@ -151,7 +152,7 @@ def _counting(report: Report) -> Callable[[Recorded], None]:
                 report.exported += 1
                 report.bytes += item.row.size
                 report.left.pop(name, None)
-            case Vanished() | Upheld() | Skipped():
+            case Vanished() | Upheld() | Skipped() | Ceded():
                 report.left.pop(name, None)
             case Failed() | Postponed() | Refused() | Kept():
                 report.left[name] = item.row.reason
