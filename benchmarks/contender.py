@@ -34,6 +34,11 @@ def beside_python(name: str) -> str | None:
     return str(own) if own.exists() else next(map(str, apart), None) or shutil.which(name)
 
 
+def python_of(package: str) -> str | None:
+    """The Python of the environment that a package has to itself; None where there is none."""
+    return next(map(str, Path(sys.prefix).glob(f"{package}/*/bin/python")), None)
+
+
 def configuration(home: Path, data: Path, quiet_seconds: float, destination: str = "") -> Path:
     """artifactd's configuration in the directory `home`, with its state and perhaps its exports there too."""
     (home / "exports").mkdir(parents=True)

@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from benchmarks.answering import Told
-from benchmarks.contender import SYNC, Artifactd, Contender, beside_python
+from benchmarks.answering import CA_FILE, Told
+from benchmarks.contender import SYNC, Artifactd, Contender, beside_python, python_of
 from tests.servers.s3 import REGION
 from tests.servers.seaweed import seaweed
 
@@ -31,17 +32,20 @@ class Destination:
     """A kind of place to copy to."""
 
     name: str
-    """before the names of its parts: `s3-small`"""
+    """as `--only` has it"""
     title: str
     ours: Artifactd
     peers: tuple[Contender, ...]
     opened: Callable[[Path], AbstractContextManager[Opened]]
     """in a directory that exists"""
+    setting: str = ""
+    """what it differs in from others of its name, after a comma"""
     served: bool = True
     """whether it is reached by requests"""
     lists: bool = True
     """whether a peer can find there what it copied before"""
-    races: tuple[str, ...] = ("small", "medium", "large")
+    sizes: str = "SML"
+    """of the workloads that are raced there"""
     rounds: int | None = None
     """how often a workload is raced there; None: as the workload wants it"""
 
@@ -53,6 +57,7 @@ class Destination:
 
 # --- a directory ---
 
+_CHECKED = '"$1" --config= copy --checksum "$2" "$3" && sync --file-system "$3"'
 _CP = 'cp -r "$1" "$2" && find "$2" -type f -exec sha256sum {{}} + && sync --file-system "$2"'
 _RCLONE = (beside_python("rclone"), "--config=", "copy")
 
@@ -63,11 +68,14 @@ def _directory(_home: Path) -> Iterator[Opened]:
 
 
 FILE_SYSTEM = Destination(
-    "file-system",
+    "directory",
     "to a directory",
     Artifactd("artifactd sync", SYNC),
     (
-        Contender("rclone copy --checksum", (*_RCLONE, "--checksum", "{data}", "{directory}")),
+        Contender(
+            "rclone copy --checksum + sync",
+            ("sh", "-c", _CHECKED, "sh", beside_python("rclone"), "{data}", "{directory}"),
+        ),
         Contender("rclone copy", (*_RCLONE, "{data}", "{directory}")),
         Contender("rsync -a", (beside_python("rsync"), "-a", "{data}/", "{directory}")),
         Contender(
@@ -81,16 +89,22 @@ FILE_SYSTEM = Destination(
 
 # --- servers ---
 
+_MANY = (*_RCLONE, "--transfers=64", "--checkers=64", "--buffer-size=0")
+"""rclone where answers take their time: with 16 transfers it waits, with 256 it is slower again."""
+_OBSTORE = (python_of("obstore"), str(Path(__file__).with_name("obstore_copy.py")))
+
 _BUCKET = "shared"
 _OUR_S3 = f"""\
 artifacts_store = "s3"
 artifacts_s3_bucket = "{_BUCKET}"
 aws_s3_endpoint_url = "{{url}}"
+s3_connector_cert_location = "{{ca}}"
 
 [s3]
 addressing_style = "path"
 prefix = "{{name}}"
 """
+_RCLONE_S3 = ("--s3-no-head", "--s3-no-check-bucket", "--s3-upload-concurrency=8", "--s3-chunk-size=16M")
 _S3_PEERS = (
     Contender(
         "s5cmd cp",
@@ -98,8 +112,8 @@ _S3_PEERS = (
         again=False,
     ),
     Contender(
-        "rclone copy",
-        (*_RCLONE, "{data}", f":s3,provider=Other,env_auth,endpoint='{{url}}':{_BUCKET}/{{name}}"),
+        "rclone copy, 64 transfers",
+        (*_MANY, *_RCLONE_S3, "{data}", f":s3,provider=Other,env_auth,endpoint='{{url}}':{_BUCKET}/{{name}}"),
     ),
     Contender(
         "aws s3 sync",
@@ -107,6 +121,43 @@ _S3_PEERS = (
             beside_python("aws"),
             *("--endpoint-url", "{url}", "s3", "sync", "{data}", f"s3://{_BUCKET}/{{name}}"),
         ),
+    ),
+    Contender("obstore", (*_OBSTORE, "s3", "{data}", "{url}", _BUCKET, "{name}"), again=False),
+)
+
+_CONTAINER = "shared"
+_ACCOUNT = "benchmark"
+_ACCOUNT_KEY = b64encode(b"the key of the account").decode()
+_SIGNED = "sv=2024-11-04&ss=b&srt=sco&sp=rwl&se=2099-01-01T00:00:00Z&sig=c2lnbmVk"
+_OUR_AZURE = f"""\
+artifacts_store = "azure"
+artifacts_azure_blob_account_name = "{_ACCOUNT}"
+
+[azure]
+container = "{_CONTAINER}"
+endpoint_url = "{{url}}/{_ACCOUNT}"
+cert_location = "{{ca}}"
+prefix = "{{name}}"
+"""
+_AZURE_PEERS = (
+    Contender(
+        "rclone copy, 64 transfers",
+        (
+            *(*_MANY, "--azureblob-no-check-container", "{data}"),
+            f":azureblob,endpoint='{{url}}/{_ACCOUNT}':{_CONTAINER}/{{name}}",
+        ),
+    ),
+    Contender(
+        "azcopy copy",
+        (
+            *(beside_python("azcopy"), "copy", "--recursive", "--from-to=LocalBlob", "--log-level=NONE"),
+            *("{data}/*", f"{{url}}/{_ACCOUNT}/{_CONTAINER}/{{name}}?{_SIGNED}"),
+        ),
+    ),
+    Contender(
+        "obstore",
+        (*_OBSTORE, "azure", "{data}", f"{{url}}/{_ACCOUNT}", _CONTAINER, "{name}"),
+        again=False,
     ),
 )
 
@@ -121,10 +172,29 @@ def _for_s3(access_key: str, secret_key: str) -> dict[str, str]:
     }
 
 
+def _for_azure(home: Path) -> dict[str, str]:
+    return {
+        "DRIVERLESS_AI_ARTIFACTS_AZURE_BLOB_ACCOUNT_KEY": _ACCOUNT_KEY,
+        "RCLONE_AZUREBLOB_ACCOUNT": _ACCOUNT,
+        "RCLONE_AZUREBLOB_KEY": _ACCOUNT_KEY,
+        "AZURE_STORAGE_ACCOUNT_NAME": _ACCOUNT,
+        "AZURE_STORAGE_ACCOUNT_KEY": _ACCOUNT_KEY,
+        "AZCOPY_CONCURRENCY_VALUE": "64",
+        "AZCOPY_DISABLE_SYSLOG": "true",
+        "AZCOPY_JOB_PLAN_LOCATION": str(home / "azcopy"),
+        "AZCOPY_LOG_LOCATION": str(home / "azcopy"),
+    }
+
+
 @contextmanager
-def _answering(environment: Mapping[str, str]) -> Iterator[Opened]:
+def _answering(home: Path, *, delay: float, secure: bool) -> Iterator[Opened]:
     """A server that only answers. It ends when its standard input does, as it does when we die."""
-    command = [sys.executable, "-m", "benchmarks.answering"]
+    command = [sys.executable, "-m", "benchmarks.answering", "--delay", str(delay)]
+    ca = str(home / CA_FILE) if secure else ""
+    environment = _for_s3("benchmark", "the-secret-of-benchmark") | _for_azure(home)
+    if secure:
+        command += ["--tls", str(home)]
+        environment |= {"AWS_CA_BUNDLE": ca, "SSL_CERT_FILE": ca}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin is not None, "it was asked for"  # noqa: S101 - for mypy
         assert server.stdout is not None, "as above"  # noqa: S101 - as above
@@ -134,56 +204,48 @@ def _answering(environment: Mapping[str, str]) -> Iterator[Opened]:
             print(file=questions, flush=True)
             return Told(**json.loads(answers.readline()))
 
-        yield Opened({"url": f"http://127.0.0.1:{counted().port}"}, environment, counted)
+        url = f"{'https' if secure else 'http'}://127.0.0.1:{counted().port}"
+        yield Opened({"url": url, "ca": ca}, environment, counted)
         questions.close()
 
 
 @contextmanager
 def _seaweed(home: Path) -> Iterator[Opened]:
     with seaweed(home) as server:
-        yield Opened({"url": server.url}, _for_s3(server.access_key, server.secret_key))
+        yield Opened({"url": server.url, "ca": ""}, _for_s3(server.access_key, server.secret_key))
 
 
-S3 = Destination(
-    "s3",
-    "to S3, where the server only answers",
-    Artifactd("artifactd sync", SYNC, destination=_OUR_S3),
-    _S3_PEERS,
-    lambda _home: _answering(_for_s3("benchmark", "the-secret-of-benchmark")),
-    lists=False,
-)
+def s3(delay: float, *, secure: bool) -> Destination:
+    """A server of S3 that only answers, after so many milliseconds."""
+    return Destination(
+        "s3",
+        "to S3, where the server only answers",
+        Artifactd("artifactd sync", SYNC, destination=_OUR_S3),
+        _S3_PEERS,
+        partial(_answering, delay=delay, secure=secure),
+        setting=_setting(delay, secure=secure),
+        lists=False,
+        rounds=2,
+    )
 
-_CONTAINER = "shared"
-_ACCOUNT = "benchmark"
-_ACCOUNT_KEY = b64encode(b"the key of the account").decode()
-_OUR_AZURE = f"""\
-artifacts_store = "azure"
-artifacts_azure_blob_account_name = "{_ACCOUNT}"
 
-[azure]
-container = "{_CONTAINER}"
-endpoint_url = "{{url}}/{_ACCOUNT}"
-prefix = "{{name}}"
-"""
-_FOR_AZURE = {
-    "DRIVERLESS_AI_ARTIFACTS_AZURE_BLOB_ACCOUNT_KEY": _ACCOUNT_KEY,
-    "RCLONE_AZUREBLOB_ACCOUNT": _ACCOUNT,
-    "RCLONE_AZUREBLOB_KEY": _ACCOUNT_KEY,
-}
+def azure(delay: float, *, secure: bool) -> Destination:
+    """A server of Azure Blob Storage that only answers, after so many milliseconds."""
+    return Destination(
+        "azure",
+        "to Azure Blob Storage, where the server only answers",
+        Artifactd("artifactd sync", SYNC, destination=_OUR_AZURE),
+        _AZURE_PEERS,
+        partial(_answering, delay=delay, secure=secure),
+        setting=_setting(delay, secure=secure),
+        lists=False,
+        rounds=2,
+    )
 
-AZURE = Destination(
-    "azure",
-    "to Azure Blob Storage, where the server only answers",
-    Artifactd("artifactd sync", SYNC, destination=_OUR_AZURE),
-    (
-        Contender(
-            "rclone copy",
-            (*_RCLONE, "{data}", f":azureblob,endpoint='{{url}}/{_ACCOUNT}':{_CONTAINER}/{{name}}"),
-        ),
-    ),
-    lambda _home: _answering(_FOR_AZURE),
-    lists=False,
-)
+
+def _setting(delay: float, *, secure: bool) -> str:
+    return f", {f'after {delay:g} ms' if delay else 'at once'}, {'TLS' if secure else 'http'}"
+
 
 SEAWEED = Destination(
     "seaweed",
@@ -191,8 +253,17 @@ SEAWEED = Destination(
     Artifactd("artifactd sync", SYNC, destination=_OUR_S3),
     _S3_PEERS,
     _seaweed,
-    races=("small", "medium"),
-    rounds=1,
+    sizes="SM",
+    rounds=2,
 )
 
-DESTINATIONS = (FILE_SYSTEM, S3, AZURE, SEAWEED)
+
+def destinations(delays: Sequence[float], secure: Sequence[bool]) -> Sequence[Destination]:
+    """All of them; those that only answer so, and so."""
+    settings = [(delay, tls) for delay in delays for tls in secure]
+    return [
+        FILE_SYSTEM,
+        *(s3(delay, secure=tls) for delay, tls in settings),
+        *(azure(delay, secure=tls) for delay, tls in settings),
+        SEAWEED,
+    ]

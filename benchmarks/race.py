@@ -1,6 +1,7 @@
 """The same tree, copied by each contender in turn, again and again: what counts are ratios within a round."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from statistics import median
 
 from benchmarks.answering import Told
 from benchmarks.contender import Contender
-from benchmarks.destination import DESTINATIONS, Destination, Opened
+from benchmarks.destination import Destination, Opened
 from benchmarks.measure import Cost, flush, measured, middle
 from benchmarks.workload import Workload
 
@@ -27,6 +28,8 @@ class Lap:
     """that were sent to a server; None: nobody counted"""
     serving: float | None = None
     """CPU seconds of the server"""
+    connections: int | None = None
+    """the most at a time"""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class Result:
     rounds: int
     laps: dict[tuple[str, str], list[Lap]] = field(default_factory=dict)
     """(step, contender) → one lap a round"""
+    loads: list[float] = field(default_factory=list)
+    """the load average of a minute before each lap; that of the race itself is in it"""
 
     def of(self, step: str, contender: Contender) -> Sequence[Lap]:
         """The laps; none where the contender has no such step."""
@@ -57,11 +62,15 @@ class Result:
 
 
 def races(
-    destination: Destination, workloads: Sequence[tuple[Workload, int]], home: Path
+    destination: Destination, workloads: Sequence[tuple[Workload, int]], home: Path, against: Sequence[str]
 ) -> Iterator[Result]:
-    """Let everybody who is installed copy each workload so many times, taking turns at going first."""
+    """Let everybody who is installed copy each workload so many times, taking turns at going first.
+
+    `against`: only peers whose names begin so; all, where it is empty.
+    """
     home.mkdir()
-    field_ = [one for one in destination.everybody if one.installed]
+    peers = [peer for peer in destination.peers if not against or peer.name.startswith(tuple(against))]
+    field_ = [one for one in (destination.ours, *peers) if one.installed]
     with destination.opened(home) as opened:
         _warm_up(field_, home / "warm", opened)
         for workload, rounds in workloads:
@@ -107,6 +116,7 @@ def _laps(
             result.workload.write(data, 0)
         flush(data)
         said = copy.with_name("said")
+        result.loads.append(os.getloadavg()[0])
         before = opened.counted()
         cost = measured(command, opened.environment, said)
         own = _requests(said) if contender is destination.ours and destination.served else None
@@ -119,7 +129,7 @@ def _lap(cost: Cost, before: Told | None, after: Told | None, own: int | None) -
     counted = sum(after.requests.values()) - sum(before.requests.values())
     if own is not None and own != counted:
         raise RuntimeError(f"artifactd counts {own} requests, the server {counted}")
-    return Lap(cost, counted, after.cpu - before.cpu)
+    return Lap(cost, counted, after.cpu - before.cpu, after.connections)
 
 
 def _requests(said: Path) -> int:
@@ -128,7 +138,7 @@ def _requests(said: Path) -> int:
     return int(last["requests"])
 
 
-def missing() -> Sequence[Contender]:
+def missing(destinations: Sequence[Destination]) -> Sequence[str]:
     """Peers that are not installed here."""
-    peers = {peer.name: peer for destination in DESTINATIONS for peer in destination.peers}
-    return [peer for peer in peers.values() if not peer.installed]
+    peers = {peer.name: peer for destination in destinations for peer in destination.peers}
+    return [peer.name for peer in peers.values() if not peer.installed]

@@ -13,12 +13,12 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.contender import Contender, beside_python
+from benchmarks.contender import Contender, beside_python, python_of
 from benchmarks.daemon import Figures, Idle
-from benchmarks.destination import Destination
 from benchmarks.git import Lap
 from benchmarks.ledger import Figures as Growth
 from benchmarks.ledger import Migration, grown
+from benchmarks.linear import Grown
 from benchmarks.measure import Cost
 from benchmarks.race import STEPS, Result
 
@@ -49,28 +49,30 @@ class Sheet:
         return f"**{self.title}**\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
-def sheets(destination: Destination, results: Sequence[Result]) -> list[Sheet]:
-    """All that was found about one destination."""
-    found = [_ratios(destination, results), _costs(destination, results)]
-    return [*found, _requests(destination, results)] if destination.served else found
+def sheets(results: Sequence[Result]) -> list[Sheet]:
+    """All that was found about destinations of one name."""
+    found = [_ratios(results), _costs(results)]
+    return [*found, _requests(results)] if results[0].destination.served else found
 
 
-def _rows(destination: Destination, results: Sequence[Result]) -> Iterator[tuple[str, Result, str]]:
+def _rows(results: Sequence[Result]) -> Iterator[tuple[str, Result, str]]:
     for result in results:
         rounds = "1 round" if result.rounds == 1 else f"{result.rounds} rounds"
+        what = f"{result.workload}{result.destination.setting}"
         for step in STEPS:
-            if any(result.of(step, one) for one in destination.everybody):
-                yield f"{result.workload}, {step} ({rounds})", result, step
+            if any(result.of(step, one) for one in result.destination.everybody):
+                yield f"{what}, {step} ({rounds}, load {median(result.loads):.1f})", result, step
 
 
-def _ratios(destination: Destination, results: Sequence[Result]) -> Sheet:
+def _ratios(results: Sequence[Result]) -> Sheet:
+    peers = results[0].destination.peers
     rows = [
-        (name, *(_ratio(result, step, peer) for peer in destination.peers))
-        for name, result, step in _rows(destination, results)
-        if any(result.of(step, peer) for peer in destination.peers)
+        (name, *(_ratio(result, step, peer) for peer in peers))
+        for name, result, step in _rows(results)
+        if any(result.of(step, peer) for peer in peers)
     ]
-    title = f"{destination.title}: artifactd's time as a multiple of theirs (below 1: artifactd is faster)"
-    return Sheet(_sentence(title), ("workload", *(peer.name for peer in destination.peers)), rows)
+    what = "artifactd's time as a multiple of theirs (below 1: artifactd is faster)"
+    return Sheet(_titled(results, what), ("workload", *(peer.name for peer in peers)), rows)
 
 
 def _ratio(result: Result, step: str, peer: Contender) -> str:
@@ -80,26 +82,26 @@ def _ratio(result: Result, step: str, peer: Contender) -> str:
     return "-" if ratio is None else f"{ratio:.2f}"
 
 
-def _costs(destination: Destination, results: Sequence[Result]) -> Sheet:
+def _costs(results: Sequence[Result]) -> Sheet:
+    everybody = results[0].destination.everybody
     rows = [
-        (name, *(_cost(result.cost(step, one)) for one in destination.everybody))
-        for name, result, step in _rows(destination, results)
+        (name, *(_cost(result.cost(step, one)) for one in everybody)) for name, result, step in _rows(results)
     ]
-    title = f"{destination.title}: seconds / CPU seconds / peak MB (medians)"
-    return Sheet(_sentence(title), ("workload", *(one.name for one in destination.everybody)), rows)
+    title = _titled(results, "seconds / CPU seconds / peak MB (medians)")
+    return Sheet(title, ("workload", *(one.name for one in everybody)), rows)
 
 
 def _cost(cost: Cost | None) -> str:
     return "-" if cost is None else f"{cost.wall:.2f} / {cost.cpu:.2f} / {cost.peak / 1e6:.0f}"
 
 
-def _requests(destination: Destination, results: Sequence[Result]) -> Sheet:
+def _requests(results: Sequence[Result]) -> Sheet:
+    everybody = results[0].destination.everybody
     rows = [
-        (name, *(_asked(result, step, one) for one in destination.everybody))
-        for name, result, step in _rows(destination, results)
+        (name, *(_asked(result, step, one) for one in everybody)) for name, result, step in _rows(results)
     ]
-    title = f"{destination.title}: requests / a file / CPU seconds of the server"
-    return Sheet(_sentence(title), ("workload", *(one.name for one in destination.everybody)), rows)
+    title = _titled(results, "requests / a file / most connections / CPU seconds of the server")
+    return Sheet(title, ("workload", *(one.name for one in everybody)), rows)
 
 
 def _asked(result: Result, step: str, one: Contender) -> str:
@@ -109,7 +111,12 @@ def _asked(result: Result, step: str, one: Contender) -> str:
     requests = median(lap.requests or 0 for lap in laps)
     told = f"{requests:,.0f} / {requests / result.workload.files:.3f}"
     served = [lap.serving for lap in laps if lap.serving is not None]
-    return f"{told} / {median(served):.2f}" if served else told
+    most = max(lap.connections or 0 for lap in laps)
+    return f"{told} / {most} / {median(served):.2f}" if served else told
+
+
+def _titled(results: Sequence[Result], what: str) -> str:
+    return _sentence(f"{results[0].destination.title}: {what}")
 
 
 def _sentence(title: str) -> str:
@@ -146,6 +153,22 @@ def start(found: Iterable[tuple[str, Cost]]) -> Sheet:
         (name, f"{cost.wall:.3f}", f"{cost.cpu:.3f}", f"{cost.peak / 1e6:.0f}") for name, cost in found
     ]
     return Sheet("The start of a command (medians)", ("command", "seconds", "CPU seconds", "peak MB"), rows)
+
+
+def linear(found: Iterable[Grown]) -> Sheet:
+    """The same cost for each file, however many there are?"""
+    rows: list[tuple[str, ...]] = [
+        (
+            f"{one.files:,} files, {step}",
+            f"{cost.cpu:.2f} s",
+            f"{one.each(cost) * 1e6:.0f} µs",
+            f"{cost.peak / 1e6:.0f} MB",
+        )
+        for one in found
+        for step, cost in (("first sync", one.first), (STEPS[1], one.unchanged))
+    ]
+    title = "As the files grow more: files of 1 KiB to a directory"
+    return Sheet(title, ("files", "CPU", "CPU a file, without the start", "peak"), rows)
 
 
 def git(laps: Sequence[Lap]) -> Sheet:
@@ -208,17 +231,19 @@ def _idle(what: str, idle: Idle | None) -> list[tuple[str, ...]]:
     return [(f"{what}: CPU", f"{idle.cpu:.2%}"), (f"{what}: memory", f"{idle.resident / 1e6:.0f} MB")]
 
 
-def machine(home: Path) -> str:
-    """What it was measured on, in a sentence."""
+def machine(home: Path, load: float) -> str:
+    """What it was measured on, in a sentence. `load`: the load average before anything was started."""
     find = ["findmnt", "--noheadings", "--output", "FSTYPE", "--target", str(home)]
     kind = subprocess.run(find, check=True, capture_output=True, text=True).stdout
     versions = [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"]
     for peer, question in _VERSIONS.items():
         versions += _version(peer, question)
+    if python := python_of("obstore"):
+        versions.append(f"obstore {Path(python).parts[-3]}")
     cores = len(os.sched_getaffinity(0))
     return (
         f"Linux {platform.release()}, {platform.machine()}, {cores} cores, {kind.strip()};"
-        f" {', '.join(versions)}."
+        f" {', '.join(versions)}. Load average before: {load:.2f}."
     )
 
 
@@ -228,6 +253,7 @@ _VERSIONS = {
     "cp": "--version",
     "s5cmd": "version",
     "aws": "--version",
+    "azcopy": "--version",
     "weed": "version",
 }
 
