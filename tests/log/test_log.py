@@ -1,7 +1,9 @@
 import io
 import json
 import logging
+import os
 import re
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -190,6 +192,19 @@ def test_lines_of_a_commit_are_those_that_are_told_one_by_one(form: Form, each: 
 
     texts = [{name: json.dumps(value) for name, value in fields.items()} for fields in each]
     assert stamped(form, lambda log: tell(log, logging.INFO, EVENT, texts)) == stamped(form, one_by_one)
+
+
+def test_a_pipe_gets_no_part_of_a_line_at_a_time_or_a_kill_would_tear_it() -> None:
+    lines = [{"key": json.dumps("k" * size)} for size in (*range(0, 1500, 60), 3900)]
+    reads, writes = os.pipe2(os.O_DIRECT)  # in packets: each is what one write(2) wrote, up to PIPE_BUF
+    with os.fdopen(reads, "rb", buffering=0) as pipe:
+        with io.TextIOWrapper(os.fdopen(writes, "wb")) as stream, redirect_stdout(stream):
+            tell(configure("debug", Form.JSON, common=IDENTITY), logging.INFO, EVENT, lines)
+        packets = list(iter(lambda: pipe.read(select.PIPE_BUF), b""))
+    whole = [packet for packet in packets if packet.startswith(b"{") and packet.endswith(b"\n")]
+    assert len(packets) < len(lines), "several at a time, where they fit"
+    assert len(packets) - len(whole) <= 2, "only the line that no packet takes is in two"
+    assert b"".join(packets).count(b"\n") == len(lines)
 
 
 # --- secrets ---

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import select
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
@@ -105,7 +106,8 @@ class _Output:
 class _Stream:
     """A stream that loses lines it cannot write, and never a part of one. That a reader hung up is raised.
 
-    It writes past the buffer of `stream`: what that one could not write would come out torn later.
+    It writes past the buffer of `stream`: what that one could not write would come out torn later. Who reads
+    from a pipe finds no part of a line either where this process is killed while it writes.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -123,13 +125,20 @@ class _Stream:
 
     def _unwritten(self, lines: bytes) -> bytes:
         try:
-            while lines and (count := self._write(lines)):
+            while lines and (count := self._write(_at_once(lines))):
                 lines = lines[count:]
         except BrokenPipeError:
             raise
         except OSError:
             pass
         return lines
+
+
+def _at_once(lines: bytes) -> bytes:
+    """The first of these lines: as many as a pipe takes as a whole or not at all (pipe(7)), one at least."""
+    if len(lines) <= select.PIPE_BUF:
+        return lines
+    return lines[: lines.rfind(b"\n", 0, select.PIPE_BUF) + 1 or lines.index(b"\n") + 1]
 
 
 _ENCODER: Final = json.JSONEncoder(check_circular=False)
